@@ -1,0 +1,1 @@
+"""Keep alerts (告警): mutable cases to which immutable detections attach."""

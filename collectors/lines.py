@@ -1,0 +1,130 @@
+"""Split a byte source into lines of bounded length, with offsets and line numbers.
+
+Handles LF and CRLF, an unterminated last line, a UTF-8 byte order mark, UTF-16 with a byte order mark (brought to
+UTF-8 first: offsets then count UTF-8 bytes, so a converted copy of a file gives the same ids) and the holes of NUL
+bytes that log rotation by truncation leaves.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+from collectors.base import MAX_RECORD_BYTES, ByteSource
+
+_CHUNK: Final = 1 << 18
+
+
+class Line(NamedTuple):
+    """Hold one line without its end. ``position`` is the offset of its first byte, ``number`` counts from 1.
+
+    ``too_long`` lines carry only their first 4,096 bytes.
+    """
+
+    position: int
+    number: int
+    raw: bytes
+    too_long: bool = False
+
+
+def utf16_codec(head: bytes) -> str | None:
+    """Return the codec when ``head`` starts with a UTF-16 byte order mark."""
+    if head.startswith(codecs.BOM_UTF16_LE) and not head.startswith(codecs.BOM_UTF32_LE):
+        return "utf-16-le"
+    return "utf-16-be" if head.startswith(codecs.BOM_UTF16_BE) else None
+
+
+def text_head(head: bytes) -> bytes:
+    """Return ``head`` as UTF-8 without byte order mark, for recognition."""
+    codec = utf16_codec(head)
+    if codec:
+        return head[2:].decode(codec, "replace").encode("utf-8", "replace")
+    return head.removeprefix(codecs.BOM_UTF8).lstrip(b"\0")
+
+
+def text_reader(source: ByteSource) -> Callable[[int], bytes]:
+    """Return a read function that gives UTF-8 where the source is UTF-16 with a mark, else the bytes as they are."""
+    codec = utf16_codec(source.head)
+    if codec is None:
+        return source.read
+    decoder = codecs.getincrementaldecoder(codec)("replace")
+
+    def read(size: int) -> bytes:
+        while True:
+            chunk = source.read(size)
+            text = decoder.decode(chunk, final=not chunk).removeprefix("\ufeff")
+            if text or not chunk:
+                return text.encode("utf-8", "replace")
+
+    return read
+
+
+def decode_text(raw: bytes) -> str:
+    """Return the text of ``raw``: UTF-8, else GB18030 (GB 18030-2022), else UTF-8 with bad bytes written ``\\xNN``."""
+    for codec in ("utf-8", "gb18030"):
+        try:
+            return raw.decode(codec)
+        except UnicodeDecodeError:
+            continue
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def read_lines(source: ByteSource) -> Iterator[Line]:
+    """Yield the non-empty lines of ``source``; holds at most one record and one chunk in memory.
+
+    Raises ``InputError`` where decompression fails, after all lines before that point.
+    """
+    read = text_reader(source)
+    position, number = 0, 1
+    rest = b""
+    first = True
+    while True:
+        chunk = read(_CHUNK)
+        if first:
+            first = False
+            if chunk.startswith(codecs.BOM_UTF8):
+                chunk, position = chunk[3:], 3
+        if not chunk:
+            break
+        if not rest and b"\0" in chunk[:1]:
+            stripped = chunk.lstrip(b"\0")
+            position += len(chunk) - len(stripped)
+            chunk = stripped
+        buffer = rest + chunk
+        pieces = buffer.split(b"\n")
+        rest = pieces.pop()
+        for piece in pieces:
+            line = _line(position, number, piece)
+            if line is not None:
+                yield line
+            position += len(piece) + 1
+            number += 1
+        if len(rest) > MAX_RECORD_BYTES:
+            yield Line(position, number, rest[:4096], too_long=True)
+            skipped, rest = _skip_line(read, len(rest))
+            position += skipped
+            number += 1
+    line = _line(position, number, rest)
+    if line is not None:
+        yield line
+
+
+def _line(position: int, number: int, piece: bytes) -> Line | None:
+    """Return the line of ``piece``, ``None`` for an empty one."""
+    if len(piece) > MAX_RECORD_BYTES:
+        return Line(position, number, piece[:4096], too_long=True)
+    raw = piece.strip(b"\0").rstrip(b"\r") if b"\0" in piece else piece.rstrip(b"\r")
+    return Line(position, number, raw) if raw.strip() else None
+
+
+def _skip_line(read: Callable[[int], bytes], skipped: int) -> tuple[int, bytes]:
+    """Drop bytes up to the next line; return how many belong to the dropped line (with its end) and what follows."""
+    while True:
+        chunk = read(_CHUNK)
+        if not chunk:
+            return skipped, b""
+        end = chunk.find(b"\n")
+        if end >= 0:
+            return skipped + end + 1, chunk[end + 1 :]
+        skipped += len(chunk)

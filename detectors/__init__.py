@@ -1,0 +1,1 @@
+"""Turn events into detections: Sigma rules and anomaly detectors, one file each."""

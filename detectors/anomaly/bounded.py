@@ -1,0 +1,63 @@
+"""Keep tables within a size, and count what did not fit: nothing is dropped silently."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class BoundedTable(Generic[K, V]):
+    """Map keys to accumulators, at most ``limit`` of them; ``left_out`` counts the visits that found no room.
+
+    First come, first kept. Events come in a fixed order, so the same events always keep the same keys.
+    """
+
+    def __init__(self, limit: int, make: Callable[[], V]) -> None:
+        """Take the greatest number of keys and the maker of an empty accumulator."""
+        self._limit = limit
+        self._make = make
+        self._rows: dict[K, V] = {}
+        self.left_out = 0
+
+    def visit(self, key: K) -> V | None:
+        """Return the accumulator of ``key``, made when new; ``None`` (and a count) when the table is full."""
+        row = self._rows.get(key)
+        if row is not None:
+            return row
+        if len(self._rows) >= self._limit:
+            self.left_out += 1
+            return None
+        row = self._rows[key] = self._make()
+        return row
+
+    def items(self) -> Iterator[tuple[K, V]]:
+        """Yield keys and accumulators in the order in which the keys came."""
+        return iter(self._rows.items())
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+class Evidence:
+    """Keep the first event ids of something, at most ``limit``, with the first and last time and the whole count."""
+
+    __slots__ = ("_limit", "count", "first", "ids", "last")
+
+    def __init__(self, limit: int = 100) -> None:
+        """Take the greatest number of ids to keep."""
+        self._limit = limit
+        self.ids: list[str] = []
+        self.count = 0
+        self.first = ""
+        self.last = ""
+
+    def add(self, event_id: str, timestamp: str, *, keep: bool = True) -> None:
+        """Count an event in time order; ``keep`` says whether its id is worth a place."""
+        self.count += 1
+        self.first = self.first or timestamp
+        self.last = timestamp
+        if keep and len(self.ids) < self._limit:
+            self.ids.append(event_id)

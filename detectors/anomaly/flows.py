@@ -1,0 +1,204 @@
+"""Read flow events of any sensor into one small record.
+
+Sensors say in different words whether the other side answered: Zeek has a connection state, our own meter has TCP
+flags, Suricata has packet counts. Detectors ask ``FlowRecord.outcome`` and need not know who measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import ip_address
+from itertools import chain, groupby
+from typing import Final
+
+from soc_core.clock import epoch_us, parse_instant
+from soc_core.model.event import DATASET, EVENT_ID, TIMESTAMP, Event
+from soc_core.query.tree import OneOf, Query
+
+FLOW_DATASETS: Final = ("packets.flow", "suricata.flow", "zeek.conn")
+FLOW_QUERY: Final[Query] = OneOf(DATASET, FLOW_DATASETS)
+FLOW_FIELDS: Final = (
+    TIMESTAMP,
+    EVENT_ID,
+    DATASET,
+    "source.ip",
+    "source.port",
+    "source.bytes",
+    "source.packets",
+    "destination.ip",
+    "destination.port",
+    "destination.bytes",
+    "destination.packets",
+    "network.transport",
+    "network.community_id",
+    "event.duration",
+    "edusoc.flow.part",
+    "edusoc.flow.state",
+    "edusoc.flow.tcp_flags_source",
+    "edusoc.flow.tcp_flags_destination",
+    "zeek.conn.state",
+)
+MAX_REMEMBERED: Final = 200_000
+"""Community ids remembered to recognise a second sensor's record of the same flow: about 20 MB at most."""
+
+
+class Outcome(Enum):
+    """Say how the other side reacted: ``SILENT`` not at all, ``REFUSED`` with a reset or an ICMP error, ``OPENED``."""
+
+    SILENT = "silent"
+    REFUSED = "refused"
+    OPENED = "opened"
+
+
+# Zeek's conn_state (docs.zeek.org, base/protocols/conn): what the responder never accepted.
+_ZEEK: Final = {
+    "s0": Outcome.SILENT,
+    "sh": Outcome.SILENT,
+    "rstos0": Outcome.SILENT,
+    "rej": Outcome.REFUSED,
+    "rstrh": Outcome.REFUSED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRecord:
+    """Hold one flow as detectors see it: bytes are IP bytes, ``duration`` seconds, ``time_us`` µs since 1970.
+
+    ``transport`` is ``tcp``, ``udp``, ``icmp`` … in lower case. ``part`` is above 1 for the further records of one
+    long connection: they add bytes, not connections.
+    """
+
+    event_id: str
+    timestamp: str
+    time_us: int
+    source: str
+    source_port: int
+    destination: str
+    port: int
+    transport: str
+    sent: int
+    received: int
+    packets_sent: int
+    packets_received: int
+    duration: float
+    outcome: Outcome
+    part: int = 1
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether the destination did not take the connection."""
+        return self.outcome is not Outcome.OPENED
+
+
+def in_order(batches: Iterable[Sequence[Event]]) -> Iterator[Event]:
+    """Yield events by time, equal times by id: neither batch cuts nor the order of ties change what detectors see."""
+    for _, ties in groupby(chain.from_iterable(batches), key=_time_of):
+        yield from sorted(ties, key=_id_of)
+
+
+def read_flows(batches: Iterable[Sequence[Event]]) -> Iterator[FlowRecord]:
+    """Yield the flows in order; of a flow that several sensors saw (same community id) only the first sensor's records.
+
+    Events without addresses are left out: they are not flows. So are multicast and broadcast destinations, which
+    no detector here asks about.
+    """
+    sensors: dict[str, str] = {}
+    for event in in_order(batches):
+        if _second_sight(event, sensors):
+            continue
+        record = read_flow(event)
+        if record is not None and not is_group_address(record.destination):
+            yield record
+
+
+def read_flow(event: Event) -> FlowRecord | None:
+    """Return the record of one flow event, or ``None`` where it names no two addresses."""
+    source, destination = event.get("source.ip"), event.get("destination.ip")
+    if not isinstance(source, str) or not isinstance(destination, str):
+        return None
+    timestamp = str(event[TIMESTAMP])
+    return FlowRecord(
+        event_id=str(event[EVENT_ID]),
+        timestamp=timestamp,
+        time_us=epoch_us(parse_instant(timestamp)),
+        source=source,
+        source_port=number(event, "source.port"),
+        destination=destination,
+        port=number(event, "destination.port"),
+        transport=_transport(event),
+        sent=number(event, "source.bytes"),
+        received=number(event, "destination.bytes"),
+        packets_sent=number(event, "source.packets"),
+        packets_received=number(event, "destination.packets"),
+        duration=number(event, "event.duration") / 1e9,
+        outcome=_outcome(event),
+        part=max(1, number(event, "edusoc.flow.part")),
+    )
+
+
+def number(event: Event, field: str) -> int:
+    """Return a non-negative whole number of ``field``, 0 when absent or of another type."""
+    value = event.get(field)
+    return max(0, int(value)) if isinstance(value, int | float) else 0
+
+
+def is_group_address(address: str) -> bool:
+    """Tell whether ``address`` is multicast, broadcast or unspecified: one packet reaches many, so nobody scans by it.
+
+    The network's mask is not known here, so an IPv4 address that ends in .255 counts as a directed broadcast.
+    """
+    if address.endswith(".255") or address.startswith(("ff", "0.0.0.0")) or address == "::":
+        return True
+    if ":" in address:
+        return False
+    try:
+        return ip_address(address).is_multicast
+    except ValueError:
+        return False
+
+
+def is_backscatter(flow: FlowRecord) -> bool:
+    """Tell whether the record is more likely an answer than a request: from a service port to an ephemeral one.
+
+    Sensors that start in the middle of a connection, or miss the question, name the server as the originator.
+    Without this a DNS server looks like a port scanner of its clients. 32768 is where Linux' ephemeral ports start,
+    and 49152 Windows' (RFC 6335); scanners that fake source port 53 still reach the ports below.
+    """
+    return 0 < flow.source_port < 1024 and flow.port >= 32_768
+
+
+def _second_sight(event: Event, sensors: dict[str, str]) -> bool:
+    community_id = event.get("network.community_id")
+    if not isinstance(community_id, str):
+        return False
+    dataset = str(event.get(DATASET, ""))
+    if community_id not in sensors and len(sensors) >= MAX_REMEMBERED:
+        return False
+    return sensors.setdefault(community_id, dataset) != dataset
+
+
+def _transport(event: Event) -> str:
+    transport = str(event.get("network.transport", "")).lower()
+    return "icmp" if transport in {"icmp6", "ipv6-icmp"} else transport
+
+
+def _outcome(event: Event) -> Outcome:
+    state = event.get("zeek.conn.state")
+    if isinstance(state, str):
+        return _ZEEK.get(state.lower(), Outcome.OPENED)
+    if number(event, "destination.packets") == 0:
+        return Outcome.SILENT
+    answer = str(event.get("edusoc.flow.tcp_flags_destination", "")).upper()
+    if "R" in answer and "S" not in answer:
+        return Outcome.REFUSED
+    return Outcome.OPENED
+
+
+def _time_of(event: Event) -> str:
+    return str(event[TIMESTAMP])
+
+
+def _id_of(event: Event) -> str:
+    return str(event[EVENT_ID])

@@ -1,0 +1,116 @@
+"""Open the parts of an installation and put them together: the only place that knows all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from detectors.anomaly.registry import default_detectors
+from detectors.sigma import CorrelationDetector, RuleSet, SigmaDetector, load_rules
+from soc_core.store.embedded import EmbeddedStore
+
+from cases.alerts.attach import AlertSink
+from edusoc.packets import CaptureCutter
+from intake.importing import Importer
+from intake.pipeline import Detectors, Pipeline
+from soc_api.services import Services
+from soc_core.clock import Clock, utc_now
+from soc_core.config import Settings
+from soc_core.errors import UsageError
+from soc_core.keys.store import KeyStore
+from soc_core.state.database import Database
+
+
+def open_database(settings: Settings) -> Database:
+    """Open the operational database and bring its tables up to date."""
+    database = Database.in_directory(settings.state_directory)
+    upgrade(database)
+    return database
+
+
+def upgrade(database: Database) -> None:
+    """Apply the migrations that are missing."""
+    config = Config()
+    config.set_main_option("script_location", str(resources.files("edusoc").joinpath("migrations")))
+    with database.write() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def rules_directory(settings: Settings) -> Path:
+    """Return where the rules are: as configured, in the repository, or as carried by the wheel."""
+    if settings.rules:
+        return Path(settings.rules)
+    beside = Path(__file__).resolve().parent.parent / "rules"
+    carried = Path(str(resources.files("soc_core").joinpath("rules")))
+    for place in (beside, carried):
+        if place.is_dir():
+            return place
+    raise UsageError("the rules are not there", where=str(beside), todo="set EDUSOC_RULES to their directory")
+
+
+def open_rules(settings: Settings) -> RuleSet:
+    """Load the rules; rules with problems are left out and named by ``edusoc rules list``."""
+    return load_rules([rules_directory(settings)])
+
+
+def build_detectors(settings: Settings, rules: RuleSet) -> Detectors:
+    """Return all detectors: Sigma rules, correlations, anomaly detectors."""
+    correlations = [CorrelationDetector(rule) for rule in rules.correlations]
+    models = settings.state_directory / "models"
+    return Detectors(events=[SigmaDetector(rules)], windows=[*correlations, *default_detectors(models)])
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Hold the opened parts of the process that writes events."""
+
+    database: Database
+    store: EmbeddedStore
+    rules: RuleSet
+    pipeline: Pipeline
+    importer: Importer
+
+
+@contextmanager
+def open_writer(settings: Settings, clock: Clock = utc_now) -> Iterator[Writer]:
+    """Open everything for writing; raise ``StoreBusyError`` when another process writes already."""
+    database = open_database(settings)
+    store = EmbeddedStore(
+        settings.state_directory / "events", writer=True, memory_limit_mb=settings.store_memory_mb
+    )
+    try:
+        rules = open_rules(settings)
+        pipeline = Pipeline(store, database, build_detectors(settings, rules), AlertSink(clock), clock)
+        pipeline.release_leases()
+        yield Writer(database, store, rules, pipeline, Importer(pipeline, database, clock))
+    finally:
+        store.close()
+        database.close()
+
+
+@contextmanager
+def open_services(settings: Settings, clock: Clock = utc_now, *, demo: bool = False) -> Iterator[Services]:
+    """Open everything the web process needs: it reads events and writes operational state only."""
+    database = open_database(settings)
+    reader = EmbeddedStore(
+        settings.state_directory / "events", writer=False, memory_limit_mb=settings.store_memory_mb
+    )
+    try:
+        yield Services(
+            database=database,
+            reader=reader,
+            rules=open_rules(settings),
+            keys=KeyStore(settings.state_directory / "keys"),
+            clock=clock,
+            packets=CaptureCutter(database, reader, settings.state_directory / "cut"),
+            demo=demo,
+        )
+    finally:
+        reader.close()
+        database.close()

@@ -1,0 +1,1 @@
+"""Take events in: enrich, append durably, detect. The pipeline between the log and the cases."""

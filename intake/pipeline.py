@@ -1,0 +1,158 @@
+"""Move events from collectors into the store and detections out of it.
+
+``take`` makes events durable (that is the acknowledgement). ``advance`` reads the log from a committed cursor, runs the
+stateless detectors and marks dirty windows; the cursor, the detections, the jobs and the outgoing changes are
+committed in one transaction. ``settle`` judges dirty windows. Each step may be killed and repeated: ids make it
+harmless, so replaying gives what one uninterrupted run gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from sqlalchemy import Connection, insert, select, update
+
+from detectors.base import EventDetector, WindowDetector
+from intake.tables import cursors
+from intake.windows import JOB, DirtyWindow, WindowJudge, WindowMarker
+from soc_core.clock import Clock, format_instant
+from soc_core.jobs import jobs
+from soc_core.model.detection import Detection
+from soc_core.model.event import ORGANIZATION_ID, ZONE, Event
+from soc_core.organisations.repository import load_tree, today
+from soc_core.state.database import Database
+from soc_core.store.interface import Ack, EventStore
+
+CURSOR: Final = "detect"
+CHUNK: Final = 5_000
+LEASE: Final = timedelta(minutes=10)
+JOBS_AT_ONCE: Final = 400
+
+
+class DetectionSink(Protocol):
+    """Take detections into the caller's transaction; storing one twice changes nothing."""
+
+    def take(self, connection: Connection, found: Sequence[Detection]) -> object:
+        """Store and attach detections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Detectors:
+    """Hold all detectors that run: single events and windows."""
+
+    events: Sequence[EventDetector] = ()
+    windows: Sequence[WindowDetector] = ()
+
+
+@dataclass(slots=True)
+class Progress:
+    """Count what the pipeline did since it was opened."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    examined: int = 0
+    detections: int = 0
+    windows: int = 0
+    by_rule: dict[str, int] = field(default_factory=dict)
+
+    def add(self, found: Sequence[Detection]) -> None:
+        """Count detections, whether new or known."""
+        self.detections += len(found)
+        for detection in found:
+            self.by_rule[detection.rule_id] = self.by_rule.get(detection.rule_id, 0) + 1
+
+
+class Pipeline:
+    """Be the one writer of events of a state directory, and run its detectors."""
+
+    def __init__(
+        self, store: EventStore, database: Database, detectors: Detectors, sink: DetectionSink, clock: Clock
+    ) -> None:
+        """Take the opened parts; nothing runs yet."""
+        self._store = store
+        self._database = database
+        self._detectors = detectors
+        self._sink = sink
+        self._clock = clock
+        self._marker = WindowMarker(detectors.windows)
+        self._judge = WindowJudge(store, detectors.windows)
+        self.progress = Progress()
+
+    def take(self, events: Sequence[Event], *, organization_id: str, zone: str) -> Ack:
+        """Say whose events these are, when they arrived, and store them durably; return the acknowledgement."""
+        arrived = format_instant(self._clock())
+        for event in events:
+            event[ORGANIZATION_ID] = organization_id
+            event[ZONE] = zone
+            event["event.ingested"] = arrived
+        ack = self._store.append(events)
+        self.progress.accepted += ack.accepted
+        self.progress.duplicates += ack.duplicates
+        self.progress.rejected += len(ack.rejected)
+        return ack
+
+    def advance(self) -> int:
+        """Run stateless detectors over what was appended since the last time; return how many events were examined."""
+        examined = 0
+        while True:
+            with self._database.read() as connection:
+                offset = _cursor(connection)
+            events, following = self._store.read_from(offset, CHUNK)
+            if following == offset:
+                return examined
+            self._examine(events, following)
+            examined += len(events)
+
+    def _examine(self, events: Sequence[Event], following: int) -> None:
+        found = [detection for detector in self._detectors.events for detection in detector.detect(events)]
+        dirty = self._marker.dirty(events)
+        now = self._clock()
+        with self._database.write() as connection:
+            self._sink.take(connection, found)
+            jobs.add(connection, JOB, (window.key for window in sorted(dirty)), now)
+            _set_cursor(connection, following)
+        self.progress.examined += len(events)
+        self.progress.add(found)
+
+    def settle(self) -> int:
+        """Judge all dirty windows that are due; return how many windows were judged."""
+        judged = 0
+        while True:
+            done = self._settle_some(self._clock())
+            judged += done
+            self.progress.windows += done
+            if not done:
+                return judged
+
+    def _settle_some(self, now: datetime) -> int:
+        with self._database.write() as connection:
+            taken = jobs.lease(connection, JOB, now=now, length=LEASE, limit=JOBS_AT_ONCE)
+            tree = load_tree(connection, today(now))
+        if not taken:
+            return 0
+        found = self._judge.judge((DirtyWindow.parse(job.key) for job in taken), tree)
+        with self._database.write() as connection:
+            self._sink.take(connection, found)
+            jobs.finish(connection, taken)
+        self.progress.add(found)
+        return len(taken)
+
+    def release_leases(self) -> None:
+        """Give back leases a dead predecessor held: the store's writer lock proves that there is no other pipeline."""
+        with self._database.write() as connection:
+            jobs.release(connection, JOB)
+
+
+def _cursor(connection: Connection) -> int:
+    return connection.scalar(select(cursors.c.log_offset).where(cursors.c.name == CURSOR)) or 0
+
+
+def _set_cursor(connection: Connection, offset: int) -> None:
+    moved = connection.execute(update(cursors).where(cursors.c.name == CURSOR).values(log_offset=offset))
+    if not moved.rowcount:
+        connection.execute(insert(cursors).values(name=CURSOR, log_offset=offset))

@@ -1,0 +1,202 @@
+"""Decide which windows of which detectors must be judged (again), and judge them.
+
+New events make windows *dirty*; dirty windows are jobs. Judging a window reads its events from the store, so it does
+not matter in which order or how often events came, or whether the process died in between: the detections and their
+ids come out the same.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from soc_core.query.evaluate import compile_query
+
+from detectors.base import Site, Window, WindowDetector, window_start
+from soc_core.clock import EPOCH, epoch_us, format_instant, parse_instant
+from soc_core.model.detection import Detection
+from soc_core.model.event import ORGANIZATION_ID, TIMESTAMP, ZONE, Event
+from soc_core.organisations.repository import OrganisationTree
+from soc_core.query.tree import And, Or, Query, equal
+from soc_core.store.interface import EventReader, Scope, Search
+
+JOB: Final = "detect.window"
+SPAN: Final = timedelta(days=2)
+MAX_SPAN_EVENTS: Final = 100_000
+ALWAYS: Final = (TIMESTAMP, "event.id", ORGANIZATION_ID, ZONE)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class DirtyWindow:
+    """Name one window of one detector to be judged; orders by place, then time, so that neighbours come together."""
+
+    organization_id: str
+    zone: str
+    start_us: int
+    detector_id: str
+
+    @property
+    def key(self) -> str:
+        """Return the text that names the job; ``parse`` reads it back."""
+        return f"{self.organization_id}\t{self.zone}\t{self.start_us:020d}\t{self.detector_id}"
+
+    @classmethod
+    def parse(cls, key: str) -> DirtyWindow:
+        """Read a job's key back."""
+        organization_id, zone, start, detector_id = key.split("\t")
+        return cls(organization_id, zone, int(start), detector_id)
+
+
+class WindowMarker:
+    """Tell for a batch of events which windows they make dirty."""
+
+    def __init__(self, detectors: Sequence[WindowDetector]) -> None:
+        """Compile the detectors' queries once."""
+        self._rows = [(detector, compile_query(detector.query)) for detector in detectors]
+
+    def dirty(self, events: Iterable[Event]) -> set[DirtyWindow]:
+        """Return the windows touched: the one an event lies in and those whose look-back reaches it."""
+        found: set[DirtyWindow] = set()
+        for event in events:
+            instant: datetime | None = None
+            for detector, wants in self._rows:
+                if wants(event):
+                    instant = instant or parse_instant(str(event[TIMESTAMP]))
+                    found.update(_touched(detector, event, instant))
+        return found
+
+
+def _touched(detector: WindowDetector, event: Event, instant: datetime) -> Iterator[DirtyWindow]:
+    start = window_start(instant, detector.window)
+    last = window_start(instant + detector.lookback, detector.window)
+    while start <= last:
+        yield DirtyWindow(str(event[ORGANIZATION_ID]), str(event[ZONE]), epoch_us(start), detector.id)
+        start += detector.window
+
+
+class WindowJudge:
+    """Judge dirty windows against the store."""
+
+    def __init__(self, reader: EventReader, detectors: Sequence[WindowDetector]) -> None:
+        """Take the store to read and all detectors."""
+        self._reader = reader
+        self._detectors = {detector.id: detector for detector in detectors}
+        self._wants: dict[str, Callable[[Event], bool]] = {
+            detector.id: compile_query(detector.query) for detector in detectors
+        }
+
+    def judge(self, dirty: Iterable[DirtyWindow], tree: OrganisationTree) -> list[Detection]:
+        """Return the detections of all these windows; windows of detectors that no longer exist give none.
+
+        Neighbouring windows of one place share a reading of the store, up to ``SPAN`` and ``MAX_SPAN_EVENTS``; a span
+        with more events is read once a window, so memory stays bounded.
+        """
+        found: list[Detection] = []
+        for group in _groups(window for window in sorted(dirty) if window.detector_id in self._detectors):
+            site = Site(tree.plan(group[0].organization_id, group[0].zone))
+            found.extend(self._judge_group(group, site))
+        return found
+
+    def _judge_group(self, group: Sequence[DirtyWindow], site: Site) -> list[Detection]:
+        loaded = self._load(group)
+        found: list[Detection] = []
+        for dirty in group:
+            detector = self._detectors[dirty.detector_id]
+            window = _window(dirty, detector)
+            if loaded is None:
+                found.extend(detector.detect(window, self._stream(window, detector), site))
+            else:
+                found.extend(detector.detect(window, loaded.slice(window, detector, self._wants), site))
+        return found
+
+    def _load(self, group: Sequence[DirtyWindow]) -> _Span | None:
+        used = {dirty.detector_id for dirty in group}
+        chosen = [self._detectors[name] for name in sorted(used)]
+        windows = [_window(dirty, self._detectors[dirty.detector_id]) for dirty in group]
+        start = min(
+            window.start - self._detectors[d.detector_id].lookback
+            for window, d in zip(windows, group, strict=True)
+        )
+        end = max(window.end for window in windows)
+        fields = tuple(
+            dict.fromkeys(
+                (*ALWAYS, *(name for detector in chosen for name in detector.fields), *_asked(chosen))
+            )
+        )
+        search = self._search(
+            windows[0], Or(tuple(detector.query for detector in chosen)), (start, end), fields
+        )
+        events: list[Event] = []
+        for batch in self._reader.scan(search):
+            events.extend(batch)
+            if len(events) > MAX_SPAN_EVENTS:
+                return None
+        return _Span(events, [str(event[TIMESTAMP]) for event in events])
+
+    def _stream(self, window: Window, detector: WindowDetector) -> Iterator[list[Event]]:
+        fields = tuple(dict.fromkeys((*ALWAYS, *detector.fields, *_asked([detector]))))
+        bounds = (window.start - detector.lookback, window.end)
+        return self._reader.scan(self._search(window, detector.query, bounds, fields))
+
+    def _search(
+        self, window: Window, query: Query, bounds: tuple[datetime, datetime], fields: tuple[str, ...]
+    ) -> Search:
+        return Search(
+            scope=Scope(frozenset({window.organization_id})),
+            start=bounds[0],
+            end=bounds[1],
+            query=And((equal(ZONE, window.zone), query)),
+            fields=fields,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    events: list[Event]
+    times: list[str]
+
+    def slice(
+        self, window: Window, detector: WindowDetector, wants: dict[str, Callable[[Event], bool]]
+    ) -> Iterator[list[Event]]:
+        low = bisect_left(self.times, format_instant(window.start - detector.lookback))
+        high = bisect_left(self.times, format_instant(window.end))
+        chosen = [event for event in self.events[low:high] if wants[detector.id](event)]
+        if chosen:
+            yield chosen
+
+
+def _groups(ordered: Iterable[DirtyWindow]) -> Iterator[list[DirtyWindow]]:
+    group: list[DirtyWindow] = []
+    for dirty in ordered:
+        near = group and (dirty.organization_id, dirty.zone) == (group[0].organization_id, group[0].zone)
+        if near and dirty.start_us - group[0].start_us < SPAN / timedelta(microseconds=1):
+            group.append(dirty)
+            continue
+        if group:
+            yield group
+        group = [dirty]
+    if group:
+        yield group
+
+
+def _window(dirty: DirtyWindow, detector: WindowDetector) -> Window:
+    start = EPOCH + timedelta(microseconds=dirty.start_us)
+    return Window(dirty.organization_id, dirty.zone, start, start + detector.window)
+
+
+def _asked(detectors: Iterable[WindowDetector]) -> list[str]:
+    """Return the fields the queries themselves ask about: they are judged again on the projected events."""
+    names: list[str] = []
+    waiting: list[Query] = [detector.query for detector in detectors]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, And | Or):
+            waiting.extend(node.children)
+        elif hasattr(node, "child"):
+            waiting.append(node.child)
+        elif getattr(node, "field", ""):
+            names.append(str(getattr(node, "field", "")))
+    return names

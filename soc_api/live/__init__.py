@@ -1,0 +1,1 @@
+"""Stream changes to open pages."""

@@ -1,0 +1,77 @@
+"""Find out who is asking and what they may see.
+
+Browsers send the session cookie; every changing request must also carry the session's CSRF token in the header
+``X-CSRF-Token`` (or the form field ``csrf``). What a caller may see comes from ``OrganisationTree.visible_to`` alone.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fastapi import Depends, Request
+from sqlalchemy import Connection
+
+from soc_api.problems import ForbiddenError, NotLoggedInError
+from soc_api.services import Services, ServicesDependency
+from soc_core.access.accounts import Session, User, find_session
+from soc_core.organisations.repository import OrganisationTree, load_tree, today
+from soc_core.store.interface import Scope
+
+COOKIE: Final = "edusoc_session"
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Hold who asks, the units as they are today, and the scope that follows."""
+
+    session: Session
+    tree: OrganisationTree
+    scope: Scope
+
+    @property
+    def user(self) -> User:
+        """Return the caller's account."""
+        return self.session.user
+
+
+def find_caller(services: Services, connection: Connection, token: str) -> Caller | None:
+    """Return the caller of a session token, or ``None`` when the session is over."""
+    now = services.clock()
+    session = find_session(connection, token, now=now) if token else None
+    if session is None:
+        return None
+    tree = load_tree(connection, today(now))
+    return Caller(session, tree, tree.visible_to(session.user.organisation_id))
+
+
+def current_caller(request: Request, services: ServicesDependency) -> Caller:
+    """Return the caller; raise ``NotLoggedInError`` without a session, ``ForbiddenError`` without CSRF token."""
+    with services.database.read() as connection:
+        caller = find_caller(services, connection, request.cookies.get(COOKIE, ""))
+    if caller is None:
+        raise NotLoggedInError("log in first", todo="POST /api/v1/session")
+    if request.method not in SAFE:
+        check_csrf(caller, request.headers.get("x-csrf-token", ""))
+    return caller
+
+
+def check_csrf(caller: Caller, token: str) -> None:
+    """Raise ``ForbiddenError`` unless the token is the session's."""
+    if not hmac.compare_digest(token.encode(), caller.session.csrf.encode()):
+        raise ForbiddenError("the CSRF token is missing or wrong", todo="send the header X-CSRF-Token")
+
+
+CallerDependency = Annotated[Caller, Depends(current_caller)]
+
+
+def may_handle(caller: CallerDependency) -> Caller:
+    """Return the caller when the role may change alerts; raise ``ForbiddenError`` otherwise."""
+    if not caller.user.role.may_handle:
+        raise ForbiddenError(f"role '{caller.user.role}' only looks")
+    return caller
+
+
+HandlerDependency = Annotated[Caller, Depends(may_handle)]

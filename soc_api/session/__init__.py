@@ -1,0 +1,1 @@
+"""Log in and out, and say who is logged in."""

@@ -1,0 +1,100 @@
+"""Log in and out: ``/api/v1/session``."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from soc_api.problems import NotLoggedInError
+from soc_api.security import COOKIE, CallerDependency, current_caller
+from soc_api.services import Services, ServicesDependency
+from soc_api.session.schemas import Credentials, SessionOut
+from soc_core.access.accounts import (
+    SESSION_LENGTH,
+    Session,
+    check_password,
+    close_session,
+    find_session,
+    open_session,
+    record_failure,
+)
+from soc_core.errors import NotAllowedError
+
+router = APIRouter(prefix="/api/v1/session", tags=["session"])
+
+
+def log_in(services: Services, name: str, password: str) -> tuple[str, Session]:
+    """Check the password and open a session; raise ``NotAllowedError`` (after counting it) when it is wrong."""
+    now = services.clock()
+    try:
+        with services.database.read() as connection:
+            user = check_password(connection, name, password, now=now)
+    except NotAllowedError:
+        with services.database.write() as connection:
+            record_failure(connection, name, now=now)
+        raise
+    with services.database.write() as connection:
+        token = open_session(connection, user, now=now)
+        session = find_session(connection, token, now=now)
+    if session is None:
+        raise NotAllowedError("the account was disabled")
+    return token, session
+
+
+def set_cookie(request: Request, response: Response, token: str) -> None:
+    """Give the browser its session cookie: not readable by scripts, not sent from other sites."""
+    response.set_cookie(
+        COOKIE,
+        token,
+        max_age=int(SESSION_LENGTH.total_seconds()),
+        httponly=True,
+        samesite="lax",
+        secure=request.url.scheme == "https",
+        path="/",
+    )
+
+
+@router.post(
+    "", responses={401: {"description": "wrong name or password"}, 422: {"description": "not valid"}}
+)
+def create(
+    credentials: Credentials, request: Request, response: Response, services: ServicesDependency
+) -> SessionOut:
+    """Log in: sets the session cookie and returns the CSRF token."""
+    try:
+        token, session = log_in(services, credentials.name, credentials.password)
+    except NotAllowedError as error:
+        raise NotLoggedInError(error.what, todo=error.todo) from error
+    set_cookie(request, response, token)
+    return _out(session)
+
+
+@router.get("", responses={401: {"description": "not logged in"}})
+def show(caller: CallerDependency) -> SessionOut:
+    """Say who is logged in."""
+    return _out(caller.session)
+
+
+@router.delete(
+    "",
+    status_code=204,
+    dependencies=[Depends(current_caller)],
+    responses={401: {"description": "not logged in"}, 403: {"description": "no CSRF token"}},
+)
+def end(request: Request, response: Response, services: ServicesDependency) -> None:
+    """Log out."""
+    with services.database.write() as connection:
+        close_session(connection, request.cookies.get(COOKIE, ""))
+    response.delete_cookie(COOKIE, path="/")
+
+
+def _out(session: Session) -> SessionOut:
+    user = session.user
+    return SessionOut(
+        name=user.name,
+        display_name=user.display_name,
+        role=user.role.value,
+        organisation_id=user.organisation_id,
+        language=user.language,
+        csrf=session.csrf,
+        expires_at=session.expires_at,
+    )

@@ -1,0 +1,1 @@
+"""Keep people's accounts, their sessions and what each role may do."""

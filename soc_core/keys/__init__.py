@@ -1,0 +1,1 @@
+"""Keep every secret and key of an installation: one file each, readable by its owner only."""

@@ -1,0 +1,1 @@
+"""Define what flows through the system: events, detections, organisations, assets."""

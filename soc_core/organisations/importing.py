@@ -1,0 +1,262 @@
+"""Read units and assets from CSV or XLSX lists, as bureaus keep them.
+
+The first row names the columns (any order; unknown columns are ignored). One bad row is reported with file, line and
+column and left out; the rest is imported. Importing the same list twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Final
+
+import openpyxl
+from openpyxl.utils.exceptions import InvalidFileException
+from sqlalchemy import Connection
+
+from soc_core.errors import EdusocError, InputError, UsageError
+from soc_core.model.organisation import Asset, Attribute
+from soc_core.organisations.repository import (
+    CODES,
+    PEOPLE,
+    OrganisationTree,
+    load_tree,
+    put_asset,
+    put_unit,
+    today,
+)
+
+LEVELS: Final = frozenset({"province", "city", "county", "district", "school", "campus", "point", ""})
+UNIT_COLUMNS: Final = ("code", "name")
+ASSET_COLUMNS: Final = ("organisation_code", "address", "name")
+MAX_ROWS: Final = 200_000
+MAX_FILE_BYTES: Final = 64 << 20
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """Count what an import did; ``problems`` say ``file:line: what is wrong``, at most 200 of them."""
+
+    units: int = 0
+    assets: int = 0
+    bad: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def reject(self, error: EdusocError) -> None:
+        """Count a bad row and keep its message."""
+        self.bad += 1
+        if len(self.problems) < 200:
+            self.problems.append(str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Hold one row: cell text by column name, and ``file:line``."""
+
+    cells: Mapping[str, str]
+    where: str
+
+    def text(self, name: str) -> str:
+        """Return the trimmed cell, empty when there is none."""
+        return self.cells.get(name, "").strip()
+
+    def need(self, name: str) -> str:
+        """Return the cell; raise ``InputError`` when it is empty."""
+        value = self.text(name)
+        if not value:
+            raise InputError(f"column '{name}' is empty", where=self.where)
+        return value
+
+    def day(self, name: str) -> date | None:
+        """Return the cell as a date (YYYY-MM-DD), ``None`` when empty; raise ``InputError`` otherwise."""
+        value = self.text(name)[:10]
+        try:
+            return date.fromisoformat(value) if value else None
+        except ValueError:
+            raise InputError(
+                f"column '{name}': '{value}' is not a date like 2026-09-01", where=self.where
+            ) from None
+
+    def number(self, name: str, default: int) -> int:
+        """Return the cell as a whole number; raise ``InputError`` otherwise."""
+        value = self.text(name)
+        try:
+            return int(float(value)) if value else default
+        except (ValueError, OverflowError):
+            raise InputError(f"column '{name}': '{value}' is not a number", where=self.where) from None
+
+
+def import_file(connection: Connection, path: Path, *, now: datetime) -> ImportReport:
+    """Import a list of units or of assets, told apart by its columns.
+
+    Raises ``InputError`` when the file can't be read at all, ``UsageError`` when its columns are neither.
+    """
+    rows = _read(path)
+    first = next(rows, None)
+    if first is None:
+        raise InputError("the list has no rows", where=str(path))
+    columns = set(first.cells)
+    report = ImportReport()
+    if columns.issuperset(ASSET_COLUMNS):
+        tree = load_tree(connection, today(now))
+        _each(_chain(first, rows), report, lambda row: _put_asset_row(connection, row, report, tree))
+    elif columns.issuperset(UNIT_COLUMNS):
+        _import_units(connection, list(_chain(first, rows)), report, now)
+    else:
+        wanted = f"{', '.join(UNIT_COLUMNS)} (units) or {', '.join(ASSET_COLUMNS)} (assets)"
+        raise UsageError("the columns are of no known list", where=f"{path}:1", todo=f"needed are: {wanted}")
+    return report
+
+
+def _chain(first: Row, rest: Iterator[Row]) -> Iterator[Row]:
+    yield first
+    yield from rest
+
+
+def _each(rows: Iterator[Row], report: ImportReport, put: Callable[[Row], None]) -> None:
+    for row in rows:
+        try:
+            put(row)
+        except EdusocError as error:
+            report.reject(error)
+
+
+def _import_units(connection: Connection, rows: list[Row], report: ImportReport, now: datetime) -> None:
+    """Create all units first, then hang them under their parents: a list may name a child before its parent."""
+    good: list[tuple[Row, dict[str, Attribute]]] = []
+
+    def put(row: Row) -> None:
+        values = _unit_values(row)
+        put_unit(connection, values.values(), _zones(row), now=now)
+        report.units += 1
+        good.append((row, values))
+
+    _each(iter(rows), report, put)
+    tree = load_tree(connection, today(now))
+    ids = {unit.code: unit.id for unit in tree.units.values()}
+
+    def hang(item: tuple[Row, dict[str, Attribute]]) -> None:
+        row, values = item
+        parent = row.text("parent_code")
+        if not parent:
+            return
+        parent_id = ids.get(parent)
+        if parent_id is None or parent == row.text("code"):
+            raise InputError(f"column 'parent_code': there is no unit '{parent}'", where=row.where)
+        values["parent_id"] = Attribute("parent_id", parent_id, row.day("valid_from"), None)
+        put_unit(connection, values.values(), _zones(row), now=now)
+
+    for item in good:
+        try:
+            hang(item)
+        except EdusocError as error:
+            report.reject(error)
+
+
+def _unit_values(row: Row) -> dict[str, Attribute]:
+    start, end = row.day("valid_from"), row.day("valid_to")
+    level = row.text("level")
+    if level not in LEVELS:
+        raise InputError(f"column 'level': '{level}' is none of {', '.join(sorted(LEVELS))}", where=row.where)
+    given = {"code": row.need("code"), "name": row.need("name"), "level": level}
+    given |= {name: row.text(name) for name in ("name_en", "kind", *CODES, *PEOPLE)}
+    return {name: Attribute(name, value, start, end) for name, value in given.items() if value}
+
+
+def _zones(row: Row) -> dict[str, list[str]]:
+    """Return zone → CIDR blocks of ``zone=cidr;cidr|zone2=cidr``."""
+    found: dict[str, list[str]] = {}
+    for part in filter(None, (piece.strip() for piece in row.text("zones").split("|"))):
+        zone, _, blocks = part.partition("=")
+        try:
+            networks = [
+                str(ip_network(block.strip(), strict=False)) for block in blocks.split(";") if block.strip()
+            ]
+        except ValueError as error:
+            raise InputError(f"column 'zones': {error}", where=row.where) from None
+        found.setdefault(zone.strip() or "default", []).extend(networks)
+    return found
+
+
+def _put_asset_row(connection: Connection, row: Row, report: ImportReport, tree: OrganisationTree) -> None:
+    try:
+        unit = tree.find(row.need("organisation_code"))
+    except UsageError as error:
+        raise InputError(error.what, where=row.where, todo=error.todo) from None
+    put_asset(connection, _asset(row, unit.id))
+    report.assets += 1
+
+
+def _asset(row: Row, organisation_id: str) -> Asset:
+    address = row.need("address")
+    try:
+        address = ip_address(address).compressed
+    except ValueError:
+        raise InputError(f"column 'address': '{address}' is no IP address", where=row.where) from None
+    return Asset(
+        organization_id=organisation_id,
+        zone=row.text("zone") or "default",
+        address=address,
+        name=row.need("name"),
+        mac=row.text("mac").lower(),
+        protection_level=row.number("protection_level", 0),
+        importance=row.number("importance", 1),
+        name_en=row.text("name_en"),
+        kind=row.text("kind"),
+        location=row.text("location"),
+        supervisor=row.text("supervisor"),
+        operator=row.text("operator"),
+        user=row.text("user"),
+    )
+
+
+def _read(path: Path) -> Iterator[Row]:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise InputError(f"the list is larger than {MAX_FILE_BYTES >> 20} MB", where=str(path))
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(error.strerror or "can't be read", where=str(path)) from error
+    return _read_xlsx(data, path) if data[:4] == b"PK\x03\x04" else _read_csv(data, path)
+
+
+def _read_csv(data: bytes, path: Path) -> Iterator[Row]:
+    for encoding in ("utf-8-sig", "gb18030"):  # Excel in China saves CSV as GB18030
+        try:
+            text = data.decode(encoding)
+            break
+        except UnicodeDecodeError:
+            continue
+    else:
+        raise InputError("the text is neither UTF-8 nor GB18030", where=str(path))
+    reader = csv.DictReader(io.StringIO(text))
+    try:
+        for number, cells in enumerate(reader, start=2):
+            if number > MAX_ROWS:
+                raise InputError(f"more than {MAX_ROWS} rows", where=f"{path}:{number}")
+            named = {str(name).strip(): value or "" for name, value in cells.items() if name is not None}
+            yield Row(named, f"{path}:{number}")
+    except csv.Error as error:
+        raise InputError(str(error), where=f"{path}:{reader.line_num}") from error
+
+
+def _read_xlsx(data: bytes, path: Path) -> Iterator[Row]:
+    try:
+        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+    except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        raise InputError(f"no readable XLSX workbook ({error})", where=str(path)) from error
+    sheet = book.worksheets[0]
+    names: list[str] = []
+    for number, cells in enumerate(sheet.iter_rows(values_only=True, max_row=MAX_ROWS), start=1):
+        texts = ["" if cell is None else str(cell).strip() for cell in cells]
+        if not names:
+            names = texts
+        elif any(texts):
+            yield Row(dict(zip(names, texts, strict=False)), f"{path}:{number}")
+    book.close()

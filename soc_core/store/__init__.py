@@ -1,0 +1,1 @@
+"""Keep events: one interface, several implementations, one contract suite."""
