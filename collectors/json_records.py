@@ -45,7 +45,7 @@ def load_object(raw: bytes) -> JsonTree:
     except orjson.JSONDecodeError as fault:
         tree = _load_odd(raw, fault)
     if not isinstance(tree, dict):
-        raise ValueError("not a JSON object")  # noqa: TRY004 - one kind of error for the caller
+        raise ValueError("not a JSON object")
     return tree
 
 

@@ -47,7 +47,9 @@ class EventMaker:
         """Take the first data record's bytes as the fingerprint of the source; later calls do nothing."""
         if not self._identity:
             context = self.context
-            self._identity = make_source_identity(context.organization_id, context.zone, self.collector, record)
+            self._identity = make_source_identity(
+                context.organization_id, context.zone, self.collector, record
+            )
 
     def finish(self, event: Event, record: bytes, position: int, ordinal: int = 0) -> Event:
         """Give ``event`` its id and the always-present fields; it must carry a timestamp.

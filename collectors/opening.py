@@ -144,7 +144,9 @@ def _decompressed(pull: Callable[[int], bytes], kind: str, first: bytes, name: s
             data = pull(_FIRST_STEP if consumed < _CAREFUL_BYTES else _STEP)
             if not data:
                 if not fresh:
-                    raise InputError(f"{kind} data ends too early", where=f"{name}: compressed offset {consumed}")
+                    raise InputError(
+                        f"{kind} data ends too early", where=f"{name}: compressed offset {consumed}"
+                    )
                 return
         step, data = data[:_STEP], data[_STEP:]
         fresh = False
@@ -152,7 +154,9 @@ def _decompressed(pull: Callable[[int], bytes], kind: str, first: bytes, name: s
             yield from decoder.feed(step)
         except _FAULTS as fault:
             reason = str(fault) or type(fault).__name__
-            raise InputError(f"damaged {kind} data: {reason}", where=f"{name}: compressed offset {consumed}") from fault
+            raise InputError(
+                f"damaged {kind} data: {reason}", where=f"{name}: compressed offset {consumed}"
+            ) from fault
         consumed += len(step)
         if decoder.eof:
             data = _next_member(decoder.unused_data + data, pull, kind)
@@ -284,7 +288,9 @@ def open_source(path: str) -> OpenSource:
 
 def open_bytes(data: bytes, *, name: str = "memory", modified: datetime | None = None) -> OpenSource:
     """Open bytes in memory as a source, for parts of other inputs and for tests."""
-    return OpenSource(name, io.BytesIO(data), size=len(data), modified=modified or datetime(1970, 1, 1, tzinfo=UTC))
+    return OpenSource(
+        name, io.BytesIO(data), size=len(data), modified=modified or datetime(1970, 1, 1, tzinfo=UTC)
+    )
 
 
 def _reason(fault: OSError | ValueError) -> str:
@@ -340,7 +346,9 @@ def _input(path: str) -> Input:
     try:
         return Input(path, 0 if path == STDIN else os.stat(path).st_size)  # noqa: PTH116 - path stays as given
     except (OSError, ValueError) as fault:
-        return Input(path, 0, InputError(_reason(fault), where=path, todo="check the path and its permissions"))
+        return Input(
+            path, 0, InputError(_reason(fault), where=path, todo="check the path and its permissions")
+        )
 
 
 def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[Input]:

@@ -78,8 +78,8 @@ def _read_input(input_: Input, context_for: ContextFor, wanted: frozenset[str]) 
         except InputError as fault:
             yield _failure(input_.path, name, fault)
             return
-        except Exception as fault:  # noqa: BLE001 - plugin edge: one collector's fault must not end the reading
-            _LOGGER.exception("collector %s failed on %s", name or "?", input_.path)
+        except Exception as fault:
+            _LOGGER.debug("collector %s failed on %s", name or "?", input_.path, exc_info=True)
             reason = InputError(f"collector {name} failed: {fault!r}", where=input_.path)
             yield _failure(input_.path, name, reason)
             return

@@ -84,4 +84,3 @@ def _take_json(maker: EventMaker, batches: BatchMaker, record: JsonObject, parse
             batches.add(maker.finish(event, record.raw, record.position, ordinal))
     except RecordError as fault:
         batches.bad(record.position, record.line, str(fault), record.raw)
-

@@ -47,11 +47,19 @@ class Entry:
 
 
 ENTRIES: Final = (
-    Entry("packets", "collectors.packets.collector", "PacketsCollector", "packet capture (pcap, pcapng)", _is_capture),
+    Entry(
+        "packets",
+        "collectors.packets.collector",
+        "PacketsCollector",
+        "packet capture (pcap, pcapng)",
+        _is_capture,
+    ),
     Entry("evtx", "collectors.evtx", "Evtx", "Windows event log (EVTX)", _is_evtx),
     Entry("suricata", "collectors.suricata", "Suricata", "Suricata eve.json"),
     Entry("zeek", "collectors.zeek", "Zeek", "Zeek log (TSV or JSON)"),
-    Entry("winlogbeat", "collectors.winlogbeat", "Winlogbeat", "Windows events as JSON (Winlogbeat and exports)"),
+    Entry(
+        "winlogbeat", "collectors.winlogbeat", "Winlogbeat", "Windows events as JSON (Winlogbeat and exports)"
+    ),
     Entry("ecs_ndjson", "collectors.ecs_ndjson", "EcsNdjson", "ECS events as JSON"),
     Entry("web_access", "collectors.web_access", "WebAccess", "web access log (Apache, Nginx)"),
     Entry("syslog", "collectors.syslog", "Syslog", "syslog (RFC 3164, RFC 5424)"),
@@ -130,4 +138,6 @@ def _unknown(source: ByteSource) -> InputError:
     if printable >= len(start) * 0.9:
         shown = start.split(b"\n", 1)[0].decode("ascii", "replace").strip()
         return InputError(f"unknown text, it starts with {shown!r}", where=source.name, todo=todo)
-    return InputError(f"unknown content, it starts with bytes {start[:8].hex(' ')}", where=source.name, todo=todo)
+    return InputError(
+        f"unknown content, it starts with bytes {start[:8].hex(' ')}", where=source.name, todo=todo
+    )

@@ -16,8 +16,9 @@ from collectors.lines import decode_text
 from collectors.making import RecordError
 from collectors.network import put_side, put_totals, put_transport, put_url
 from collectors.records import read_json_events
-from collectors.suricata_tables import CATEGORIES, FIELDS_OF, IGNORED, OUTCOME_ACTIONS, PLAIN
+from collectors.suricata_tables import CATEGORIES, FIELDS_OF, OUTCOME_ACTIONS, PROTOCOLS, TOP_FIELDS
 from soc_core.clock import format_instant
+from soc_core.fields import FIELDS
 from soc_core.model.event import TIMESTAMP, Event
 
 _Tree = dict[str, object]
@@ -94,7 +95,7 @@ def _put_kind(event: Event, kind: str) -> None:
     event["event.category"], event["event.type"] = list(category), list(types)
     if kind == "stats":
         event["event.kind"] = "metric"
-    if kind in FIELDS_OF and "network.protocol" not in event and kind not in PLAIN:
+    if kind in PROTOCOLS and "network.protocol" not in event:
         event["network.protocol"] = kind
 
 
@@ -105,10 +106,6 @@ def _part(tree: _Tree, name: str) -> _Tree:
         return {}
     del tree[name]
     return dict(part)
-
-
-def _first(value: object) -> object:
-    return value[0] if isinstance(value, list) and value else value
 
 
 def _put_flow(event: Event, tree: _Tree, *, whole: bool) -> None:
@@ -192,7 +189,9 @@ def _transactions(event: Event, tree: _Tree) -> None:
 def _http(event: Event, tree: _Tree) -> None:
     """Map one HTTP transaction."""
     http = _part(tree, "http")
-    put_url(event, host=http.pop("hostname", None), path=http.pop("url", None), port=http.pop("http_port", None))
+    put_url(
+        event, host=http.pop("hostname", None), path=http.pop("url", None), port=http.pop("http_port", None)
+    )
     status = long_value(http.get("status"))
     if status is not None and "event.outcome" not in event:
         event["event.outcome"] = "success" if status < 400 else "failure"
@@ -248,7 +247,14 @@ def _answers(event: Event, dns: _Tree, asked: object) -> None:
     answers = dns.pop("answers", None)
     rows = [row for row in answers if isinstance(row, dict)] if isinstance(answers, list) else []
     if not rows and "rdata" in dns:
-        rows = [{"rrname": asked, "rrtype": event.get("dns.question.type"), "ttl": dns.pop("ttl", 0), "rdata": dns.pop("rdata")}]
+        rows = [
+            {
+                "rrname": asked,
+                "rrtype": event.get("dns.question.type"),
+                "ttl": dns.pop("ttl", 0),
+                "rdata": dns.pop("rdata"),
+            }
+        ]
     dns.pop("grouped", None)
     rows = [row for row in rows if "rdata" in row]
     if not rows:
@@ -320,7 +326,6 @@ def _stats(event: Event, tree: _Tree) -> None:
             for name, value in part.items():
                 if isinstance(value, int) and not isinstance(value, bool):
                     extra(event, f"stats.{group}.{name}", value)
-    put(event, "event.sequence", None)
 
 
 _SPECIAL: Final = {
@@ -332,15 +337,13 @@ _SPECIAL: Final = {
 def _put_rest(event: Event, tree: _Tree) -> None:
     """Write what the tables know of the remaining fields, the others as extra."""
     for name, value in tree.items():
-        if name in IGNORED:
-            continue
-        table = FIELDS_OF.get(name)
         if not isinstance(value, dict):
-            put_or_extra(event, name, value, IGNORED_TOP)
+            put(event, TOP_FIELDS.get(name, name if name not in FIELDS else f"suricata.{name}"), value)
             continue
+        table = FIELDS_OF.get(name, {})
         for key, item in value.items():
-            field = table.get(key) if table else None
-            if field is not None and field not in event:
-                put(event, field, _first(item) if not isinstance(item, Mapping) else item)
-            elif field is None or event[field] != item:
+            field = table.get(key)
+            if field is None or field in event:
                 extra(event, f"{name}.{key}", item)
+            else:
+                put(event, field, item)

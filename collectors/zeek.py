@@ -1,0 +1,382 @@
+"""Read Zeek logs, tab-separated with headers or JSON: log ``conn`` becomes ``zeek.conn`` and so on.
+
+Header lines: Zeek documentation, "Zeek Log Formats". Times are seconds since 1970, or ISO 8601 text in JSON. Columns
+unknown to the tables, and logs of other packages, are kept in ``edusoc.extra``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import PurePath
+from typing import Final
+
+from collectors.base import Batch, ByteSource, ReadContext
+from collectors.coerce import date_text, double_value, epoch_text, extra, flatten, ip_text, long_value, put
+from collectors.json_records import JsonObject, first_object
+from collectors.lines import Line, decode_text, text_head
+from collectors.making import RecordError
+from collectors.network import put_side, put_totals, put_transport, put_url
+from collectors.records import read_json_events, read_line_events
+from collectors.zeek_tables import COMMON, KINDS, SIGNS, TABLES
+from soc_core.model.event import TIMESTAMP, Event
+
+_Row = dict[str, object]
+_LOG_NAME: Final = re.compile(r"([a-z][a-z0-9_]{1,31})(?:[.\-_]\d[\dT:._\-]*)*\.(?:log|json|ndjson)")
+_ICMP: Final = "icmp"
+_ENDED: Final = frozenset({"SF", "S1", "S2", "S3", "RSTO", "RSTR"})
+_FLAGS: Final = ("AA", "TC", "RD", "RA", "Z")
+_ESCAPE: Final = re.compile(r"\\x([0-9a-fA-F]{2})")
+
+
+class Zeek:
+    """Collect Zeek logs."""
+
+    name = "zeek"
+    datasets = ("zeek",)
+
+    def recognise(self, head: bytes, name: str) -> int:
+        """Return 100 for the header lines, 80 for JSON with Zeek's columns."""
+        if _is_tsv(head):
+            return 100
+        first = first_object(head)
+        if first is None or "ts" not in first:
+            return 0
+        own = {"_path", "uid", "id.orig_h", "fuid", "_write_ts"} & first.keys()
+        return 85 if own or _log_of(dict(flatten(first)), name) else 0
+
+    def read(self, source: ByteSource, context: ReadContext) -> Iterator[Batch]:
+        """Yield the events of the file."""
+        if _is_tsv(source.head):
+            return read_line_events(source, context, _TsvParser(source.name), name=self.name, module="zeek")
+        parser = _JsonParser(source.name, context)
+        return read_json_events(source, context, parser, name=self.name, module="zeek")
+
+
+def _is_tsv(head: bytes) -> bool:
+    """Tell whether header lines stand at the start (a few broken lines before them are forgiven)."""
+    start = text_head(head)[:4096]
+    return any(
+        line.lstrip(b" \t").startswith((b"#separator", b"#fields\t")) for line in start.split(b"\n")[:5]
+    )
+
+
+def _unescape(text: str) -> str:
+    """Return header text with ``\\xNN`` replaced."""
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
+
+
+class _TsvParser:
+    """Follow the header lines and map the rows below them. A rotated file may carry several headers."""
+
+    def __init__(self, name: str) -> None:
+        self._separator = "\t"
+        self._set_separator = ","
+        self._empty = "(empty)"
+        self._unset = "-"
+        self._log = _name_of(name) or "unknown"
+        self._fields: list[str] = []
+        self._readers: list[Callable[[str], object]] = []
+
+    def parse(self, line: Line) -> Sequence[Event]:
+        """Return the event of a row, nothing for a header line."""
+        text = decode_text(line.raw)
+        if text.lstrip(" \t").startswith("#"):
+            self._header(text.lstrip(" \t")[1:])
+            return ()
+        if not self._fields:
+            raise RecordError("row before any #fields line")
+        cells = text.split(self._separator)
+        if len(cells) != len(self._fields):
+            raise RecordError(f"{len(cells)} columns where the header names {len(self._fields)}")
+        row: _Row = {}
+        for name, read, cell in zip(self._fields, self._readers, cells, strict=True):
+            if cell != self._unset:
+                row[name] = [] if cell == self._empty else read(cell)
+        return (_event(self._log, row),)
+
+    def _header(self, text: str) -> None:
+        """Take one header line (without its ``#``)."""
+        if text.startswith("separator"):
+            self._separator = _unescape(text.partition(" ")[2].strip()) or "\t"
+            return
+        name, _, value = text.partition(self._separator)
+        if name == "set_separator":
+            self._set_separator = _unescape(value) or ","
+        elif name == "empty_field":
+            self._empty = _unescape(value)
+        elif name == "unset_field":
+            self._unset = _unescape(value)
+        elif name == "path":
+            self._log = _clean_log(value) or self._log
+        elif name == "fields":
+            self._fields = value.split(self._separator)
+            self._readers = [str] * len(self._fields)
+        elif name == "types":
+            kinds = value.split(self._separator)
+            if len(kinds) == len(self._fields):
+                self._readers = [self._reader(kind) for kind in kinds]
+
+    def _reader(self, kind: str) -> Callable[[str], object]:
+        if kind.startswith(("set[", "vector[", "table[")):
+            return self._members
+        return str
+
+    def _members(self, cell: str) -> list[str]:
+        return [item for item in cell.split(self._set_separator) if item != self._unset]
+
+
+class _JsonParser:
+    """Map one JSON object to one event."""
+
+    def __init__(self, name: str, context: ReadContext) -> None:
+        self._name = name
+        self._context = context
+
+    def parse(self, record: JsonObject) -> Sequence[Event]:
+        """Return the event of one record."""
+        row: _Row = {}
+        for key, value in record.tree.items():
+            if isinstance(value, Mapping):
+                row.update(flatten({key: value}))
+            elif value is not None:
+                row[key] = value
+        log = _clean_log(str(row.pop("_path", ""))) or _log_of(row, self._name) or "unknown"
+        event = _event(log, row)
+        if self._context.keep_original:
+            event["event.original"] = decode_text(record.raw)
+        return (event,)
+
+
+def _clean_log(text: str) -> str:
+    """Return a log name fit for ``event.dataset``, empty if it is none."""
+    name = text.strip().lower()
+    return name if re.fullmatch(r"[a-z][a-z0-9_\-]{0,31}", name) else ""
+
+
+def _name_of(path: str) -> str:
+    """Return the log a file name such as ``conn.2026-11-20.log.gz`` or ``zeek__dns.log`` speaks of, else empty."""
+    match = _LOG_NAME.search(PurePath(path).name.lower().rpartition("__")[2])
+    return match[1] if match else ""
+
+
+def _log_of(row: Mapping[str, object], path: str) -> str:
+    """Return the log that a JSON object without ``_path`` comes from."""
+    for log, signs in SIGNS.items():
+        if signs <= row.keys():
+            return log
+    name = _name_of(path)
+    return name if name in KINDS else ""
+
+
+def _event(log: str, row: _Row) -> Event:
+    """Return the event of one row. Raises ``RecordError`` when it has no usable time."""
+    stamp = row.pop("ts", None)
+    time = (
+        epoch_text(stamp)
+        if isinstance(stamp, str) and stamp[:1].isdigit() and "T" not in stamp
+        else date_text(stamp)
+    )
+    if time is None:
+        raise RecordError(f"unreadable time {str(stamp)[:40]!r}")
+    protocol, category, types = KINDS.get(log, ("", ["network"], ["info"]))
+    event: Event = {
+        TIMESTAMP: time,
+        "event.dataset": f"zeek.{log}",
+        "event.category": list(category),
+        "event.type": list(types),
+    }
+    put(event, "network.protocol", protocol)
+    _endpoints(event, row, log)
+    special = _SPECIAL.get(log)
+    if special is not None:
+        special(event, row)
+    table = TABLES.get(log, {})
+    for name, value in row.items():
+        field = table.get(name) or COMMON.get(name)
+        if field is None or (field in event and not isinstance(event[field], list)):
+            extra(event, f"zeek.{log}.{name}", value)
+        else:
+            put(event, field, _date(value) if field.endswith(("not_before", "not_after")) else value)
+    _finish(event, log)
+    return event
+
+
+def _date(value: object) -> object:
+    return (
+        (epoch_text(value) or value)
+        if isinstance(value, str) and value[:1].isdigit() and "T" not in value
+        else value
+    )
+
+
+def _endpoints(event: Event, row: _Row, log: str) -> None:
+    put_side(event, "source", row.pop("id.orig_h", None), None)
+    put_side(event, "destination", row.pop("id.resp_h", None), None)
+    ports = long_value(row.pop("id.orig_p", None)), long_value(row.pop("id.resp_p", None))
+    transport = str(row.pop("proto", "") or "")
+    if transport == _ICMP and ":" in str(event.get("source.ip", "")):
+        transport = "ipv6-icmp"
+    if transport.endswith(_ICMP):
+        put(event, "icmp.type", ports[0])
+        put(event, "icmp.code", ports[1])
+        put_transport(event, transport, (ports[0] or 0, ports[1] or 0))
+        return
+    put(event, "source.port", ports[0])
+    put(event, "destination.port", ports[1])
+    put_transport(event, transport or _TRANSPORTS.get(log))
+
+
+_TRANSPORTS: Final = {"http": "tcp", "ssl": "tcp", "ssh": "tcp", "ftp": "tcp", "smtp": "tcp", "rdp": "tcp",
+                      "smb_files": "tcp", "smb_mapping": "tcp", "ntlm": "tcp", "dhcp": "udp", "ntp": "udp"}  # fmt: skip
+
+
+def _conn(event: Event, row: _Row) -> None:
+    """Map a connection: duration, totals, and what its state says about start and end."""
+    seconds = double_value(row.pop("duration", None))
+    put(event, "event.duration", None if seconds is None else round(seconds * 1_000_000_000))
+    state = str(row.get("conn_state", ""))
+    event["event.type"] = ["connection", "start", "end"] if state in _ENDED else ["connection", "info"]
+    for name, side in (("orig", "source"), ("resp", "destination")):
+        if f"{name}_ip_bytes" not in row:
+            put(event, f"{side}.bytes", row.pop(f"{name}_bytes", None))
+    services = str(row.pop("service", "") or "")
+    put(event, "network.protocol", services.partition(",")[0].replace("ssl", "tls"))
+    if "," in services:
+        extra(event, "zeek.conn.service", services)
+    local = row.get("local_orig"), row.get("local_resp")
+    if None not in local:
+        ours = tuple(value in (True, "T") for value in local)
+        event["network.direction"] = _DIRECTIONS[ours]
+
+
+_DIRECTIONS: Final = {
+    (True, True): "internal",
+    (True, False): "outbound",
+    (False, True): "inbound",
+    (False, False): "external",
+}
+
+
+def _dns(event: Event, row: _Row) -> None:
+    """Map a query with its answers, which Zeek logs together."""
+    flags = [flag for flag in _FLAGS if row.pop(flag, None) in (True, "T")]
+    put(event, "dns.header_flags", flags)
+    answers = row.get("answers")
+    texts = [str(answer) for answer in answers] if isinstance(answers, list) else []
+    event["dns.type"] = "answer" if texts or row.get("rcode_name") else "query"
+    times = row.pop("TTLs", None)
+    if isinstance(times, list) and times:
+        event["dns.answers.ttl"] = [int(double_value(time) or 0) for time in times]
+    put(event, "dns.resolved_ip", [text for text in texts if ip_text(text)])
+    code = row.pop("qtype", None)
+    if "qtype_name" not in row and code is not None:
+        row["qtype_name"] = code
+    for name in ("qclass", "rcode"):
+        if f"{name}_name" in row:
+            row.pop(name, None)
+    seconds = double_value(row.pop("rtt", None))
+    put(event, "event.duration", None if seconds is None else round(seconds * 1_000_000_000))
+
+
+def _http(event: Event, row: _Row) -> None:
+    """Map one HTTP transaction."""
+    put_url(event, host=row.pop("host", None), path=row.pop("uri", None))
+    status = long_value(row.get("status_code"))
+    if status is not None:
+        event["event.outcome"] = "success" if status < 400 else "failure"
+
+
+def _ssl(event: Event, row: _Row) -> None:
+    """Map the version word (``TLSv12``) to number and protocol."""
+    version = row.pop("version", None)
+    if isinstance(version, str) and "v" in version:
+        protocol, _, digits = version.partition("v")
+        event["tls.version_protocol"] = protocol.lower()
+        event["tls.version"] = ".".join(digits) if digits.isdigit() else digits
+    elif version is not None:
+        extra(event, "zeek.ssl.version", version)
+
+
+def _ssh(event: Event, row: _Row) -> None:
+    """Map success of the log-in."""
+    success = row.pop("auth_success", None)
+    if success is not None:
+        event["event.outcome"] = "success" if success in (True, "T") else "failure"
+        event["event.action"] = "ssh_login"
+
+
+def _success(event: Event, row: _Row) -> None:
+    success = row.pop("success", None)
+    if success is not None:
+        event["event.outcome"] = "success" if success in (True, "T") else "failure"
+
+
+def _kerberos(event: Event, row: _Row) -> None:
+    """Map client and realm."""
+    _success(event, row)
+    client = row.pop("client", None)
+    if isinstance(client, str):
+        name, _, realm = client.rpartition("/")
+        put(event, "user.name", name or realm)
+        put(event, "user.domain", realm if name else None)
+
+
+def _notice(event: Event, row: _Row) -> None:
+    """Map a notice: an alert of Zeek's own."""
+    event["event.kind"] = "alert"
+    put(event, "rule.name", row.get("note"))
+    for name, side in (("src", "source"), ("dst", "destination")):
+        if f"{side}.ip" not in event:
+            put_side(event, side, row.pop(name, None))
+        elif ip_text(str(row.get(name))) == event[f"{side}.ip"]:
+            row.pop(name)
+    if "p" in row and "destination.port" not in event:
+        put(event, "destination.port", row.pop("p"))
+
+
+def _files(event: Event, row: _Row) -> None:
+    """Map hosts (older logs) and size."""
+    for name, side in (("tx_hosts", "source"), ("rx_hosts", "destination")):
+        hosts = row.get(name)
+        if isinstance(hosts, list) and hosts and f"{side}.ip" not in event:
+            put_side(event, side, hosts[0])
+            if len(hosts) == 1:
+                row.pop(name)
+    size = row.pop("total_bytes", None)
+    put(event, "file.size", row.pop("seen_bytes", None) if size is None else size)
+    source = row.get("source")
+    if isinstance(source, str):
+        row["source"] = source.lower().replace("ssl", "tls")
+
+
+def _smb_files(event: Event, row: _Row) -> None:
+    """Map the action word."""
+    action = row.get("action")
+    if isinstance(action, str):
+        row["action"] = action.lower().replace("::", "_")
+
+
+def _dhcp(event: Event, row: _Row) -> None:
+    """Map the client's lease."""
+    put_side(event, "source", row.pop("client_addr", None))
+    put_side(event, "destination", row.pop("server_addr", None))
+    assigned = row.pop("assigned_addr", None)
+    put(event, "host.ip", assigned)
+    kinds = row.pop("msg_types", None)
+    if isinstance(kinds, list) and kinds:
+        event["event.action"] = "dhcp_" + "_".join(str(kind).lower() for kind in kinds)[:100]
+
+
+_SPECIAL: Final[Mapping[str, Callable[[Event, _Row], None]]] = {
+    "conn": _conn, "dns": _dns, "http": _http, "ssl": _ssl, "ssh": _ssh, "kerberos": _kerberos, "ntlm": _success,
+    "notice": _notice, "files": _files, "smb_files": _smb_files, "dhcp": _dhcp,
+}  # fmt: skip
+
+
+def _finish(event: Event, log: str) -> None:
+    if log == "conn":
+        put_totals(event)
+    path = event.get("file.path")
+    if isinstance(path, str) and "file.name" not in event:
+        put(event, "file.name", path.replace("\\", "/").rpartition("/")[2])
