@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Final
 
+from edusoc.cli_language import language_of
 from soc_core import i18n
 from soc_core.errors import EdusocError
 
@@ -29,16 +30,6 @@ COMMANDS: Final = (
     "demo",
 )
 """One module of ``edusoc.commands`` each, in the order of the help."""
-
-
-def language_of(environment: dict[str, str] | None = None) -> str:
-    """Return the language of messages: ``EDUSOC_LANGUAGE``, else English where the locale says so, else Chinese."""
-    values = dict(os.environ) if environment is None else environment
-    wanted = values.get("EDUSOC_LANGUAGE", "")
-    if wanted in i18n.LANGUAGES:
-        return wanted
-    locale = values.get("LC_ALL") or values.get("LC_MESSAGES") or values.get("LANG") or ""
-    return "en" if locale.startswith("en") else "zh"
 
 
 def build_parser() -> argparse.ArgumentParser:

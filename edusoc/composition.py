@@ -15,6 +15,7 @@ from detectors.sigma import CorrelationDetector, RuleSet, SigmaDetector, load_ru
 from soc_core.store.embedded import EmbeddedStore
 
 from cases.alerts.attach import AlertSink
+from edusoc.migrating import upgrade
 from edusoc.packets import CaptureCutter
 from intake.importing import Importer
 from intake.pipeline import Detectors, Pipeline
@@ -31,15 +32,6 @@ def open_database(settings: Settings) -> Database:
     database = Database.in_directory(settings.state_directory)
     upgrade(database)
     return database
-
-
-def upgrade(database: Database) -> None:
-    """Apply the migrations that are missing."""
-    config = Config()
-    config.set_main_option("script_location", str(resources.files("edusoc").joinpath("migrations")))
-    with database.write() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
 
 
 def rules_directory(settings: Settings) -> Path:

@@ -6,12 +6,16 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from fastapi import FastAPI, Request, Response
+from fastapi.staticfiles import StaticFiles
 
 from soc_api import problems
 from soc_api.alerts.endpoints import router as alerts
 from soc_api.events.endpoints import router as events
 from soc_api.live.endpoints import router as live
 from soc_api.organisations.endpoints import router as organisations
+from soc_api.pages.rendering import HERE
+from soc_api.pages.routes import LoginNeededError, to_login
+from soc_api.pages.routes import router as pages
 from soc_api.services import Services
 from soc_api.session.endpoints import router as session
 
@@ -34,8 +38,10 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     problems.install(app)
     app.middleware("http")(_secure)
-    for router in (session, alerts, events, organisations, live):
+    app.add_exception_handler(LoginNeededError, to_login)
+    for router in (session, alerts, events, organisations, live, pages):
         app.include_router(router)
+    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     return app
 
 

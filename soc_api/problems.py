@@ -32,10 +32,6 @@ class ForbiddenError(EdusocError):
     """Report that the caller's role does not allow the action."""
 
 
-class RangeOfUrlError(UsageError):
-    """Report a parameter out of range."""
-
-
 def problem(
     status: int, title: str, detail: str = "", extra: Mapping[str, object] | None = None
 ) -> JSONResponse:

@@ -25,8 +25,7 @@ def format_instant(instant: datetime) -> str:
     """Return the canonical text of an aware ``instant``; raise ``ValueError`` on a naive one."""
     if instant.tzinfo is None:
         raise ValueError("a time without a zone is not an instant")
-    moment = instant.astimezone(UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond:06d}Z"
+    return instant.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def format_epoch_us(microseconds: int) -> str:

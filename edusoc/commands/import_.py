@@ -1,0 +1,84 @@
+"""Import files: ``edusoc import PATH… --organisation CODE``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+import orjson
+
+from edusoc.options import add_settings, say, settings_of
+
+if TYPE_CHECKING:
+    from edusoc.composition import Writer
+    from intake.importing import ImportReport
+
+SHOWN_BAD = 10
+
+
+def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "import", help=say("edusoc.import.help"), description=say("edusoc.import.help")
+    )
+    parser.add_argument("paths", nargs="+", metavar="PATH", help=say("edusoc.import.paths"))
+    parser.add_argument(
+        "--organisation", required=True, metavar="CODE", help=say("edusoc.import.organisation")
+    )
+    parser.add_argument("--zone", default="default", help=say("edusoc.import.zone"))
+    parser.add_argument("--json", action="store_true", help=say("edusoc.cli.json"))
+    add_settings(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Import and detect; return 0, or 1 when there were bad records."""
+    from zoneinfo import ZoneInfo
+
+    from edusoc.composition import open_writer
+    from edusoc.progress import ReadingBar
+    from intake.importing import Place
+    from soc_core.clock import utc_now
+    from soc_core.organisations.repository import load_tree, today
+
+    settings = settings_of(arguments)
+    with open_writer(settings) as writer:
+        with writer.database.read() as connection:
+            unit = load_tree(connection, today(utc_now())).find(arguments.organisation)
+        place = Place(unit.id, arguments.zone, ZoneInfo(settings.time_zone))
+        with ReadingBar(arguments.paths, hidden=arguments.json) as bar:
+            report = writer.importer.import_paths(arguments.paths, place, bar.update)
+        writer.pipeline.settle()
+        writer.store.seal()
+        _print(writer, report, as_json=arguments.json)
+    return 1 if report.read.bad or report.rejected else 0
+
+
+def _print(writer: Writer, report: ImportReport, *, as_json: bool) -> None:
+    progress = writer.pipeline.progress
+    if as_json:
+        body = {
+            **report.read.as_json(),
+            "accepted": report.accepted,
+            "duplicates": report.duplicates,
+            "rejected": report.rejected,
+            "detections": progress.detections,
+            "detections_by_rule": dict(sorted(progress.by_rule.items())),
+        }
+        print(orjson.dumps(body, option=orjson.OPT_INDENT_2).decode())
+        return
+    for bad in report.read.bad_samples[:SHOWN_BAD]:
+        where = f"{bad.source}:{bad.line}" if bad.line else f"{bad.source}@{bad.position}"
+        print(f"{say('edusoc.import.bad')} {where}: {bad.reason}", file=sys.stderr)
+    print(
+        say(
+            "edusoc.import.summary",
+            files=report.read.files,
+            events=report.read.events,
+            accepted=report.accepted,
+            duplicates=report.duplicates,
+            bad=report.read.bad + report.rejected,
+            detections=progress.detections,
+        )
+    )

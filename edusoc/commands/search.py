@@ -1,0 +1,74 @@
+"""Search events: ``edusoc search 'QUERY'``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import timedelta
+
+import orjson
+
+from edusoc.options import add_settings, instant_of, say, settings_of
+
+SHOWN = (
+    "event.dataset",
+    "source.ip",
+    "destination.ip",
+    "destination.port",
+    "user.name",
+    "dns.question.name",
+    "url.original",
+)
+
+
+def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "search", help=say("edusoc.search.help"), description=say("edusoc.search.help")
+    )
+    parser.add_argument("query", nargs="?", default="", help=say("edusoc.search.query"))
+    parser.add_argument("--from", dest="start", metavar="TIME", help=say("edusoc.search.from"))
+    parser.add_argument("--to", dest="end", metavar="TIME", help=say("edusoc.search.to"))
+    parser.add_argument("--organisation", metavar="CODE", help=say("edusoc.search.organisation"))
+    parser.add_argument("--limit", type=int, default=50, help=say("edusoc.search.limit"))
+    parser.add_argument("--count", action="store_true", help=say("edusoc.search.count"))
+    parser.add_argument("--json", action="store_true", help=say("edusoc.cli.json"))
+    add_settings(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the newest matching events."""
+    from soc_core.query.language import parse_query
+
+    from edusoc.composition import open_services
+    from soc_core.clock import utc_now
+    from soc_core.errors import UsageError
+    from soc_core.organisations.repository import load_tree, today
+    from soc_core.query.tree import Everything
+    from soc_core.store.interface import SYSTEM_SCOPE, Scope, Search
+
+    if arguments.limit < 1:
+        raise UsageError("--limit must be at least 1")
+    settings = settings_of(arguments)
+    end = instant_of(arguments.end, settings) if arguments.end else utc_now() + timedelta(minutes=5)
+    start = instant_of(arguments.start, settings) if arguments.start else end - timedelta(days=1)
+    query = parse_query(arguments.query) if arguments.query.strip() else Everything()
+    with open_services(settings) as services:
+        scope = SYSTEM_SCOPE
+        if arguments.organisation:
+            with services.database.read() as connection:
+                tree = load_tree(connection, today(utc_now()))
+            scope = Scope(tree.subtree(tree.find(arguments.organisation).id))
+        search = Search(scope=scope, start=start, end=end, query=query, limit=arguments.limit)
+        if arguments.count:
+            count = services.reader.count(search)
+            print(orjson.dumps({"count": count}).decode() if arguments.json else count)
+            return 0
+        for event in services.reader.search(search).events:
+            if arguments.json:
+                sys.stdout.buffer.write(orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE))
+            else:
+                shown = "  ".join(f"{name}={event[name]}" for name in SHOWN if name in event)
+                print(f"{event['@timestamp']}  {shown}")
+    return 0

@@ -1,0 +1,36 @@
+"""Serve console and API: ``edusoc serve``."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+
+from edusoc.options import add_settings, say, settings_of
+
+
+def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "serve", help=say("edusoc.serve.help"), description=say("edusoc.serve.help")
+    )
+    parser.add_argument("--host", help=say("edusoc.serve.host"))
+    parser.add_argument("--port", type=int, help=say("edusoc.serve.port"))
+    add_settings(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    from edusoc.composition import open_services
+    from edusoc.serving import bind, serve
+
+    settings = settings_of(arguments)
+    settings = replace(
+        settings,
+        host=arguments.host or settings.host,
+        port=settings.port if arguments.port is None else arguments.port,
+    )
+    with open_services(settings) as services:
+        listener = bind(settings.host, settings.port)
+        serve(services, listener, lambda url: print(say("edusoc.serve.ready", url=url), flush=True))
+    return 0

@@ -1,0 +1,58 @@
+"""Look after the store: ``edusoc store stats``, ``edusoc store verify``."""
+
+from __future__ import annotations
+
+import argparse
+
+import orjson
+
+from edusoc.options import add_settings, say, settings_of
+
+
+def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "store", help=say("edusoc.store.help"), description=say("edusoc.store.help")
+    )
+    actions = parser.add_subparsers(dest="action", required=True)
+    for name, job in (("stats", stats), ("verify", verify)):
+        action = actions.add_parser(name, help=say(f"edusoc.store.{name}"))
+        action.add_argument("--json", action="store_true", help=say("edusoc.cli.json"))
+        add_settings(action)
+        action.set_defaults(run=job)
+
+
+def stats(arguments: argparse.Namespace) -> int:
+    """Print counts per unit and data set."""
+    from edusoc.composition import open_services
+    from soc_core.clock import utc_now
+    from soc_core.organisations.repository import load_tree, today
+    from soc_core.store.interface import SYSTEM_SCOPE
+
+    with open_services(settings_of(arguments)) as services:
+        found = services.reader.statistics(SYSTEM_SCOPE)
+        with services.database.read() as connection:
+            tree = load_tree(connection, today(utc_now()))
+    for row in found:
+        unit = tree.units.get(row.organization_id)
+        name = unit.name if unit else row.organization_id
+        if arguments.json:
+            body = {"organisation_id": row.organization_id, "dataset": row.dataset, "events": row.events}
+            print(orjson.dumps({**body, "first": row.first, "last": row.last}).decode())
+        else:
+            print(f"{name}  {row.dataset}  {row.events}  {row.first} – {row.last}")
+    return 0
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """Check everything stored; return 1 when something is wrong."""
+    from edusoc.composition import open_services
+
+    with open_services(settings_of(arguments)) as services:
+        found = services.reader.verify()
+    for finding in found:
+        row = {"what": finding.what, "where": finding.where}
+        print(orjson.dumps(row).decode() if arguments.json else f"{finding.where}: {finding.what}")
+    if not found and not arguments.json:
+        print(say("edusoc.store.sound"))
+    return 1 if found else 0

@@ -1,0 +1,75 @@
+"""Keep accounts: ``edusoc users add NAME``, ``edusoc users list``."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import sys
+
+import orjson
+
+from edusoc.options import add_settings, say, settings_of
+
+ROLES = ("analyst", "contact", "auditor", "overseer", "developer")
+
+
+def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "users", help=say("edusoc.users.help"), description=say("edusoc.users.help")
+    )
+    actions = parser.add_subparsers(dest="action", required=True)
+    adder = actions.add_parser("add", help=say("edusoc.users.add"), description=say("edusoc.users.add"))
+    adder.add_argument("name")
+    adder.add_argument("--role", choices=ROLES, required=True)
+    adder.add_argument(
+        "--organisation", metavar="CODE", required=True, help=say("edusoc.search.organisation")
+    )
+    adder.add_argument("--display-name", default="")
+    adder.add_argument("--language", choices=("zh", "en"), default="zh", help=say("edusoc.cli.language"))
+    lister = actions.add_parser("list", help=say("edusoc.users.list"))
+    lister.add_argument("--json", action="store_true", help=say("edusoc.cli.json"))
+    for action, job in ((adder, add_), (lister, list_)):
+        add_settings(action)
+        action.set_defaults(run=job)
+
+
+def add_(arguments: argparse.Namespace) -> int:
+    """Add an account; the password comes from a prompt, or from standard input when that is not a terminal."""
+    from edusoc.composition import open_database
+    from soc_core.access.accounts import Role, User, add_user
+    from soc_core.clock import utc_now
+    from soc_core.organisations.repository import load_tree, today
+
+    terminal = sys.stdin.isatty()
+    password = (
+        getpass.getpass(say("edusoc.users.password")) if terminal else sys.stdin.readline().rstrip("\n")
+    )
+    database = open_database(settings_of(arguments))
+    with database.write() as connection:
+        unit = load_tree(connection, today(utc_now())).find(arguments.organisation)
+        shown = arguments.display_name or arguments.name
+        user = User(arguments.name, shown, Role(arguments.role), unit.id, arguments.language, demo=False)
+        add_user(connection, user, password, now=utc_now())
+    database.close()
+    print(say("edusoc.users.done", name=arguments.name))
+    return 0
+
+
+def list_(arguments: argparse.Namespace) -> int:
+    """Print the accounts."""
+    from edusoc.composition import open_database
+    from soc_core.access.accounts import list_users
+
+    database = open_database(settings_of(arguments))
+    with database.read() as connection:
+        found = list_users(connection)
+    database.close()
+    for user in found:
+        row = {"name": user.name, "role": user.role.value, "organisation_id": user.organisation_id}
+        print(
+            orjson.dumps(row).decode()
+            if arguments.json
+            else f"{user.name}  {user.role}  {user.organisation_id}"
+        )
+    return 0

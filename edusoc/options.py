@@ -1,0 +1,47 @@
+"""Define options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from edusoc.cli_language import language_of
+from soc_core import i18n
+from soc_core.clock import parse_instant
+from soc_core.config import Settings, load_settings
+from soc_core.errors import UsageError
+
+
+def say(key: str, **values: str | int) -> str:
+    """Return a message of the command line in the user's language."""
+    i18n.load("edusoc")
+    return i18n.text(key, language_of(), **values)
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add ``--config`` and ``--state``."""
+    parser.add_argument("--config", type=Path, help=say("edusoc.cli.config"))
+    parser.add_argument("--state", help=say("edusoc.cli.state"))
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """Return the settings: file, then environment, then command line."""
+    config = arguments.config or (
+        Path(os.environ["EDUSOC_CONFIG"]) if "EDUSOC_CONFIG" in os.environ else None
+    )
+    settings = load_settings(config)
+    return replace(settings, state=arguments.state) if arguments.state else settings
+
+
+def instant_of(text: str, settings: Settings) -> datetime:
+    """Return an instant given on the command line; without offset it is local time. Raise ``UsageError``."""
+    try:
+        return parse_instant(text, zone=ZoneInfo(settings.time_zone))
+    except ValueError:
+        raise UsageError(
+            f"'{text}' is no time", todo="write it like 2026-11-20T08:00 or 2026-11-20T08:00+08:00"
+        ) from None

@@ -1,0 +1,52 @@
+"""Show how far a reading is: bytes of the files as they lie on disk."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from tqdm import tqdm
+
+from collectors.reading import ReadBatch
+
+
+class ReadingBar:
+    """Draw a bar on a terminal's stderr; elsewhere draw nothing."""
+
+    def __init__(self, paths: Sequence[str], *, hidden: bool = False) -> None:
+        """Take the paths to add up the bytes that will be read."""
+        shown = sys.stderr.isatty() and not hidden
+        total = sum(_size(Path(path)) for path in paths) if shown else 0
+        self._bar = tqdm(total=total or None, unit="B", unit_scale=True, disable=not shown, file=sys.stderr)
+        self._file = ""
+        self._done = 0
+
+    def __enter__(self) -> ReadingBar:
+        """Start drawing."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the terminal clean."""
+        self._bar.close()
+
+    def update(self, batch: ReadBatch) -> None:
+        """Move on to what ``batch`` reached."""
+        if batch.file != self._file:
+            self._file, self._done = batch.file, 0
+            self._bar.set_description(Path(batch.file).name[-30:], refresh=False)
+        if batch.done > self._done:
+            self._bar.update(batch.done - self._done)
+            self._done = batch.done
+
+
+def _size(path: Path) -> int:
+    try:
+        if path.is_dir():
+            return sum(_size(child) for child in path.iterdir())
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,115 @@
+"""Render templates with the caller's language, times and rights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from cases.alerts.model import CloseReason, Status
+from soc_api.security import Caller
+from soc_api.services import Services
+from soc_core import i18n
+from soc_core.clock import LOCAL_ZONE, parse_instant
+from soc_core.fields import FIELDS
+from soc_core.model.detection import Severity
+from soc_core.model.event import Scalar
+
+HERE: Final = Path(__file__).parent
+LANGUAGE_COOKIE: Final = "edusoc_language"
+
+
+@cache
+def environment() -> Environment:
+    """Return the template environment: everything is escaped, an unknown name is an error."""
+    for package in ("soc_api.pages", "cases", "detectors"):
+        i18n.load(package)
+    made = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    made.globals.update(severities=list(Severity), statuses=list(Status), close_reasons=list(CloseReason))
+    return made
+
+
+def language_for(request: Request, caller: Caller | None) -> str:
+    """Return the language of a page: the one chosen on a page before, else the account's, else Chinese."""
+    chosen = request.cookies.get(LANGUAGE_COOKIE, "")
+    if chosen in i18n.LANGUAGES:
+        return chosen
+    return caller.user.language if caller is not None else i18n.DEFAULT_LANGUAGE
+
+
+class View:
+    """Render pages for one request."""
+
+    def __init__(self, request: Request, services: Services, caller: Caller | None) -> None:
+        """Take who asks; ``caller`` is ``None`` before logging in."""
+        self.request = request
+        self.services = services
+        self.caller = caller
+        self.language = language_for(request, caller)
+        self.now = services.clock()
+
+    @property
+    def fragment(self) -> bool:
+        """Tell whether htmx asks for a part of a page."""
+        return self.request.headers.get("hx-request") == "true"
+
+    def say(self, key: str, /, **values: Scalar) -> str:
+        """Return a sentence of the pages in the reader's language."""
+        full = key if i18n.known(key) else f"pages.{key}"
+        return i18n.text(full, self.language, **values)
+
+    def when(self, instant: str) -> Markup:
+        """Return how long ago, with the exact local time on hover."""
+        moment = parse_instant(instant)
+        exact = moment.astimezone(LOCAL_ZONE).strftime("%Y-%m-%d %H:%M:%S")
+        return Markup('<time datetime="{}" title="{}">{}</time>').format(instant, exact, self._ago(moment))
+
+    def exact(self, instant: str) -> str:
+        """Return the local time to the second."""
+        return parse_instant(instant).astimezone(LOCAL_ZONE).strftime("%Y-%m-%d %H:%M:%S")
+
+    def level(self, severity: str) -> Markup:
+        """Return the badge of a severity: colour, shape and word."""
+        word = i18n.text(f"cases.severity.{severity}", self.language)
+        return Markup('<span class="level {}">{}</span>').format(severity, word)
+
+    def field_name(self, field: str) -> str:
+        """Return a field's description in the reader's language."""
+        found = FIELDS.get(field)
+        return field if found is None else found.en if self.language == "en" else found.zh
+
+    def _ago(self, moment: datetime) -> str:
+        seconds = max(0, int((self.now - moment).total_seconds()))
+        for limit, size, unit in (
+            (3_600, 60, "minutes"),
+            (172_800, 3_600, "hours"),
+            (10**12, 86_400, "days"),
+        ):
+            if seconds < limit:
+                return self.say(f"ago.{unit}", count=seconds // size)
+        return str(escape(moment.isoformat()))
+
+    def page(
+        self, template: str, values: Mapping[str, object] | None = None, *, status: int = 200
+    ) -> HTMLResponse:
+        """Return a rendered template."""
+        text = (
+            environment()
+            .get_template(template)
+            .render(view=self, t=self.say, caller=self.caller, **(values or {}))
+        )
+        return HTMLResponse(
+            text, status_code=status, headers={"Cache-Control": "no-store", "Vary": "HX-Request"}
+        )

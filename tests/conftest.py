@@ -1,0 +1,48 @@
+"""Fixtures that many tests share: a fixed clock, an empty migrated database, a small tree of units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from edusoc.migrating import upgrade
+from soc_core.clock import Clock
+from soc_core.model.organisation import Attribute
+from soc_core.organisations.repository import OrganisationTree, load_tree, put_unit, today
+from soc_core.state.database import Database
+
+NOW = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return lambda: NOW
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database.in_directory(tmp_path / "state")
+    upgrade(opened)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def tree(database: Database) -> OrganisationTree:
+    """Return county C with schools S1 and S2, and a county D with school S3."""
+    with database.write() as connection:
+        ids: dict[str, str] = {}
+        for code, parent in (("C", ""), ("D", ""), ("S1", "C"), ("S2", "C"), ("S3", "D")):
+            values = [
+                Attribute("code", code),
+                Attribute("name", f"单位{code}"),
+                Attribute("name_en", f"Unit {code}"),
+            ]
+            if parent:
+                values.append(Attribute("parent_id", ids[parent]))
+            zones = {"default": ["192.168.1.0/24"]} if parent else {}
+            ids[code] = put_unit(connection, values, zones, now=NOW)
+        return load_tree(connection, today(NOW))

@@ -1,0 +1,31 @@
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from soc_core.clock import LOCAL_ZONE, epoch_us, format_epoch_us, format_instant, parse_instant
+
+instants = st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC))
+
+
+@given(instants)
+def test_text_and_instant_say_the_same(instant: datetime) -> None:
+    text = format_instant(instant)
+    assert len(text) == 27
+    assert parse_instant(text) == instant
+    assert format_epoch_us(epoch_us(instant)) == text
+
+
+@given(instants, instants)
+def test_text_order_is_time_order(first: datetime, second: datetime) -> None:
+    assert (first < second) == (format_instant(first) < format_instant(second))
+
+
+def test_local_time_is_shanghai() -> None:
+    assert format_instant(parse_instant("2026-11-20 08:00", zone=LOCAL_ZONE)) == "2026-11-20T00:00:00.000000Z"
+
+
+def test_a_time_without_zone_is_no_instant() -> None:
+    with pytest.raises(ValueError, match="zone"):
+        format_instant(datetime(2026, 1, 1))
