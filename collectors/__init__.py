@@ -1,1 +1,1 @@
-"""Turn captures and logs into ECS events: one module per source. A collector is a source (bytes) and a parser (pure)."""
+"""Turn captures and logs into ECS events: one module per source. A collector is a source and a pure parser."""

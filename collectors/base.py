@@ -90,10 +90,10 @@ class Collector(Protocol):
     name: str
     datasets: tuple[str, ...]
 
-    def recognise(self, head: bytes, name: str) -> int:
+    def recognise(self, head: bytes, name: str, /) -> int:
         """Return how sure we are, 0 (no) to 100 (magic number), from the first bytes; the name only breaks ties."""
         ...
 
     def read(self, source: ByteSource, context: ReadContext) -> Iterator[Batch]:
-        """Yield batches of at most ``BATCH_EVENTS`` events. Every event carries its id and the always-present fields."""
+        """Yield batches of at most ``BATCH_EVENTS`` events, each with its id and the always-present fields."""
         ...

@@ -43,7 +43,7 @@ def ip_text(text: str) -> str | None:
 
 
 def epoch_text(seconds: float | str) -> str | None:
-    """Return the canonical text of seconds since 1970, ``None`` outside years 1–9999. Decimal text keeps every digit."""
+    """Return the canonical text of seconds since 1970, ``None`` outside years 1–9999; text keeps every digit."""
     try:
         if isinstance(seconds, str):
             whole, _, fraction = seconds.partition(".")
@@ -218,7 +218,7 @@ def flatten(tree: Mapping[str, object]) -> Iterable[tuple[str, object]]:
 
 
 def instant_or_none(text: str, zone: tzinfo = UTC) -> datetime | None:
-    """Return the aware UTC instant of ISO 8601 text, read in ``zone`` where it has no offset; ``None`` if it is none."""
+    """Return the UTC instant of ISO 8601 text, read in ``zone`` without an offset; ``None`` if it is none."""
     try:
         return parse_instant(text, zone=zone)
     except (ValueError, OverflowError):

@@ -42,7 +42,7 @@ class EcsNdjson:
     name = "ecs_ndjson"
     datasets = ("ecs.event",)
 
-    def recognise(self, head: bytes, name: str) -> int:
+    def recognise(self, head: bytes, _name: str, /) -> int:
         """Return 95 for events that carry an id of ours, 50 for others with ``@timestamp``."""
         first = first_object(head)
         if first is None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import orjson
+from evtx import PyEvtxParser
 
 from collectors.base import Batch, ByteSource, ReadContext
 from collectors.making import BatchMaker, EventMaker, RecordError
@@ -45,7 +46,7 @@ class Evtx:
     name = "evtx"
     datasets = ("windows",)
 
-    def recognise(self, head: bytes, name: str) -> int:
+    def recognise(self, head: bytes, _name: str, /) -> int:
         """Return 100 for the magic number of a file, 90 for a bare chunk (carved, or the header is lost)."""
         if head.startswith(_FILE_MAGIC):
             return 100
@@ -128,7 +129,7 @@ def _records_of(chunk: bytes) -> tuple[list[_Raw], tuple[int, str] | None]:
     """Return the records of a chunk in order, and offset and reason where the walk had to stop early."""
     free = int.from_bytes(chunk[48:52], "little")
     end = min(free if _CHUNK_HEADER_BYTES <= free <= _CHUNK_BYTES else _CHUNK_BYTES, len(chunk))
-    offset, found = _CHUNK_HEADER_BYTES, []
+    offset, found = _CHUNK_HEADER_BYTES, list[_Raw]()
     while offset + _RECORD_HEADER.size <= end:
         magic, size, number, _ = _RECORD_HEADER.unpack_from(chunk, offset)
         if magic != _RECORD_MAGIC:
@@ -147,8 +148,6 @@ def _parse(chunk: bytes) -> dict[int, str | bytes]:
 
     The parser is native code: whatever it throws, a panic included, costs this chunk's records only.
     """
-    from evtx import PyEvtxParser
-
     results: dict[int, str | bytes] = {}
     try:
         parser = PyEvtxParser(io.BytesIO(_lone_file(chunk)), number_of_threads=1)

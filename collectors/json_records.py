@@ -130,7 +130,7 @@ def _read_loose(source: ByteSource) -> Iterator[JsonObject]:
 
 
 class _Window:
-    """Look at a bounded part of a source as Latin-1 text, whose indices are byte offsets (JSON's structure is ASCII)."""
+    """Look at a bounded part of a source as Latin-1 text, whose indices are byte offsets."""
 
     def __init__(self, source: ByteSource) -> None:
         self._read = text_reader(source)

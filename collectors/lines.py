@@ -61,7 +61,7 @@ def text_reader(source: ByteSource) -> Callable[[int], bytes]:
 
 
 def decode_text(raw: bytes) -> str:
-    """Return the text of ``raw``: UTF-8, else GB18030 (GB 18030-2022), else UTF-8 with bad bytes written ``\\xNN``."""
+    """Return the text of ``raw``: UTF-8, else GB18030 (GB 18030-2022), else UTF-8 with bad bytes in hexadecimal."""
     for codec in ("utf-8", "gb18030"):
         try:
             return raw.decode(codec)

@@ -176,6 +176,15 @@ def _next_member(data: bytes, pull: Callable[[int], bytes], kind: str) -> bytes:
     return data if compression_of(data) == kind else b""
 
 
+def _raising(fault: InputError) -> Callable[[int], bytes]:
+    """Return a read function that reports a fault which was met while reading ahead."""
+
+    def pull(_size: int) -> bytes:
+        raise fault
+
+    return pull
+
+
 class OpenSource:
     """Give the decompressed bytes of one input; see ``ByteSource``. Close it when done (it is a context manager).
 
@@ -197,23 +206,21 @@ class OpenSource:
         self._pull: Callable[[int], bytes] = self._read_raw
         self._fault: InputError | None = None
         self.head = self._fill_head()
+        self._unpack_all()
+
+    def _unpack_all(self) -> None:
+        """Take off compression, at most two layers. Raises ``InputError`` when there are more."""
         while (kind := compression_of(self.head)) is not None:
             if len(self.compression) == 2:
                 self.close()
-                raise InputError("packed more than twice", where=name, todo="unpack it first")
+                raise InputError("packed more than twice", where=self.name, todo="unpack it first")
             self._unpack(kind)
 
     def _unpack(self, kind: str) -> None:
         """Put a decompressor on top of what is read so far."""
         first, below, fault = self._pending, self._pull, self._fault
+        pieces = _decompressed(below if fault is None else _raising(fault), kind, first, self.name)
         self._fault = None
-
-        def pull(size: int) -> bytes:
-            if fault is not None:
-                raise fault
-            return below(size)
-
-        pieces = _decompressed(pull, kind, first, self.name)
         self._pull = lambda _size: next(pieces, b"")
         self._pending = b""
         self.compression = (*self.compression, kind)

@@ -30,7 +30,7 @@ class Suricata:
     name = "suricata"
     datasets = ("suricata",)
 
-    def recognise(self, head: bytes, name: str) -> int:
+    def recognise(self, head: bytes, _name: str, /) -> int:
         """Return 90 when the first object has EVE's ``event_type`` and ``timestamp``."""
         first = first_object(head)
         if first is None:
@@ -57,7 +57,7 @@ class _Parser:
             raise RecordError("no event_type or timestamp: not an EVE record")
         instant = instant_or_none(stamp, self._context.zone_info)
         if instant is None:
-            raise RecordError(f"unreadable timestamp {stamp[:40]!r}")
+            raise RecordError(f"unreadable time {stamp[:40]!r}")
         event: Event = {TIMESTAMP: format_instant(instant), "event.dataset": f"suricata.{kind.lower()[:64]}"}
         if self._context.keep_original:
             event["event.original"] = decode_text(record.raw)

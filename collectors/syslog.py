@@ -37,7 +37,8 @@ _PARAMETER: Final = re.compile(r'([^\s=\]"]{1,64})="((?:[^"\\\]]|\\.)*)"')
 _ESCAPED: Final = re.compile(r'\\(["\\\]])')
 _FACILITIES: Final = (
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
-    "security", "console", "solaris-cron", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+    "security", "console", "solaris-cron", "local0", "local1", "local2", "local3", "local4", "local5",
+    "local6", "local7",
 )  # fmt: skip
 _SEVERITIES: Final = (
     "emergency",
@@ -58,7 +59,7 @@ class Syslog:
     name = "syslog"
     datasets = ("syslog.log", "syslog.auth")
 
-    def recognise(self, head: bytes, name: str) -> int:
+    def recognise(self, head: bytes, _name: str, /) -> int:
         """Return 70 when most of the first lines have a syslog header, 40 when one has."""
         lines = [line for line in text_head(head)[:16_384].split(b"\n")[:20] if line.strip(b" \r\0")]
         if len(lines) > 1 and len(head) > 16_384:

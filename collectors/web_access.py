@@ -1,7 +1,7 @@
-"""Read web access logs: common and combined format of Apache and Nginx, with virtual host before and fields after.
+r"""Read web access logs: common and combined format of Apache and Nginx, with virtual host before and fields after.
 
 Format: Apache HTTP Server documentation, ``mod_log_config``; Nginx, ``ngx_http_log_module``. Requests that are no
-HTTP (scanners send anything) keep their text in ``url.original``; ``\\xNN`` and ``\\"`` are unescaped.
+HTTP (scanners send anything) keep their text in ``url.original``; ``\xNN`` and ``\"`` are unescaped.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class WebAccess:
     name = "web_access"
     datasets = ("web.access",)
 
-    def recognise(self, head: bytes, name: str) -> int:
+    def recognise(self, head: bytes, _name: str, /) -> int:
         """Return 80 when one of the first lines has the format."""
         lines = text_head(head)[:16_384].split(b"\n")[:10]
         return (
@@ -108,7 +108,7 @@ def _time(text: str) -> str:
 
 
 def unescape(text: str) -> str:
-    """Return ``text`` with ``\\xNN``, ``\\"`` and ``\\\\`` replaced; bytes that form no text stay escaped."""
+    r"""Return ``text`` with ``\xNN``, ``\"`` and ``\\`` replaced; bytes that form no text stay escaped."""
     if "\\" not in text:
         return text
     raw = _ESCAPE.sub(

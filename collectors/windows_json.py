@@ -16,9 +16,10 @@ from collectors.windows_mapping import WindowsRecord
 Tree = Mapping[str, object]
 _FLAT_SYSTEM: Final = frozenset(
     {
-        "EventID", "EventId", "Channel", "SourceName", "ProviderName", "Provider_Name", "Provider", "Computer", "Hostname",
+        "EventID", "EventId", "Channel", "SourceName", "ProviderName", "Provider_Name", "Provider", "Computer",
+        "Hostname", "ProviderGuid", "Version",
         "EventTime", "TimeCreated", "UtcTime", "SystemTime", "@timestamp", "Timestamp", "RecordNumber", "EventRecordID",
-        "RecordId", "EventRecordId", "Level", "Task", "Opcode", "Keywords", "Message", "UserId", "ProviderGuid", "Version",
+        "RecordId", "EventRecordId", "Level", "Task", "Opcode", "Keywords", "Message", "UserId",
     }
 )  # fmt: skip
 
@@ -71,7 +72,7 @@ def from_event(event: Tree) -> WindowsRecord:
 
 
 def event_data(event: Tree) -> dict[str, object]:
-    """Return the data items of an event by name; unnamed ones become ``param1``, ``param2``, …"""
+    """Return the data items of an event by name; unnamed ones become ``param1``, ``param2`` and so on."""
     items: dict[str, object] = {}
     for name, value in nested(event.get("EventData")).items():
         if name == "Data":
@@ -106,7 +107,6 @@ def from_winlogbeat(tree: Tree) -> WindowsRecord:
     winlog, event, host = nested(tree.get("winlog")), nested(tree.get("event")), nested(tree.get("host"))
     data = {**nested(winlog.get("user_data")), **nested(winlog.get("event_data"))}
     data.pop("xml_name", None)
-    keywords = winlog.get("keywords")
     process = nested(winlog.get("process"))
     system = {"process.pid": process.get("pid"), "process.thread.id": nested(process.get("thread")).get("id")}
     return WindowsRecord(
@@ -119,11 +119,7 @@ def from_winlogbeat(tree: Tree) -> WindowsRecord:
         level=plain(nested(tree.get("log")).get("level")),
         task=plain(winlog.get("task")),
         opcode=plain(winlog.get("opcode")),
-        keywords=[str(word) for word in keywords]
-        if isinstance(keywords, list)
-        else [plain(keywords)]
-        if keywords
-        else [],
+        keywords=_words(winlog.get("keywords")),
         user_sid=plain(nested(winlog.get("user")).get("identifier")),
         message=plain(tree.get("message")),
         data=data,
@@ -131,9 +127,13 @@ def from_winlogbeat(tree: Tree) -> WindowsRecord:
     )
 
 
+def _words(value: object) -> list[str]:
+    """Return the texts of a list or of one value."""
+    return [text for item in (value if isinstance(value, list) else [value]) if (text := plain(item))]
+
+
 def from_winlogbeat6(tree: Tree) -> WindowsRecord:
     """Return the record of a Winlogbeat 6 document (``log_name``, ``event_id`` at the top)."""
-    keywords = tree.get("keywords")
     return WindowsRecord(
         channel=plain(tree.get("log_name")),
         provider=plain(tree.get("source_name")),
@@ -144,7 +144,7 @@ def from_winlogbeat6(tree: Tree) -> WindowsRecord:
         level=plain(tree.get("level")),
         task=plain(tree.get("task")),
         opcode=plain(tree.get("opcode")),
-        keywords=[str(word) for word in keywords] if isinstance(keywords, list) else [],
+        keywords=_words(tree.get("keywords")),
         user_sid=plain(nested(tree.get("user")).get("identifier")),
         message=plain(tree.get("message")),
         data={**nested(tree.get("user_data")), **nested(tree.get("event_data"))},

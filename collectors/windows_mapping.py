@@ -59,7 +59,7 @@ class WindowsRecord:
 
 
 def dataset_of(channel: str, provider: str) -> str:
-    """Return the part of the data set after ``windows.``: ``security``, ``sysmon``, ``powershell``, …"""
+    """Return the part of the data set after ``windows.``: ``security``, ``sysmon``, ``powershell`` and so on."""
     name = (channel or provider).lower()
     if "sysmon" in name:
         return "sysmon"

@@ -20,7 +20,7 @@ class Winlogbeat:
     name = "winlogbeat"
     datasets = ("windows",)
 
-    def recognise(self, head: bytes, name: str) -> int:
+    def recognise(self, head: bytes, _name: str, /) -> int:
         """Return 85 for any of the known shapes."""
         first = first_object(head)
         if first is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import PurePath
 from typing import Final
 
@@ -19,6 +20,7 @@ from collectors.making import RecordError
 from collectors.network import put_side, put_totals, put_transport, put_url
 from collectors.records import read_json_events, read_line_events
 from collectors.zeek_tables import COMMON, KINDS, SIGNS, TABLES
+from soc_core.clock import format_instant
 from soc_core.model.event import TIMESTAMP, Event
 
 _Row = dict[str, object]
@@ -35,7 +37,7 @@ class Zeek:
     name = "zeek"
     datasets = ("zeek",)
 
-    def recognise(self, head: bytes, name: str) -> int:
+    def recognise(self, head: bytes, name: str, /) -> int:
         """Return 100 for the header lines, 80 for JSON with Zeek's columns."""
         if _is_tsv(head):
             return 100
@@ -48,7 +50,9 @@ class Zeek:
     def read(self, source: ByteSource, context: ReadContext) -> Iterator[Batch]:
         """Yield the events of the file."""
         if _is_tsv(source.head):
-            return read_line_events(source, context, _TsvParser(source.name), name=self.name, module="zeek")
+            return read_line_events(
+                source, context, _TsvParser(source.name, context), name=self.name, module="zeek"
+            )
         parser = _JsonParser(source.name, context)
         return read_json_events(source, context, parser, name=self.name, module="zeek")
 
@@ -62,19 +66,21 @@ def _is_tsv(head: bytes) -> bool:
 
 
 def _unescape(text: str) -> str:
-    """Return header text with ``\\xNN`` replaced."""
+    """Return header text with hexadecimal escapes replaced."""
     return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
 
 
 class _TsvParser:
     """Follow the header lines and map the rows below them. A rotated file may carry several headers."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, context: ReadContext) -> None:
         self._separator = "\t"
         self._set_separator = ","
         self._empty = "(empty)"
         self._unset = "-"
         self._log = _name_of(name) or "unknown"
+        self._context = context
+        self._opened = context.reference
         self._fields: list[str] = []
         self._readers: list[Callable[[str], object]] = []
 
@@ -93,6 +99,8 @@ class _TsvParser:
         for name, read, cell in zip(self._fields, self._readers, cells, strict=True):
             if cell != self._unset:
                 row[name] = [] if cell == self._empty else read(cell)
+        if "ts" not in self._fields:
+            row["ts"] = format_instant(self._opened)
         return (_event(self._log, row),)
 
     def _header(self, text: str) -> None:
@@ -109,6 +117,8 @@ class _TsvParser:
             self._unset = _unescape(value)
         elif name == "path":
             self._log = _clean_log(value) or self._log
+        elif name == "open":
+            self._opened = self._open_time(value)
         elif name == "fields":
             self._fields = value.split(self._separator)
             self._readers = [str] * len(self._fields)
@@ -116,6 +126,15 @@ class _TsvParser:
             kinds = value.split(self._separator)
             if len(kinds) == len(self._fields):
                 self._readers = [self._reader(kind) for kind in kinds]
+
+    def _open_time(self, text: str) -> datetime:
+        """Return when the log was opened (``2020-10-06-17-32-56``, local), for logs whose rows carry no time."""
+        try:
+            parts = [int(part) for part in text.strip().split("-")]
+            year, month, day, hour, minute, second = parts
+            return datetime(year, month, day, hour, minute, second, tzinfo=self._context.zone_info)
+        except (ValueError, OverflowError):
+            return self._context.reference
 
     def _reader(self, kind: str) -> Callable[[str], object]:
         if kind.startswith(("set[", "vector[", "table[")):
@@ -203,11 +222,10 @@ def _event(log: str, row: _Row) -> Event:
 
 
 def _date(value: object) -> object:
-    return (
-        (epoch_text(value) or value)
-        if isinstance(value, str) and value[:1].isdigit() and "T" not in value
-        else value
-    )
+    """Return seconds as text (Zeek's ``time``) in canonical form, anything else as it is."""
+    if isinstance(value, str) and value[:1].isdigit() and "T" not in value:
+        return epoch_text(value) or value
+    return value
 
 
 def _endpoints(event: Event, row: _Row, log: str) -> None:
@@ -246,8 +264,7 @@ def _conn(event: Event, row: _Row) -> None:
         extra(event, "zeek.conn.service", services)
     local = row.get("local_orig"), row.get("local_resp")
     if None not in local:
-        ours = tuple(value in (True, "T") for value in local)
-        event["network.direction"] = _DIRECTIONS[ours]
+        event["network.direction"] = _DIRECTIONS[local[0] in (True, "T"), local[1] in (True, "T")]
 
 
 _DIRECTIONS: Final = {
@@ -350,7 +367,7 @@ def _files(event: Event, row: _Row) -> None:
         row["source"] = source.lower().replace("ssl", "tls")
 
 
-def _smb_files(event: Event, row: _Row) -> None:
+def _smb_files(_event: Event, row: _Row) -> None:
     """Map the action word."""
     action = row.get("action")
     if isinstance(action, str):
