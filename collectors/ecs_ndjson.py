@@ -39,8 +39,8 @@ _DEFAULTS: Final[Mapping[str, str]] = {
 class EcsNdjson:
     """Collect ECS events."""
 
-    name = "ecs_ndjson"
-    datasets = ("ecs.event",)
+    name: str = "ecs_ndjson"
+    datasets: tuple[str, ...] = ("ecs.event",)
 
     def recognise(self, head: bytes, _name: str, /) -> int:
         """Return 95 for events that carry an id of ours, 50 for others with ``@timestamp``."""
@@ -95,6 +95,7 @@ class _Parser:
         self._identify(event)
         for name, text in _DEFAULTS.items():
             event.setdefault(name, text)
+        event.setdefault("event.category", ["host"])
         return (event,)
 
     def _time(self, event: Event, value: object) -> None:

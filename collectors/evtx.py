@@ -17,7 +17,7 @@ import orjson
 from evtx import PyEvtxParser
 
 from collectors.base import Batch, ByteSource, ReadContext
-from collectors.making import BatchMaker, EventMaker, RecordError
+from collectors.making import BatchMaker, EventMaker, RecordError, fault_reason
 from collectors.windows_json import from_event, nested
 from collectors.windows_mapping import map_record
 from soc_core.errors import InputError
@@ -43,8 +43,8 @@ class _Raw(NamedTuple):
 class Evtx:
     """Collect EVTX files."""
 
-    name = "evtx"
-    datasets = ("windows",)
+    name: str = "evtx"
+    datasets: tuple[str, ...] = ("windows",)
 
     def recognise(self, head: bytes, _name: str, /) -> int:
         """Return 100 for the magic number of a file, 90 for a bare chunk (carved, or the header is lost)."""
@@ -79,7 +79,7 @@ class _Reading:
                 self._batches.at(position)
                 yield from self._batches.ready()
         except InputError as fault:
-            self._batches.bad(position, 0, str(fault))
+            self._batches.bad(position, 0, fault_reason(fault, self._source.name))
         yield from self._batches.rest()
 
     def _take(self, size: int) -> bytes:

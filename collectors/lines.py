@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from collectors.base import MAX_RECORD_BYTES, ByteSource
+from soc_core.errors import InputError
 
 _CHUNK: Final = 1 << 18
+_KEPT: Final = 4_096
 
 
 class Line(NamedTuple):
@@ -61,7 +63,10 @@ def text_reader(source: ByteSource) -> Callable[[int], bytes]:
 
 
 def decode_text(raw: bytes) -> str:
-    """Return the text of ``raw``: UTF-8, else GB18030 (GB 18030-2022), else UTF-8 with bad bytes in hexadecimal."""
+    """Return the text of ``raw``: UTF-8, else GB18030 (GB 18030-2022), else UTF-8 with bad bytes in hexadecimal.
+
+    A GB18030 text of a few characters can be valid UTF-8 by chance; it is then read as UTF-8.
+    """
     for codec in ("utf-8", "gb18030"):
         try:
             return raw.decode(codec)
@@ -76,45 +81,50 @@ def read_lines(source: ByteSource) -> Iterator[Line]:
     Raises ``InputError`` where decompression fails, after all lines before that point.
     """
     read = text_reader(source)
+    buffer = read(_CHUNK)
     position, number = 0, 1
-    rest = b""
-    first = True
-    while True:
-        chunk = read(_CHUNK)
-        if first:
-            first = False
-            if chunk.startswith(codecs.BOM_UTF8):
-                chunk, position = chunk[3:], 3
-        if not chunk:
-            break
-        if not rest and b"\0" in chunk[:1]:
-            stripped = chunk.lstrip(b"\0")
-            position += len(chunk) - len(stripped)
-            chunk = stripped
-        buffer = rest + chunk
+    if buffer.startswith(codecs.BOM_UTF8):
+        buffer, position = buffer[3:], 3
+    ended = not buffer
+    while buffer or not ended:
         pieces = buffer.split(b"\n")
-        rest = pieces.pop()
+        rest = b"" if ended else pieces.pop()
         for piece in pieces:
             line = _line(position, number, piece)
             if line is not None:
                 yield line
             position += len(piece) + 1
             number += 1
+        if ended:
+            return
+        if rest.startswith(b"\0"):
+            stripped = rest.lstrip(b"\0")
+            position, rest = position + len(rest) - len(stripped), stripped
         if len(rest) > MAX_RECORD_BYTES:
-            yield Line(position, number, rest[:4096], too_long=True)
-            skipped, rest = _skip_line(read, len(rest))
-            position += skipped
-            number += 1
-    line = _line(position, number, rest)
-    if line is not None:
-        yield line
+            yield Line(position, number, rest[:_KEPT], too_long=True)
+            skipped, buffer = _skip_line(read, len(rest))
+            position, number = position + skipped, number + 1
+            continue
+        try:
+            chunk = read(_CHUNK)
+        except InputError:
+            line = _line(position, number, rest)
+            if line is not None:
+                yield line
+            raise
+        ended = not chunk
+        buffer = rest + chunk
 
 
 def _line(position: int, number: int, piece: bytes) -> Line | None:
-    """Return the line of ``piece``, ``None`` for an empty one."""
+    """Return the line of ``piece``, ``None`` for an empty one. NUL bytes around it (holes) are no part of it."""
+    if b"\0" in piece:
+        stripped = piece.lstrip(b"\0")
+        position += len(piece) - len(stripped)
+        piece = stripped.rstrip(b"\0")
     if len(piece) > MAX_RECORD_BYTES:
-        return Line(position, number, piece[:4096], too_long=True)
-    raw = piece.strip(b"\0").rstrip(b"\r") if b"\0" in piece else piece.rstrip(b"\r")
+        return Line(position, number, piece[:_KEPT], too_long=True)
+    raw = piece.rstrip(b"\r")
     return Line(position, number, raw) if raw.strip() else None
 
 

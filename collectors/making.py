@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from collectors.base import BATCH_EVENTS, Batch, ReadContext
+from soc_core.errors import InputError
 from soc_core.model.event import (
     EVENT_ID,
     ORGANIZATION_ID,
@@ -26,6 +27,12 @@ RAW_KEPT: Final = 4_096
 
 class RecordError(Exception):
     """Say why a record can't be read. Collectors raise it inside; it becomes a ``BadRecord``."""
+
+
+def fault_reason(fault: InputError, source_name: str) -> str:
+    """Return the reason of a bad record from an error: what and what to do, the place only where it says more."""
+    place = fault.where.removeprefix(source_name).removeprefix(": ")
+    return str(InputError(fault.what, where=place, todo=fault.todo))
 
 
 class EventMaker:

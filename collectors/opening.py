@@ -14,6 +14,7 @@ import stat
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,6 +43,8 @@ STDIN: Final = "-"
 class _Decoder(Protocol):
     """Decompress one stream step by step, as the standard library's objects do."""
 
+    step: int
+
     @property
     def eof(self) -> bool: ...
     @property
@@ -50,6 +53,8 @@ class _Decoder(Protocol):
 
 
 class _Gzip:
+    step = 1 << 10
+
     def __init__(self) -> None:
         self._stream = zlib.decompressobj(31)
 
@@ -64,7 +69,12 @@ class _Gzip:
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield the output of ``data`` in bounded pieces."""
         while True:
-            piece = self._stream.decompress(data, _PIECE)
+            before = self._stream.copy()
+            try:
+                piece = self._stream.decompress(data, _PIECE)
+            except zlib.error:
+                yield _inflate_carefully(before, data)
+                raise
             if piece:
                 yield piece
             data = self._stream.unconsumed_tail
@@ -72,8 +82,18 @@ class _Gzip:
                 return
 
 
+def _inflate_carefully(stream: zlib._Decompress, data: bytes) -> bytes:
+    """Return what comes out before the fault, byte by byte: a failing call gives nothing of what it had."""
+    parts: list[bytes] = []
+    with suppress(zlib.error):
+        parts.extend(stream.decompress(bytes((byte,))) for byte in data)
+    return b"".join(parts)
+
+
 class _Standard:
     """Wrap ``lzma`` and ``bz2``, whose objects share one interface."""
+
+    step = 1 << 10
 
     def __init__(self, stream: lzma.LZMADecompressor | bz2.BZ2Decompressor) -> None:
         self._stream = stream
@@ -98,7 +118,9 @@ class _Standard:
 
 
 class _Zstd:
-    """Wrap zstd; its output of one step is bounded by 128 KiB a block and 4 bytes at least a block."""
+    """Wrap zstd; its output of one step is bounded: a block gives at most 128 KiB and takes at least 4 bytes."""
+
+    step = 1 << 8
 
     def __init__(self) -> None:
         self._stream = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
@@ -148,7 +170,7 @@ def _decompressed(pull: Callable[[int], bytes], kind: str, first: bytes, name: s
                         f"{kind} data ends too early", where=f"{name}: compressed offset {consumed}"
                     )
                 return
-        step, data = data[:_STEP], data[_STEP:]
+        step, data = data[: decoder.step], data[decoder.step :]
         fresh = False
         try:
             yield from decoder.feed(step)
@@ -203,6 +225,7 @@ class OpenSource:
         self._raw = raw
         self._offset = 0
         self._pending = b""
+        self._start = 0
         self._pull: Callable[[int], bytes] = self._read_raw
         self._fault: InputError | None = None
         self.head = self._fill_head()
@@ -253,12 +276,13 @@ class OpenSource:
 
     def read(self, size: int) -> bytes:
         """Return up to ``size`` bytes, ``b""`` at the end. Raises ``InputError`` when decompression fails."""
-        if not self._pending:
+        if self._start >= len(self._pending):
             if self._fault is not None:
                 fault, self._fault = self._fault, None
                 raise fault
-            self._pending = self._pull(size)
-        chunk, self._pending = self._pending[:size], self._pending[size:]
+            self._pending, self._start = self._pull(size), 0
+        chunk = self._pending[self._start : self._start + size]
+        self._start += len(chunk)
         self._offset += len(chunk)
         return chunk
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from collectors.base import Batch, ReadContext
+from collectors.making import fault_reason
 from collectors.opening import Input, OpenSource, find_inputs, open_source
 from collectors.registry import recognise
 from soc_core.errors import InputError
@@ -88,7 +89,7 @@ def _read_input(input_: Input, context_for: ContextFor, wanted: frozenset[str]) 
 
 def _failure(path: str, collector: str, fault: InputError) -> ReadBatch:
     """Return the batch that says why a file could not be read."""
-    bad = BadRecord(path, 0, 0, str(fault))
+    bad = BadRecord(path, 0, 0, fault_reason(fault, path))
     return ReadBatch(path, collector, [], [bad], {}, failed=True, last=True)
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from collectors.base import Batch, ByteSource, ReadContext
 from collectors.json_records import JsonObject, read_json
 from collectors.lines import Line, decode_text, read_lines
-from collectors.making import BatchMaker, EventMaker, RecordError
+from collectors.making import BatchMaker, EventMaker, RecordError, fault_reason
 from soc_core.errors import InputError
 from soc_core.model.event import Event
 
@@ -44,7 +44,7 @@ def read_line_events(
                 _take(maker, batches, line, parser)
             yield from batches.ready()
     except InputError as fault:
-        batches.bad(source.offset, 0, str(fault))
+        batches.bad(source.offset, 0, fault_reason(fault, source.name))
     yield from batches.rest()
 
 
@@ -74,7 +74,7 @@ def read_json_events(
                 _take_json(maker, batches, record, parser)
             yield from batches.ready()
     except InputError as fault:
-        batches.bad(source.offset, 0, str(fault))
+        batches.bad(source.offset, 0, fault_reason(fault, source.name))
     yield from batches.rest()
 
 

@@ -27,8 +27,8 @@ _Tree = dict[str, object]
 class Suricata:
     """Collect ``eve.json`` records."""
 
-    name = "suricata"
-    datasets = ("suricata",)
+    name: str = "suricata"
+    datasets: tuple[str, ...] = ("suricata",)
 
     def recognise(self, head: bytes, _name: str, /) -> int:
         """Return 90 when the first object has EVE's ``event_type`` and ``timestamp``."""
@@ -91,7 +91,8 @@ def _put_common(event: Event, tree: _Tree) -> None:
 
 
 def _put_kind(event: Event, kind: str) -> None:
-    category, types = CATEGORIES.get(kind, (["network"], ["info"]))
+    usual = ["protocol", "info"] if kind in PROTOCOLS else ["info"]
+    category, types = CATEGORIES.get(kind, (["network"], usual))
     event["event.category"], event["event.type"] = list(category), list(types)
     if kind == "stats":
         event["event.kind"] = "metric"
@@ -192,6 +193,8 @@ def _http(event: Event, tree: _Tree) -> None:
     put_url(
         event, host=http.pop("hostname", None), path=http.pop("url", None), port=http.pop("http_port", None)
     )
+    version = http.pop("protocol", None)
+    put(event, "http.version", version.removeprefix("HTTP/") if isinstance(version, str) else version)
     status = long_value(http.get("status"))
     if status is not None and "event.outcome" not in event:
         event["event.outcome"] = "success" if status < 400 else "failure"

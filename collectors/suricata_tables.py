@@ -20,7 +20,6 @@ FIELDS_OF: Final[Mapping[str, Mapping[str, str]]] = {
         "http_refer": "http.request.referrer",
         "http_user_agent": "user_agent.original",
         "http_content_type": "http.response.mime_type",
-        "protocol": "http.version",
         "status": "http.response.status_code",
         "length": "http.response.body.bytes",
         "redirect": "edusoc.http.location",

@@ -56,8 +56,8 @@ _AHEAD: Final = timedelta(days=1)
 class Syslog:
     """Collect syslog files."""
 
-    name = "syslog"
-    datasets = ("syslog.log", "syslog.auth")
+    name: str = "syslog"
+    datasets: tuple[str, ...] = ("syslog.log", "syslog.auth")
 
     def recognise(self, head: bytes, _name: str, /) -> int:
         """Return 70 when most of the first lines have a syslog header, 40 when one has."""

@@ -41,8 +41,8 @@ _SECONDS: Final = re.compile(r"\d{1,6}\.\d{1,6}")
 class WebAccess:
     """Collect web access logs."""
 
-    name = "web_access"
-    datasets = ("web.access",)
+    name: str = "web_access"
+    datasets: tuple[str, ...] = ("web.access",)
 
     def recognise(self, head: bytes, _name: str, /) -> int:
         """Return 80 when one of the first lines has the format."""

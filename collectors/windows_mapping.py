@@ -34,6 +34,7 @@ _SLUG: Final = re.compile(r"[^a-z0-9]+")
 _HIVES: Final[Mapping[str, str]] = {
     "HKLM": "HKLM", "HKU": "HKU", "HKCR": "HKCR", "HKCU": "HKCU", "HKEY_LOCAL_MACHINE": "HKLM", "HKEY_USERS": "HKU",
 }  # fmt: skip
+_QUERY_TYPE: Final = re.compile(r"^type:\s*\d+\s+")
 _AUDIT_FAILURE: Final = 0x0010_0000_0000_0000
 _AUDIT_SUCCESS: Final = 0x0020_0000_0000_0000
 
@@ -102,7 +103,7 @@ def _time(value: object, zone: tzinfo) -> str:
         instant = instant_or_none(text + "Z" if text != value.strip() else text, zone)
         if instant is not None:
             return format_instant(instant)
-    raise RecordError(f"unreadable time {str(value)[:40]!r}")
+    raise RecordError(f"unreadable time {str(value)[:40]!r}" if value else "no usable time")
 
 
 def _put_system(event: Event, record: WindowsRecord) -> None:
@@ -245,7 +246,7 @@ def _put_dns(event: Event, record: WindowsRecord) -> None:
     event["dns.type"] = "answer"
     answers = [part.strip() for part in _text(record, "QueryResults").split(";") if part.strip()]
     addresses = unique(address for part in answers if (address := ip_text(part)))
-    put(event, "dns.answers.data", [ip_text(part) or part for part in answers])
+    put(event, "dns.answers.data", [ip_text(part) or _QUERY_TYPE.sub("", part) for part in answers])
     put(event, "dns.resolved_ip", addresses)
     status = str(record.data.get("QueryStatus", ""))
     put(event, "dns.response_code", {"0": "NOERROR", "9003": "NXDOMAIN"}.get(status, status))

@@ -17,8 +17,8 @@ from soc_core.model.event import Event
 class Winlogbeat:
     """Collect Windows events in JSON."""
 
-    name = "winlogbeat"
-    datasets = ("windows",)
+    name: str = "winlogbeat"
+    datasets: tuple[str, ...] = ("windows",)
 
     def recognise(self, head: bytes, _name: str, /) -> int:
         """Return 85 for any of the known shapes."""

@@ -34,8 +34,8 @@ _ESCAPE: Final = re.compile(r"\\x([0-9a-fA-F]{2})")
 class Zeek:
     """Collect Zeek logs."""
 
-    name = "zeek"
-    datasets = ("zeek",)
+    name: str = "zeek"
+    datasets: tuple[str, ...] = ("zeek",)
 
     def recognise(self, head: bytes, name: str, /) -> int:
         """Return 100 for the header lines, 80 for JSON with Zeek's columns."""
@@ -289,6 +289,8 @@ def _dns(event: Event, row: _Row) -> None:
     code = row.pop("qtype", None)
     if "qtype_name" not in row and code is not None:
         row["qtype_name"] = code
+    if row.get("qclass_name") == "C_INTERNET":
+        row["qclass_name"] = "IN"
     for name in ("qclass", "rcode"):
         if f"{name}_name" in row:
             row.pop(name, None)

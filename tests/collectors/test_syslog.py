@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from collectors.syslog import Syslog
+from soc_core.model.event import Event
+from tests.collectors.base import CONTEXT, GOLDEN, TextCollectorTests, read_all
+
+
+class TestSyslog(TextCollectorTests):
+    name = "syslog"
+    samples = ("syslog.log",)
+
+
+def _one(line: str) -> Event:
+    events, bad, _ = read_all(Syslog(), line.encode())
+    assert bad == []
+    return events[0]
+
+
+def test_two_equal_lines_are_two_events() -> None:
+    events, _, _ = read_all(Syslog(), (GOLDEN / "syslog.log").read_bytes())
+    assert events[0]["event.original"] == events[1]["event.original"]
+    assert events[0]["event.id"] != events[1]["event.id"]
+
+
+def test_year_is_guessed_from_the_reference_only() -> None:
+    line = b"Feb 29 10:00:00 gw app: leap\nDec 31 10:00:00 gw app: last year\nNov 23 07:59:00 gw app: this year\n"
+    events, _, _ = read_all(Syslog(), line, replace(CONTEXT, reference=datetime(2026, 11, 23, tzinfo=UTC)))
+    assert [str(event["@timestamp"])[:4] for event in events] == ["2024", "2025", "2026"]
+
+
+def test_text_of_both_encodings_is_read() -> None:
+    events, _, _ = read_all(Syslog(), (GOLDEN / "syslog.log").read_bytes())
+    assert "校园网 日志" in [event.get("message") for event in events]
+
+
+@pytest.mark.parametrize(
+    ("message", "action", "outcome", "user"),
+    [
+        ("sshd[1]: Failed password for root from 10.0.0.1 port 22 ssh2", "ssh_login", "failure", "root"),
+        ("sshd[1]: Accepted password for li from from 10.0.0.1 port 22 ssh2", "ssh_login", "success", "li from"),
+        ("sshd[1]: Invalid user  from 10.0.0.1 port 22", "ssh_invalid_user", "failure", None),
+        ("sshd[1]: Connection closed by authenticating user root 10.0.0.1 port 22 [preauth]", "ssh_disconnect", None, "root"),
+        ("sshd-session[1]: Connection closed by 10.0.0.1 port 22", "ssh_disconnect", None, None),
+        ("sshd[1]: error: maximum authentication attempts exceeded for root from 10.0.0.1 port 22 ssh2 [preauth]",
+         "ssh_too_many_attempts", "failure", "root"),
+        ("sshd[1]: pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=10.0.0.1  user=root",
+         "pam_authentication", "failure", "root"),
+        ("sshd[1]: pam_unix(sshd:session): session opened for user li(uid=1000) by (uid=0)", "session_opened", "success", "li"),
+        ("su[1]: (to root) li on pts/1", "su", "success", "li"),
+        ("su: FAILED SU (to root) li on pts/1", "su", "failure", "li"),
+        ("login[1]: FAILED LOGIN (1) on '/dev/tty1' FOR 'li', Authentication failure", "login", "failure", "li"),
+        ("passwd[1]: pam_unix(passwd:chauthtok): password changed for li", "password_changed", "success", None),
+        ("userdel[1]: delete user 'li'", "deleted-user-account", "success", None),
+        ("CRON[1]: (root) CMD (x)", "cron_command", "success", "root"),
+        ('vsftpd[1]: [li] FAIL LOGIN: Client "10.0.0.1"', "ftp_login", "failure", "li"),
+    ],
+)  # fmt: skip
+def test_auth_messages(message: str, action: str, outcome: str | None, user: str | None) -> None:
+    event = _one(f"Nov 20 10:00:00 gw {message}")
+    assert (event.get("event.action"), event.get("event.outcome"), event.get("user.name")) == (
+        action,
+        outcome,
+        user,
+    )
+
+
+def test_peer_of_a_log_in() -> None:
+    event = _one(
+        "<86>Nov 20 10:00:00 gw sshd[1]: Failed password for invalid user a b from 2001:DB8::1 port 40000 ssh2"
+    )
+    assert event["source.ip"] == "2001:db8::1"
+    assert event["source.port"] == 40000
+    assert event["user.name"] == "a b"
+    assert event["event.category"] == ["authentication"]
+    assert event["log.syslog.facility.name"] == "authpriv"
+    assert event["event.dataset"] == "syslog.auth"
+
+
+def test_a_user_name_can_not_forge_the_peer() -> None:
+    event = _one(
+        "Nov 20 10:00:00 gw sshd[1]: Failed password for invalid user x from 9.9.9.9 port 1 from 10.0.0.1 port 22 ssh2"
+    )
+    assert (event["source.ip"], event["source.port"]) == ("10.0.0.1", 22)
+
+
+def test_sudo_failure_keeps_reason_and_command() -> None:
+    event = _one(
+        "Nov 20 10:00:00 gw sudo: li : 3 incorrect password attempts ; TTY=pts/1 ; PWD=/ ; USER=root ; COMMAND=/bin/sh -c id"
+    )
+    assert event["event.outcome"] == "failure"
+    assert event["event.reason"] == "3 incorrect password attempts"
+    assert event["process.command_line"] == "/bin/sh -c id"
+    assert event["user.effective.name"] == "root"
+
+
+def test_structured_data_is_taken_apart() -> None:
+    event = _one('<34>1 2026-11-20T02:03:11.003Z web su 77 ID47 [a@1 x="1" y="q\\"\\]"][b z="2"] text')
+    assert event["log.syslog.structured_data"] == ["a@1.x=1", 'a@1.y=q"]', "b.z=2"]
+    assert event["message"] == "text"
