@@ -8,6 +8,7 @@ itself only, memory is bounded, and files that come compressed or through a pipe
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -29,6 +30,9 @@ _RECORD_MAGIC: Final = b"**\x00\x00"
 _HEADER_BYTES: Final = 4_096
 _CHUNK_BYTES: Final = 65_536
 _CHUNK_HEADER_BYTES: Final = 512
+# A record takes at least 28 bytes, so no chunk holds more.
+_MAX_RECORDS: Final = _CHUNK_BYTES // 28
+_NUMBER: Final = re.compile(r"record number (\d+)")
 _RECORD_HEADER: Final = struct.Struct("<4sIQQ")
 
 
@@ -149,19 +153,43 @@ def _parse(chunk: bytes) -> dict[int, str | bytes]:
     The parser is native code: whatever it throws, a panic included, costs this chunk's records only.
     """
     results: dict[int, str | bytes] = {}
-    try:
-        parser = PyEvtxParser(io.BytesIO(_lone_file(chunk)), number_of_threads=1)
-        for item in parser.records_json():
-            if isinstance(item, dict):
-                results[int(item["event_record_id"])] = str(item["data"]).encode("utf-8", "replace")
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as fault:
-        if not isinstance(fault, Exception) and type(fault).__name__ != "PanicException":
-            raise
-        reason = f"parser: {fault}"[:300]
-        return {**dict.fromkeys((raw.number for raw in _records_of(chunk)[0]), reason), **results}
+    reason = ""
+    items = _items(chunk)
+    for item in items:
+        if isinstance(item, str):
+            reason = item
+            number = _NUMBER.search(item)
+            if number is not None:
+                results.setdefault(int(number[1]), item)
+        else:
+            results[int(str(item["event_record_id"]))] = str(item["data"]).encode("utf-8", "replace")
+    if reason:
+        for raw in _records_of(chunk)[0]:
+            results.setdefault(raw.number, reason)
     return results
+
+
+def _items(chunk: bytes) -> Iterator[dict[str, object] | str]:
+    """Yield what the parser makes of a chunk: records, and reasons where it failed. It may go on after a failure."""
+    records: Iterator[object] | None = None
+    for _ in range(_MAX_RECORDS):
+        try:
+            if records is None:
+                records = iter(PyEvtxParser(io.BytesIO(_lone_file(chunk)), number_of_threads=1).records_json())
+            item = next(records, None)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as fault:
+            if not isinstance(fault, Exception) and type(fault).__name__ != "PanicException":
+                raise
+            yield f"parser: {fault}"[:300]
+            if records is None:
+                return
+            continue
+        if item is None:
+            return
+        if isinstance(item, dict):
+            yield item
 
 
 def _lone_file(chunk: bytes) -> bytes:
