@@ -34,6 +34,7 @@ _SCHEDULERS: Final = frozenset({"cron", "crond", "crontab"})
 _AUTH_FACILITIES: Final = frozenset({"auth", "authpriv"})
 _INSTANCE: Final = re.compile(r"\(.*\)$|\]$")
 _EVERY: Final = "*"
+_REPEATED: Final = re.compile(r"message repeated (\d{1,9}) times: \[ ?(.*)\]")
 # Programs that speak through PAM only.
 _PAM_ONLY: Final = ("gdm-password", "lightdm", "polkitd", "sddm-helper", "xrdp-sesman")
 
@@ -64,6 +65,10 @@ def interpret(event: Event) -> None:
         event["event.dataset"] = "syslog.auth"
     if rules is None or not isinstance(message, str):
         return
+    repeated = _REPEATED.fullmatch(message)
+    if repeated is not None:
+        message = repeated[2]
+        put(event, "edusoc.repeated", repeated[1])
     for rule in rules:
         match = rule.pattern.match(message)
         if match is not None:

@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         zone = ZoneInfo(arguments.zone_info)
-    except (OSError, ValueError):
+    except (KeyError, OSError, ValueError):
         print(_say("zone", arguments.language, zone=arguments.zone_info), file=sys.stderr)
         return 2
 

@@ -88,6 +88,11 @@ def test_a_user_name_can_not_forge_the_peer() -> None:
     assert (event["source.ip"], event["source.port"]) == ("10.0.0.1", 22)
 
 
+def test_repeated_messages_are_understood_and_counted() -> None:
+    event = _one("Nov 20 10:00:00 gw sshd[1]: message repeated 5 times: [ Failed password for root from 10.0.0.1 port 22 ssh2]")
+    assert (event["event.outcome"], event["edusoc.repeated"], event["user.name"]) == ("failure", 5, "root")
+
+
 def test_sudo_failure_keeps_reason_and_command() -> None:
     event = _one(
         "Nov 20 10:00:00 gw sudo: li : 3 incorrect password attempts ; TTY=pts/1 ; PWD=/ ; USER=root ; COMMAND=/bin/sh -c id"
