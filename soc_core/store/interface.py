@@ -65,7 +65,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Hold events in order and the cursor of the next page (empty at the end); ``partial`` says why it may lack some."""
+    """Hold events in order and the next page's cursor (empty at the end); ``partial`` says why some may lack."""
 
     events: list[Event]
     cursor: str = ""
@@ -74,7 +74,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Aggregation:
-    """Ask for counts: ``terms`` over ``field`` (top ``size``), ``histogram`` per ``interval_seconds``, ``distinct`` of ``field``.
+    """Ask for counts: ``terms`` of ``field`` (top ``size``), ``histogram`` per ``interval_seconds``, ``distinct``.
 
     Histogram buckets are aligned to ``offset_seconds`` east of UTC (28,800 makes days of Asia/Shanghai).
     """
@@ -88,7 +88,7 @@ class Aggregation:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Hold one bucket: a term, a canonical bucket start, or the empty key for ``distinct``; ``count`` is exact unless said."""
+    """Hold one bucket: a term, a canonical bucket start, or the empty key for ``distinct``."""
 
     key: Scalar
     count: int

@@ -1,0 +1,57 @@
+"""Name, list and publish the files of a log directory."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Final
+
+COMMITTED: Final = "committed"
+DAMAGED: Final = "damaged"
+_MARK: Final = struct.Struct("<QI")
+
+
+def file_name(base: int) -> str:
+    """Return the name of the file that begins with offset ``base``; names sort by offset."""
+    return f"{base:020d}.log"
+
+
+def list_files(directory: Path) -> list[tuple[int, Path]]:
+    """Return base offset and path of all log files, lowest first."""
+    names = sorted(name for name in _names(directory) if name.endswith(".log") and name[:20].isdigit())
+    return [(int(name[:20]), directory / name) for name in names]
+
+
+def _names(directory: Path) -> list[str]:
+    return [path.name for path in directory.iterdir()]
+
+
+def sync_directory(directory: Path) -> None:
+    """Make names created, renamed or removed in ``directory`` durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def publish(descriptor: int, end: int) -> None:
+    """Tell readers that everything below ``end`` is committed."""
+    body = struct.pack("<Q", end)
+    os.pwrite(descriptor, body + struct.pack("<I", zlib.crc32(body)), 0)
+
+
+def read_committed(directory: Path) -> int:
+    """Return the offset below which everything is committed; 0 when nothing was ever written."""
+    for _ in range(100):  # a reader may meet the writer half way; the CRC tells
+        try:
+            body = (directory / COMMITTED).read_bytes()
+        except FileNotFoundError:
+            return 0
+        if len(body) >= _MARK.size:
+            end, crc = _MARK.unpack_from(body)
+            if crc == zlib.crc32(body[:8]):
+                return int(end)
+    return 0

@@ -1,0 +1,239 @@
+"""Write a log durably: an append returns when its record would survive the power going out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+from soc_core.errors import StoreError
+from soc_core.log.files import (
+    COMMITTED,
+    DAMAGED,
+    file_name,
+    list_files,
+    publish,
+    read_committed,
+    sync_directory,
+)
+from soc_core.log.frames import FILE_HEADER, MAX_PAYLOAD, Damage, Record, encode, file_header, read_base, scan
+from soc_core.log.lock import WriterLock
+
+MAX_FILE: Final = 16 * 1024 * 1024
+RESERVE: Final = 64 * 1024 * 1024
+
+
+class LogWriter:
+    """Append records; threads that append at the same time share one fsync (group commit).
+
+    ``reserve`` is the free space in bytes below which appends are refused, so that whoever must clean up still can.
+    ``at_least`` keeps new offsets above what is known from elsewhere, should files have been lost.
+    """
+
+    def __init__(
+        self, directory: Path, *, max_file: int = MAX_FILE, reserve: int = RESERVE, at_least: int = 0
+    ) -> None:
+        """Take the writer lock and mend the tail; raise ``StoreBusyError`` when another process writes."""
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory, self._max_file, self._reserve = directory, max_file, reserve
+        self._lock = WriterLock(directory / "lock")
+        self._write_lock, self._sync_lock = threading.Lock(), threading.Lock()
+        self._descriptor, self._failures = -1, 0
+        self.damage: list[Damage] = []
+        self._mark = os.open(directory / COMMITTED, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            self._recover(at_least)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def end_offset(self) -> int:
+        """Return the offset after the last committed item."""
+        return self._committed
+
+    def _recover(self, at_least: int) -> None:
+        """Find the end, cut a torn tail off, and never give an offset out twice."""
+        promised = read_committed(self._directory)
+        end, size = 0, 0
+        files = list_files(self._directory)
+        while files and not self._header_is_whole(files[-1][1]):
+            self._put_aside(files.pop()[1])
+        if files:
+            end, size = self._mend(files[-1][0], files[-1][1], promised)
+            self._descriptor = os.open(files[-1][1], os.O_RDWR | os.O_CLOEXEC)
+            os.fsync(self._descriptor)
+        self._size = self._committed_size = size
+        self._next = self._committed = max(end, promised, at_least)
+        publish(self._mark, self._committed)
+        sync_directory(self._directory)
+
+    @staticmethod
+    def _header_is_whole(path: Path) -> bool:
+        with path.open("rb") as stream:
+            return read_base(stream, path) is not None
+
+    def _mend(self, base: int, path: Path, promised: int) -> tuple[int, int]:
+        """Return the offset and size after the last sound record, bytes behind it being cut off.
+
+        A tail that was never acknowledged is simply torn; anything else is damage, whose bytes are kept aside.
+        """
+        end, size = base, FILE_HEADER
+        with path.open("rb") as stream:
+            for item in scan(stream, path):
+                if not isinstance(item, Damage):
+                    end, size = item[0].offset + item[0].count, item[0].end_position
+                elif item.position + item.length < path.stat().st_size or end < promised:
+                    self.damage.append(item)
+        if self.damage:
+            self._put_aside(path, copy=True)
+        os.truncate(path, size)
+        return end, size
+
+    def _put_aside(self, path: Path, *, copy: bool = False) -> None:
+        target = self._directory / DAMAGED
+        target.mkdir(exist_ok=True)
+        if copy:
+            shutil.copy2(path, target / path.name)
+        else:
+            path.replace(target / path.name)
+
+    def append(self, payload: bytes, count: int = 1) -> int:
+        """Store a record of ``count`` items durably and return the offset of its first item.
+
+        Raises ``StoreError`` when it can't be stored; then nothing was, and later appends may work again.
+        """
+        if not 0 < len(payload) <= MAX_PAYLOAD or count < 1:
+            raise StoreError(f"a record of {len(payload)} bytes and {count} items can't be stored")
+        with self._write_lock:
+            offset, failures = self._write(payload, count)
+        self._commit(offset + count, failures)
+        return offset
+
+    def _write(self, payload: bytes, count: int) -> tuple[int, int]:
+        self._check_room(len(payload))
+        try:
+            if self._descriptor < 0 or self._size >= self._max_file:
+                self._rotate()
+            frame = memoryview(encode(Record(self._next, count, payload)))
+            done = 0
+            while done < len(frame):
+                done += os.pwrite(self._descriptor, frame[done:], self._size + done)
+        except OSError as error:
+            self._cut(self._size)
+            raise self._error(error) from error
+        self._size += len(frame)
+        offset, self._next = self._next, self._next + count
+        return offset, self._failures
+
+    def _check_room(self, wanted: int) -> None:
+        state = os.statvfs(self._directory)
+        free = state.f_bavail * state.f_frsize
+        if free < wanted + self._reserve:
+            raise StoreError(
+                f"only {free // 2**20} MB are free on the disk",
+                where=str(self._directory),
+                todo=f"free at least {(wanted + self._reserve) // 2**20 + 1} MB; nothing was lost",
+            )
+
+    def _rotate(self) -> None:
+        """Start a new file; everything in the old one is committed before anything lies in the new one."""
+        if self._descriptor >= 0:
+            os.fsync(self._descriptor)
+        path = self._directory / file_name(self._next)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            os.pwrite(descriptor, file_header(self._next), 0)
+            os.fsync(descriptor)
+            sync_directory(self._directory)
+        except OSError:
+            os.close(descriptor)
+            path.unlink(missing_ok=True)
+            raise
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._committed = self._next
+        publish(self._mark, self._committed)
+        self._descriptor, self._size, self._committed_size = descriptor, FILE_HEADER, FILE_HEADER
+
+    def _commit(self, ticket: int, failures: int) -> None:
+        """Return when everything below ``ticket`` is on the disk: one fsync serves all who wait."""
+        with self._sync_lock:
+            with self._write_lock:
+                if failures != self._failures:
+                    raise self._refused()
+                if self._committed >= ticket:
+                    return
+                target, size = self._next, self._size
+                descriptor = os.dup(self._descriptor)  # a rotation may close ours while we wait for the disk
+            sound = self._sync_apart(descriptor)
+            with self._write_lock:
+                if not sound:
+                    self._forget()
+                    raise self._refused()
+                if target > self._committed:
+                    self._committed, self._committed_size = target, size
+                    publish(self._mark, target)
+
+    @staticmethod
+    def _sync_apart(descriptor: int) -> bool:
+        try:
+            os.fdatasync(descriptor)
+        except OSError:
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
+    def _forget(self) -> None:
+        """Forget what was written since the last commit: after a failed fsync nobody knows what the disk has."""
+        self._failures += 1
+        self._next, self._size = self._committed, self._committed_size
+        self._cut(self._size)
+
+    def _refused(self) -> StoreError:
+        return StoreError(
+            "the disk refused the record",
+            where=str(self._directory),
+            todo="see the system's log, then try again",
+        )
+
+    def _cut(self, size: int) -> None:
+        if self._descriptor >= 0:
+            os.ftruncate(self._descriptor, size)
+
+    def _error(self, error: OSError) -> StoreError:
+        return StoreError(
+            error.strerror or "can't write",
+            where=str(self._directory),
+            todo="free room on the disk; nothing was lost",
+        )
+
+    def drop_below(self, offset: int) -> int:
+        """Remove files all of whose items lie below ``offset`` (never the newest file); return how many.
+
+        Files with damage are kept aside instead.
+        """
+        files = list_files(self._directory)
+        hurt = {item.path for item in self.damage}
+        dropped = 0
+        for (_, path), (following, _) in pairwise(files):
+            if following > offset:
+                break
+            if path in hurt:
+                self._put_aside(path)
+            else:
+                path.unlink()
+            dropped += 1
+        return dropped
+
+    def close(self) -> None:
+        """Close files and release the lock; a second call does nothing."""
+        for descriptor in (self._descriptor, self._mark):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._descriptor = self._mark = -1
+        self._lock.release()

@@ -1,0 +1,173 @@
+"""Judge events by a query tree in process: the authority wherever a store can only return a superset.
+
+``compile_query`` turns a tree into a closure once; calling it costs a few hundred nanoseconds per predicate. The
+semantics are those written in ``soc_core.query.tree``.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
+from typing import Final, TypeAlias
+
+from soc_core.model.event import Event, Scalar, values_of
+from soc_core.query.tree import And, Cidr, Everything, Exists, Not, OneOf, Or, Query, Range, Regex, Text
+
+Matcher: TypeAlias = Callable[[Event], bool]
+_FLAGS: Final = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL}
+
+
+def compile_query(query: Query) -> Matcher:
+    """Return a function that tells whether an event matches; raise ``ValueError`` for a bad network or pattern."""
+    match query:
+        case Everything():
+            return lambda _event: True
+        case Not(child):
+            inner = compile_query(child)
+            return lambda event: not inner(event)
+        case And(children):
+            return _all([compile_query(child) for child in children])
+        case Or(children):
+            return _any([compile_query(child) for child in children])
+        case Exists(field):
+            return lambda event: field in event and event[field] != []
+        case _:
+            return _predicate(query)
+
+
+def _all(parts: list[Matcher]) -> Matcher:
+    return lambda event: all(part(event) for part in parts)
+
+
+def _any(parts: list[Matcher]) -> Matcher:
+    return lambda event: any(part(event) for part in parts)
+
+
+def _predicate(query: OneOf | Text | Regex | Cidr | Range) -> Matcher:
+    """Return the matcher of a predicate on values; full-text search looks at every text value of the event."""
+    test = _test(query)
+    field = query.field
+    if not field:
+        return lambda event: any(test(value) for value in _all_text(event))
+
+    def matches(event: Event) -> bool:
+        value = event.get(field)
+        if value is None:
+            return False
+        return any(map(test, value)) if isinstance(value, list) else test(value)
+
+    return matches
+
+
+def _all_text(event: Event) -> Iterable[str]:
+    for field in event:
+        for value in values_of(event, field):
+            if isinstance(value, str):
+                yield value
+
+
+def _test(query: OneOf | Text | Regex | Cidr | Range) -> Callable[[Scalar], bool]:
+    match query:
+        case OneOf():
+            wanted = frozenset(fold(text_of(value), query.cased) for value in query.values)
+            cased = query.cased
+            return lambda value: fold(text_of(value), cased) in wanted
+        case Text():
+            return _text_test(query)
+        case Regex():
+            flags = 0
+            for flag in query.flags:
+                flags |= _FLAGS[flag]
+            search = re.compile(query.pattern, flags).search
+            return lambda value: search(text_of(value)) is not None
+        case Cidr():
+            return _cidr_test(query.network)
+        case Range():
+            return _range_test(query)
+
+
+def _text_test(query: Text) -> Callable[[Scalar], bool]:
+    cased, wanted = query.cased, fold(query.value, query.cased)
+    if query.how == "contains":
+        return lambda value: wanted in fold(text_of(value), cased)
+    if query.how == "startswith":
+        return lambda value: fold(text_of(value), cased).startswith(wanted)
+    if query.how == "endswith":
+        return lambda value: fold(text_of(value), cased).endswith(wanted)
+    match = re.compile(wildcard_regex(wanted), re.DOTALL).fullmatch
+    return lambda value: match(fold(text_of(value), cased)) is not None
+
+
+def wildcard_regex(pattern: str) -> str:
+    """Return the regular expression of a wildcard pattern; a backslash makes ``*``, ``?`` or backslash literal."""
+    parts: list[str] = []
+    at = 0
+    while at < len(pattern):
+        char = pattern[at]
+        if char == "\\" and pattern[at + 1 : at + 2] in {"*", "?", "\\"}:
+            parts.append(re.escape(pattern[at + 1]))
+            at += 2
+            continue
+        if char != "*" or not parts or parts[-1] != ".*":
+            parts.append({"*": ".*", "?": "."}.get(char, re.escape(char)))
+        at += 1
+    return "".join(parts)
+
+
+def fold(text: str, cased: bool) -> str:
+    """Return ``text`` as it is compared: lower case unless ``cased``.
+
+    Letter by letter, as databases do it: a final sigma is a sigma, and a letter becomes one letter.
+    """
+    if cased:
+        return text
+    return text.lower() if text.isascii() else "".join([letter.lower()[0] for letter in text])
+
+
+def text_of(value: Scalar) -> str:
+    """Return the text a value is compared as: ``true``, ``22``, ``0.5``; whole floats as whole numbers."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    return str(value)
+
+
+def _cidr_test(network: str) -> Callable[[Scalar], bool]:
+    wanted = ip_network(network, strict=False)
+
+    @lru_cache(maxsize=4_096)
+    def inside(text: str) -> bool:
+        try:
+            address = ip_address(text)
+        except ValueError:
+            return False
+        return address.version == wanted.version and address in wanted
+
+    return lambda value: isinstance(value, str) and inside(value)
+
+
+def _range_test(query: Range) -> Callable[[Scalar], bool]:
+    given = (
+        (operator.ge, query.gte),
+        (operator.gt, query.gt),
+        (operator.le, query.lte),
+        (operator.lt, query.lt),
+    )
+    checks = [(check, bound) for check, bound in given if bound is not None]
+    textual = {isinstance(bound, str) for _, bound in checks}
+    if not checks:
+        return lambda _value: True
+    if len(textual) == 2:  # a text bound and a number bound: nothing lies between
+        return lambda _value: False
+    wants_text = textual == {True}
+
+    def within(value: Scalar) -> bool:
+        if isinstance(value, bool) or isinstance(value, str) != wants_text:
+            return False
+        return all(check(value, bound) for check, bound in checks)
+
+    return within

@@ -1,0 +1,5 @@
+"""Store events in a directory of one machine, without a server."""
+
+from soc_core.store.embedded.store import EmbeddedStore
+
+__all__ = ["EmbeddedStore"]

@@ -1,0 +1,104 @@
+"""Write batches of events into log records and read them back.
+
+A record's payload is a zstd frame of one JSON line with the names of all fields present, then one JSON line an event.
+JSON rather than Arrow IPC: half the bytes in the log at about the same processor time.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Final
+
+import orjson
+import pyarrow as pa
+import pyarrow.json as pj
+import zstandard
+
+from soc_core.errors import StoreError
+from soc_core.log import Record
+from soc_core.model.event import EVENT_ID, Event
+from soc_core.store.embedded.schema import SEQUENCE, arrow_schema
+
+MAX_BATCH_BYTES: Final = 200 * 1024 * 1024
+
+
+def encode_line(event: Event) -> bytes:
+    """Return the JSON of an event; lone surrogates, which UTF-8 can't carry, become question marks."""
+    try:
+        return orjson.dumps(event)
+    except orjson.JSONEncodeError:
+        return orjson.dumps(_mended(event))
+
+
+def _mended(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, list):
+        return [_mended(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _mended(item) for name, item in value.items()}
+    return value
+
+
+def encode(lines: Sequence[bytes], names: set[str]) -> bytes:
+    """Return the payload of a batch."""
+    body = b"\n".join([orjson.dumps(sorted(names)), *lines])
+    return zstandard.ZstdCompressor(level=1).compress(body)
+
+
+def _body(record: Record) -> bytes:
+    try:
+        return zstandard.ZstdDecompressor().decompress(record.payload, max_output_size=MAX_BATCH_BYTES)
+    except zstandard.ZstdError as error:
+        raise StoreError("a log record can't be unpacked", where=f"offset {record.offset}") from error
+
+
+def decode(record: Record) -> list[Event]:
+    """Return the events of a record."""
+    return [orjson.loads(line) for line in _body(record).split(b"\n")[1:]]
+
+
+def decode_ids(record: Record) -> list[str]:
+    """Return the event ids of a record."""
+    return [str(event[EVENT_ID]) for event in decode(record)]
+
+
+def to_table(records: Sequence[Record]) -> pa.Table:
+    """Return the events of records (at least one) as a table with the sequence column."""
+    bodies = [_body(record).partition(b"\n") for record in records]
+    schema = arrow_schema({name for names, _, _ in bodies for name in orjson.loads(names)})
+    lines = b"\n".join([lines for _, _, lines in bodies])
+    table = pj.read_json(
+        io.BytesIO(lines),
+        read_options=pj.ReadOptions(use_threads=False, block_size=len(lines) + 1),
+        parse_options=pj.ParseOptions(explicit_schema=schema.remove(0), unexpected_field_behavior="ignore"),
+    )
+    numbers = pa.array([n for record in records for n in range(record.offset, record.end)], pa.int64())
+    return table.select(schema.names[1:]).add_column(0, pa.field(SEQUENCE, pa.int64()), numbers)
+
+
+def concat(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return one table of all rows; columns that some lack are null there."""
+    names = {name for table in tables for name in table.column_names}
+    schema = arrow_schema(names)
+    return pa.concat_tables(
+        [pa.table({f.name: _column(table, f) for f in schema}, schema=schema) for table in tables]
+    )
+
+
+def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:
+    return table[field.name] if field.name in table.column_names else pa.nulls(table.num_rows, field.type)
+
+
+def to_events(table: pa.Table) -> list[Event]:
+    """Return the rows as events: null cells are absent fields, the sequence column is left out."""
+    events: list[Event] = [{} for _ in range(table.num_rows)]
+    for name in table.column_names:
+        column = table[name]
+        if name == SEQUENCE or column.null_count == len(column):
+            continue
+        for event, value in zip(events, column.to_pylist(), strict=True):
+            if value is not None:
+                event[name] = value
+    return events

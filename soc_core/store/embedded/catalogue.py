@@ -1,0 +1,166 @@
+"""Keep the catalogue of sealed segments: what a reader sees is decided here, in one transaction.
+
+SQLite in WAL mode with ``synchronous=FULL``: one process writes, any number read. The *sealed offset* says which part
+of the log is in segments; segments and the sealed offset change together, so no event is missed or seen twice.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from soc_core.errors import StoreError
+from soc_core.store.interface import SourceStatistics
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS segments (
+    name TEXT PRIMARY KEY, day TEXT NOT NULL, events INTEGER NOT NULL, first TEXT NOT NULL, last TEXT NOT NULL,
+    low INTEGER NOT NULL, high INTEGER NOT NULL, bytes INTEGER NOT NULL, sha256 TEXT NOT NULL,
+    ids_sha256 TEXT NOT NULL, columns TEXT NOT NULL, retired REAL
+);
+CREATE INDEX IF NOT EXISTS segments_by_day ON segments (day);
+CREATE TABLE IF NOT EXISTS statistics (
+    segment TEXT NOT NULL, organization_id TEXT NOT NULL, dataset TEXT NOT NULL, events INTEGER NOT NULL,
+    first TEXT NOT NULL, last TEXT NOT NULL, PRIMARY KEY (segment, organization_id, dataset)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+"""
+_COLUMNS: Final = "name, day, events, first, last, low, high, bytes, sha256, ids_sha256, columns"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Describe a sealed segment: file name, day, number of events, first and last time, lowest and highest offset.
+
+    ``columns`` are the fields present. ``sha256`` is of the Parquet file, ``ids_sha256`` of its id sidecar.
+    """
+
+    name: str
+    day: str
+    events: int
+    first: str
+    last: str
+    low: int
+    high: int
+    bytes: int
+    sha256: str
+    ids_sha256: str
+    columns: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Hold what a question is answered from: the segments, and the log from ``sealed`` on."""
+
+    segments: tuple[Segment, ...]
+    sealed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Hold what one sealing changes: segments added with their statistics, names retired, the new sealed offset."""
+
+    added: Sequence[tuple[Segment, Sequence[SourceStatistics]]]
+    retired: Sequence[str]
+    sealed: int
+
+
+class Catalogue:
+    """Open the catalogue of a store directory; each call uses a connection of its own, so threads may share it."""
+
+    def __init__(self, path: Path) -> None:
+        """Create the tables where they are missing; raise ``StoreError`` when the file is no sound catalogue."""
+        self._path = path
+        with self._connect() as connection:
+            connection.executescript(_SCHEMA)
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        try:
+            connection = sqlite3.connect(self._path, isolation_level=None, timeout=30)
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+                yield connection
+            finally:
+                connection.close()
+        except sqlite3.Error as error:
+            raise StoreError(f"the catalogue: {error}", where=str(self._path)) from error
+
+    def snapshot(self) -> Snapshot:
+        """Return segments (by day, then lowest offset) and sealed offset as of one moment."""
+        with self._connect() as connection:
+            connection.execute("BEGIN")
+            rows = connection.execute(
+                f"SELECT {_COLUMNS} FROM segments WHERE retired IS NULL ORDER BY day, low"  # noqa: S608 constant
+            ).fetchall()
+            sealed = connection.execute("SELECT value FROM state WHERE name = 'sealed'").fetchone()
+            connection.execute("COMMIT")
+        segments = tuple(Segment(*row[:-1], frozenset(row[-1].split("\n"))) for row in rows)
+        return Snapshot(segments, sealed[0] if sealed else 0)
+
+    def apply(self, change: Change, now: float) -> None:
+        """Add and retire segments and move the sealed offset, all or nothing; ``now`` in seconds dates retiring."""
+        with self._connect() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            for segment, statistics in change.added:
+                _insert(connection, segment, statistics)
+            for name in change.retired:
+                connection.execute("UPDATE segments SET retired = ? WHERE name = ?", (now, name))
+                connection.execute("DELETE FROM statistics WHERE segment = ?", (name,))
+            connection.execute("INSERT OR REPLACE INTO state VALUES ('sealed', ?)", (change.sealed,))
+            connection.execute("COMMIT")
+
+    def statistics(self, sealed: int) -> list[SourceStatistics] | None:
+        """Return counts of all segments per unit and data set; ``None`` if the sealed offset has moved on."""
+        with self._connect() as connection:
+            connection.execute("BEGIN")
+            rows = connection.execute(
+                "SELECT organization_id, dataset, sum(events), min(first), max(last) FROM statistics GROUP BY 1, 2"
+            ).fetchall()
+            now = connection.execute("SELECT value FROM state WHERE name = 'sealed'").fetchone()
+            connection.execute("COMMIT")
+        return [SourceStatistics(*row) for row in rows] if (now[0] if now else 0) == sealed else None
+
+    def retired_before(self, moment: float) -> list[str]:
+        """Return names of segments retired before ``moment``: no reader should need them any more."""
+        with self._connect() as connection:
+            return [
+                row[0] for row in connection.execute("SELECT name FROM segments WHERE retired < ?", (moment,))
+            ]
+
+    def forget(self, names: Sequence[str]) -> None:
+        """Remove retired segments, whose files are gone, from the catalogue."""
+        with self._connect() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(
+                "DELETE FROM segments WHERE name = ? AND retired IS NOT NULL", [(n,) for n in names]
+            )
+            connection.execute("COMMIT")
+
+    def names(self) -> set[str]:
+        """Return the names of all segments, retired ones too."""
+        with self._connect() as connection:
+            return {row[0] for row in connection.execute("SELECT name FROM segments")}
+
+    def fault(self) -> str:
+        """Return what SQLite's own check finds wrong, or an empty text."""
+        with self._connect() as connection:
+            found = str(connection.execute("PRAGMA quick_check").fetchone()[0])
+        return "" if found == "ok" else found
+
+
+def _insert(connection: sqlite3.Connection, segment: Segment, statistics: Sequence[SourceStatistics]) -> None:
+    row = (
+        segment.name, segment.day, segment.events, segment.first, segment.last, segment.low, segment.high,
+        segment.bytes, segment.sha256, segment.ids_sha256, "\n".join(sorted(segment.columns)),
+    )  # fmt: skip
+    connection.execute(f"INSERT INTO segments ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)", row)  # noqa: S608 constant
+    connection.executemany(
+        "INSERT INTO statistics VALUES (?,?,?,?,?,?)",
+        [(segment.name, s.organization_id, s.dataset, s.events, s.first, s.last) for s in statistics],
+    )

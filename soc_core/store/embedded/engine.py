@@ -1,0 +1,107 @@
+"""Ask DuckDB about segments and tail as if they were one table."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from soc_core.errors import StoreError
+from soc_core.fields import FIELDS
+from soc_core.model.event import Scalar
+from soc_core.store.embedded.catalogue import Segment
+from soc_core.store.embedded.schema import SEQUENCE, sql_type
+from soc_core.store.embedded.sql import quote
+from soc_core.store.embedded.tail import StaleSnapshotError
+
+THREADS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Hold one consistent state of the store: segments, the tail's table, and where the tail begins."""
+
+    segments: tuple[Segment, ...]
+    tail: pa.Table
+    sealed: int
+
+    def columns(self) -> set[str]:
+        """Return all fields that occur."""
+        found = set(self.tail.column_names)
+        return found.union(*(segment.columns for segment in self.segments))
+
+
+class Engine:
+    """Run SQL in memory with bounded memory; threads may share it."""
+
+    def __init__(self, directory: Path, memory_limit_mb: int) -> None:
+        """Take the directory of the segments; larger questions spill to ``spill`` beside it."""
+        self._directory = directory
+        self._connection = duckdb.connect(
+            config={
+                "memory_limit": f"{memory_limit_mb}MB",
+                "threads": THREADS,
+                "temp_directory": str(directory.parent / "spill"),
+                "preserve_insertion_order": False,
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+            }
+        )
+        self._connection.execute("SET parquet_metadata_cache = true")
+
+    def ask(self, view: View, sql: str, columns: Collection[str], parameters: Sequence[Scalar]) -> pa.Table:
+        """Return the result of ``sql``, in which ``{source}`` stands for the events with these columns.
+
+        Raises ``StaleSnapshotError`` when a segment was merged into another since the view was taken.
+        """
+        cursor = self._connection.cursor()
+        try:
+            cursor.register("tail", view.tail)
+            source = self._source(view, columns)
+            relation = cursor.sql(sql.replace("{source}", source), params=list(parameters))
+            return relation.to_arrow_table()
+        except duckdb.IOException as error:
+            if any(not (self._directory / segment.name).exists() for segment in view.segments):
+                raise StaleSnapshotError from error
+            raise StoreError(f"a segment can't be read: {error}", todo="run: edusoc store verify") from error
+        except (duckdb.OutOfMemoryException, duckdb.InterruptException) as error:
+            raise StoreError(
+                "the question needs more memory than the store may use", todo="ask about a shorter time"
+            ) from error
+        except duckdb.Error as error:
+            raise StoreError(
+                f"the question can't be answered: {error}", todo="run: edusoc store verify"
+            ) from error
+        finally:
+            cursor.close()
+
+    def _source(self, view: View, columns: Collection[str]) -> str:
+        names = [SEQUENCE, *(name for name in FIELDS if name in columns)]
+        parts = []
+        if view.tail.num_rows or not view.segments:
+            parts.append(f"SELECT {_selected(names, set(view.tail.column_names))} FROM tail")  # noqa: S608 names from the dictionary
+        if view.segments:
+            there = {SEQUENCE}.union(*(segment.columns for segment in view.segments))
+            files = ", ".join(_literal(str(self._directory / segment.name)) for segment in view.segments)
+            parquet = f"read_parquet([{files}], union_by_name = true)"
+            parts.append(f"SELECT {_selected(names, there)} FROM {parquet}")  # noqa: S608 names from the dictionary
+        return "(" + " UNION ALL ".join(parts) + ")"
+
+    def close(self) -> None:
+        """Free the memory."""
+        self._connection.close()
+
+
+def _selected(names: Sequence[str], there: Collection[str]) -> str:
+    parts = [
+        quote(name) if name in there else f"CAST(NULL AS {sql_type(name)}) AS {quote(name)}" for name in names
+    ]
+    return ", ".join(parts)
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

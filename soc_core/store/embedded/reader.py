@@ -1,0 +1,296 @@
+"""Answer questions from segments and log tail in one consistent view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, TypeVar
+
+import pyarrow as pa
+
+from soc_core.errors import StoreError
+from soc_core.log import LogReader
+from soc_core.model.event import EVENT_ID, TIMESTAMP, Event, partition_of
+from soc_core.query.evaluate import compile_query
+from soc_core.query.tree import And, OneOf, Query
+from soc_core.store.embedded.asking import (
+    Key,
+    decode_cursor,
+    encode_cursor,
+    fields_of,
+    groups_of,
+    scope_query,
+    whole_query,
+)
+from soc_core.store.embedded.batches import concat, decode, to_events
+from soc_core.store.embedded.catalogue import Catalogue, Segment
+from soc_core.store.embedded.counting import Counting, merge_statistics
+from soc_core.store.embedded.engine import Engine, View
+from soc_core.store.embedded.ids import IdIndex, hash_ids
+from soc_core.store.embedded.schema import SEQUENCE, arrow_schema
+from soc_core.store.embedded.sealing import count_sources
+from soc_core.store.embedded.sql import compile_condition, quote
+from soc_core.store.embedded.tail import StaleSnapshotError, Tail
+from soc_core.store.interface import Aggregation, Buckets, Page, Scope, Search, SourceStatistics
+
+BATCH: Final = 5_000
+_TRIES: Final = 20
+_EMPTY: Final = arrow_schema(()).empty_table()
+T = TypeVar("T")
+
+
+class Reader:
+    """Read events; any number of processes and threads may do so while one writes."""
+
+    def __init__(self, directory: Path, memory_limit_mb: int) -> None:
+        """Open the store in ``directory``, which is created when missing."""
+        self.directory = directory
+        self.segments_directory = directory / "segments"
+        self.segments_directory.mkdir(parents=True, exist_ok=True)
+        self.catalogue = Catalogue(directory / "catalogue.sqlite")
+        self.log = LogReader(directory / "log")
+        self.ids = IdIndex(self.segments_directory)
+        self._tail = Tail(LogReader(directory / "log"))
+        self._engine = Engine(self.segments_directory, memory_limit_mb)
+
+    def _view(self) -> View:
+        snapshot = self.catalogue.snapshot()
+        return View(snapshot.segments, self._tail.table(snapshot.sealed), snapshot.sealed)
+
+    def _on_view(self, ask: Callable[[View], T]) -> T:
+        """Ask of one consistent state; when files of it are merged away meanwhile, of the next."""
+        for _ in range(_TRIES):
+            try:
+                return ask(self._view())
+            except StaleSnapshotError:
+                continue
+        raise StoreError("the store changes faster than it can be read", where=str(self.directory))
+
+    def search(self, request: Search) -> Page:
+        """Return one page. Raises ``UsageError`` for a cursor that is not ours."""
+        after = decode_cursor(request.cursor, ascending=request.ascending)
+        rows, more = self._page(request, after, request.limit, None)
+        cursor = encode_cursor(_key_of(rows, -1), ascending=request.ascending) if more else ""
+        return Page(self._events(rows, request), cursor)
+
+    def scan(self, request: Search) -> Iterator[list[Event]]:
+        """Yield all matching events in batches, in time order: those acknowledged before the first batch."""
+        request = replace(request, ascending=True)
+        until = self.end_offset()
+        after: Key | None = None
+        more = True
+        while more:
+            rows, more = self._page(request, after, BATCH, until)
+            if rows.num_rows:
+                after = _key_of(rows, -1)
+                yield self._events(rows, request)
+
+    def _page(
+        self, request: Search, after: Key | None, limit: int, until: int | None
+    ) -> tuple[pa.Table, bool]:
+        """Return up to ``limit`` matching rows in order, and whether there are more."""
+        found: list[pa.Table] = []
+        count = 0
+        matches = compile_query(request.query)
+        size = limit + 1
+        while True:
+            rows, exact = self._on_view(lambda view: self._candidates(view, request, after, (size, until)))  # noqa: B023 called at once
+            exhausted = rows.num_rows < size
+            if rows.num_rows:
+                after = _key_of(rows, -1)
+            if not exact:
+                rows = rows.filter(pa.array([matches(event) for event in to_events(rows)], pa.bool_()))
+                size = max(size, 2_000)
+            found.append(rows)
+            count += rows.num_rows
+            if exhausted or count > limit:
+                table = concat(found)
+                return table.slice(0, limit), table.num_rows > limit
+
+    def _candidates(
+        self, view: View, request: Search, after: Key | None, bounds: tuple[int, int | None]
+    ) -> tuple[pa.Table, bool]:
+        """Return the first rows in order that may match, and whether they surely do.
+
+        Segments are asked in the order of time, and no further than needed.
+        """
+        size, until = bounds
+        asked = whole_query(request, after)
+        condition = compile_condition(asked, view.columns())
+        wanted = {TIMESTAMP, EVENT_ID} | fields_of(asked)
+        if request.fields is not None:
+            wanted |= set(request.fields)
+        shown = wanted if request.fields is not None or not condition.exact else {TIMESTAMP, EVENT_ID}
+        order = "ASC" if request.ascending else "DESC"
+        names = ", ".join(
+            quote(name) for name in (SEQUENCE, *sorted(shown)) if name in view.columns() | {SEQUENCE}
+        )
+        sql = (
+            f"SELECT {names} FROM {{source}} WHERE {condition.sql}{_until(until)} "  # noqa: S608 names from the dictionary
+            f"ORDER BY {quote(TIMESTAMP)} {order}, {quote(EVENT_ID)} {order} LIMIT {size}"
+        )
+        rows = _EMPTY
+        tail = view.tail
+        for group in groups_of(view.segments, request, after):
+            part = View(group.segments, tail, view.sealed)
+            tail = _EMPTY
+            answer = self._engine.ask(part, sql, wanted & view.columns(), condition.parameters)
+            rows = _first(concat([rows, answer]), order == "ASC", size)
+            if rows.num_rows == size and _beyond(_key_of(rows, -1).timestamp, group.rest, request.ascending):
+                break
+        return rows, condition.exact
+
+    def _events(self, rows: pa.Table, request: Search) -> list[Event]:
+        """Return the events of rows, in their order, with the fields asked for."""
+        if not rows.num_rows:
+            return []
+        if request.fields is not None:
+            wanted = [name for name in dict.fromkeys(request.fields) if name in rows.column_names]
+            return to_events(rows.select([SEQUENCE, *wanted]))
+        numbers = [int(n) for n in rows[SEQUENCE].to_pylist()]
+        times = sorted((_key_of(rows, 0).timestamp, _key_of(rows, -1).timestamp))
+        whole = self._on_view(lambda view: self._rows(view, numbers, times))
+        by_number = dict(zip(whole[SEQUENCE].to_pylist(), to_events(whole), strict=True))
+        return [by_number[number] for number in numbers]
+
+    def _rows(self, view: View, numbers: Sequence[int], times: Sequence[str]) -> pa.Table:
+        low, high = min(numbers), max(numbers)
+        chosen = tuple(
+            s
+            for s in view.segments
+            if s.low <= high and s.high >= low and s.first <= times[1] and s.last >= times[0]
+        )
+        part = View(chosen, view.tail, view.sealed)
+        listed = ", ".join(str(number) for number in numbers)
+        sql = (
+            f"SELECT * FROM {{source}} WHERE {quote(TIMESTAMP)} BETWEEN ? AND ? "  # noqa: S608 numbers only
+            f"AND {SEQUENCE} IN ({listed})"
+        )
+        return self._engine.ask(part, sql, part.columns(), times)
+
+    def count(self, request: Search) -> int:
+        """Return how many events match."""
+        found = self._counted(request, Aggregation("count"))
+        return found.buckets[0].count
+
+    def aggregate(self, request: Search, aggregation: Aggregation) -> Buckets:
+        """Return counts over the matching events."""
+        return self._counted(request, aggregation)
+
+    def _counted(self, request: Search, aggregation: Aggregation) -> Buckets:
+        counting = Counting(aggregation)
+        asked = whole_query(request, None)
+
+        def ask(view: View) -> Buckets | None:
+            usable = tuple(s for group in groups_of(view.segments, request, None) for s in group.segments)
+            part = View(usable, view.tail, view.sealed)
+            columns = part.columns()
+            condition = compile_condition(asked, columns)
+            if not condition.exact:
+                return None
+            if counting.field not in columns:
+                return counting.nothing()
+            wanted = (fields_of(asked) | {counting.field}) & columns
+            sql = counting.sql(f"SELECT * FROM {{source}} WHERE {condition.sql}")  # noqa: S608 built from the dictionary
+            return counting.result(self._engine.ask(part, sql, wanted, condition.parameters))
+
+        found = self._on_view(ask)
+        if found is not None:
+            return found
+        narrow = replace(request, fields=(TIMESTAMP, counting.field))
+        return counting.over(event for batch in self.scan(narrow) for event in batch)
+
+    def get(self, event_ids: Sequence[str], scope: Scope) -> Mapping[str, Event]:
+        """Return those of the events that exist inside the scope."""
+        wanted = sorted({name for name in event_ids if name})
+        if not wanted:
+            return {}
+        query: Query = And((OneOf(EVENT_ID, tuple(wanted), cased=True), scope_query(scope)))
+
+        def ask(view: View) -> pa.Table:
+            part = View(self._holding(view.segments, wanted), view.tail, view.sealed)
+            condition = compile_condition(query, part.columns())
+            sql = f"SELECT * FROM {{source}} WHERE {condition.sql}"  # noqa: S608 built from the dictionary
+            return self._engine.ask(part, sql, part.columns(), condition.parameters)
+
+        return {str(event[EVENT_ID]): event for event in to_events(self._on_view(ask))}
+
+    def _holding(self, segments: Sequence[Segment], wanted: Sequence[str]) -> tuple[Segment, ...]:
+        """Return the segments that may hold one of the ids: their day is in the id, the sidecar knows the rest."""
+        days: dict[str, list[str]] = {}
+        for name in wanted:
+            days.setdefault(partition_of(name), []).append(name)
+        hashes = {day: hash_ids(names) for day, names in days.items()}
+        try:
+            return tuple(
+                s for s in segments if s.day in days and self.ids.candidates(s, days[s.day], hashes[s.day])
+            )
+        except FileNotFoundError as error:
+            raise StaleSnapshotError from error
+
+    def statistics(self, scope: Scope) -> list[SourceStatistics]:
+        """Return counts per unit and data set, ordered by both."""
+
+        def ask(view: View) -> list[SourceStatistics]:
+            sealed = self.catalogue.statistics(view.sealed)
+            if sealed is None:
+                raise StaleSnapshotError
+            return sealed + (count_sources(view.tail) if view.tail.num_rows else [])
+
+        return merge_statistics(row for row in self._on_view(ask) if scope.allows(row.organization_id))
+
+    def end_offset(self) -> int:
+        """Return the log offset after the last acknowledged event."""
+        return self.log.end_offset()
+
+    def read_from(self, offset: int, limit: int = 10_000) -> tuple[list[Event], int]:
+        """Return acknowledged events from a log offset in append order, and the offset to go on from."""
+        end = self.end_offset()
+        if offset >= end or limit < 1:
+            return [], offset
+        if self.log.start_offset() > offset:
+            return self._on_view(lambda view: self._read_sealed(view, offset, limit))
+        events: list[Event] = []
+        for record in LogReader(self.directory / "log").records(offset, end):
+            skipped = max(0, offset - record.offset)
+            taken = decode(record)[skipped : skipped + limit - len(events)]
+            events.extend(taken)
+            if len(events) >= limit:
+                return events, record.offset + skipped + len(taken)
+        return events, end
+
+    def _read_sealed(self, view: View, offset: int, limit: int) -> tuple[list[Event], int]:
+        near = tuple(s for s in view.segments if s.high >= offset and s.low < offset + limit)
+        chosen = near or tuple(s for s in view.segments if s.high >= offset)
+        part = View(chosen, view.tail, view.sealed)
+        sql = f"SELECT * FROM {{source}} WHERE {SEQUENCE} >= ? ORDER BY {SEQUENCE} LIMIT ?"  # noqa: S608 constant
+        table = self._engine.ask(part, sql, part.columns(), (offset, limit))
+        if not table.num_rows:
+            return [], max(offset, view.sealed)
+        return to_events(table), int(table[SEQUENCE][-1].as_py()) + 1
+
+    def close(self) -> None:
+        """Free memory and files."""
+        self._engine.close()
+
+
+def _until(until: int | None) -> str:
+    return "" if until is None else f" AND {SEQUENCE} < {until}"
+
+
+def _key_of(rows: pa.Table, index: int) -> Key:
+    at = index % rows.num_rows
+    return Key(str(rows[TIMESTAMP][at].as_py()), str(rows[EVENT_ID][at].as_py()))
+
+
+def _first(rows: pa.Table, ascending: bool, size: int) -> pa.Table:
+    if not rows.num_rows:
+        return rows
+    order = "ascending" if ascending else "descending"
+    return rows.sort_by([(TIMESTAMP, order), (EVENT_ID, order)]).slice(0, size)
+
+
+def _beyond(last: str, rest: str, ascending: bool) -> bool:
+    """Tell whether nothing in groups still to come (which begin at time ``rest``) can precede ``last``."""
+    return not rest or (last < rest if ascending else last > rest)

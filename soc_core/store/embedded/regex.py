@@ -1,0 +1,83 @@
+"""Translate the part of Python's regular expressions that RE2 (inside DuckDB) can answer exactly alike.
+
+What is left out: look-around, back references, named groups, inline and multi-line flags, word boundaries, patterns
+beyond ASCII. Those are answered by the in-process evaluator.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_CLASSES: Final = {
+    "d": r"\p{Nd}",
+    "w": r"\p{L}\p{N}_",
+    "s": r"\t-\r\x{1c}-\x{20}\x{85}\p{Z}",
+}
+_TOKEN: Final = re.compile(
+    r"""(?P<class>\[\^?\]?(?:[^\]\\]|\\.)*\]) | (?P<escape>\\.) | (?P<group>\((?:\?(?P<kind>.))?)
+      | (?P<brace>\{[^}]*\}?) | (?P<dollar>\$) | (?P<other>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_KEPT: Final = frozenset("nrtfv")
+_MAX_REPEAT: Final = 100
+
+
+def to_re2(pattern: str, flags: str) -> str | None:
+    """Return the RE2 pattern that finds the same, or ``None`` when that can't be said for certain."""
+    if not pattern.isascii() or not set(flags) <= {"i", "s"}:
+        return None
+    parts: list[str] = []
+    for match in _TOKEN.finditer(pattern):
+        part = _part(match)
+        if part is None:
+            return None
+        parts.append(part)
+    prefix = f"(?{''.join(sorted(set(flags)))})" if flags else ""
+    return prefix + "".join(parts)
+
+
+def _part(match: re.Match[str]) -> str | None:
+    text = match.group()
+    match match.lastgroup:
+        case "class":
+            return _class(text)
+        case "escape":
+            return _escape(text[1], inside=False)
+        case "group" | "kind":
+            return text if match["kind"] in {None, ":"} else None
+        case "brace":
+            sound = re.fullmatch(r"\{(\d{1,3})(,(\d{0,3}))?\}", text)
+            small = sound and all(int(n) <= _MAX_REPEAT for n in sound.group(1, 3) if n)
+            return text if small else None
+        case "dollar":
+            return r"(?:\n?\z)"  # Python's $ also matches before a last line feed
+        case _:
+            return text
+
+
+def _escape(char: str, *, inside: bool) -> str | None:
+    if char in _CLASSES:
+        return _CLASSES[char] if inside else f"[{_CLASSES[char]}]"
+    if char in "DWS":
+        return None if inside else f"[^{_CLASSES[char.lower()]}]"
+    if char == "v":
+        return r"\x0b"
+    if char in _KEPT or not (char.isalnum() or char.isspace() or char == "_"):
+        return "\\" + char
+    if char == "A" and not inside:
+        return r"\A"
+    return r"\z" if char == "Z" and not inside else None
+
+
+def _class(text: str) -> str | None:
+    """Return a bracket expression, ``None`` for nested brackets and set operators, which Python may read anew."""
+    if re.search(r"\[.*\[|--|&&|\|\||~~", text, re.DOTALL):
+        return None
+    parts: list[str] = []
+    for piece in re.findall(r"\\.|.", text, re.DOTALL):
+        part = _escape(piece[1], inside=True) if len(piece) == 2 else piece
+        if part is None:
+            return None
+        parts.append(part)
+    return "".join(parts)

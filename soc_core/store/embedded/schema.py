@@ -1,0 +1,176 @@
+"""Derive columns from the field dictionary, and bring events into their shape.
+
+A value that its field's type can't hold, and every field that the dictionary does not know, is kept as ``name=value``
+text in ``edusoc.extra``: nothing is lost and nothing can make the schema explode. What is brought into shape: a number
+for a text field becomes text, decimal text for a number field a number, a scalar for a list field a list of one,
+a list of one for a scalar field its item. ``None`` and empty names are dropped. Everything else comes back as it came.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Final
+
+import orjson
+import pyarrow as pa
+
+from soc_core.fields import FIELDS
+from soc_core.model.event import EVENT_ID, EXTRA, TIMESTAMP, Event, Scalar, Value
+from soc_core.query.evaluate import text_of
+
+SEQUENCE: Final = "_seq"  # the log offset of an event, beside its fields
+DATE_FORM: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+ID_FORM: Final = re.compile(r"\d{8}-[0-9A-Za-z_.-]{1,64}")
+_INTEGER: Final = re.compile(r"-?(0|[1-9]\d{0,18})")
+_CLASSES: Final[dict[str, type]] = {"long": int, "double": float, "boolean": bool}
+_ARROW: Final[dict[str, pa.DataType]] = {"long": pa.int64(), "double": pa.float64(), "boolean": pa.bool_()}
+_CLASS: Final[dict[str, type]] = {name: _CLASSES.get(field.type, str) for name, field in FIELDS.items()}
+_PLAIN: Final = {
+    name: _CLASS[name]
+    for name, field in FIELDS.items()
+    if not field.multi and field.type in {"keyword", "text", "boolean"}
+}
+_LONG: Final = 2**63
+
+
+def arrow_type(name: str) -> pa.DataType:
+    """Return the column type of a dictionary field."""
+    field = FIELDS[name]
+    inner = _ARROW.get(field.type, pa.string())
+    return pa.list_(pa.field("element", inner)) if field.multi else inner  # as Parquet names it
+
+
+def sql_type(name: str) -> str:
+    """Return the DuckDB type of a dictionary field or the sequence column."""
+    if name == SEQUENCE:
+        return "BIGINT"
+    inner = {"long": "BIGINT", "double": "DOUBLE", "boolean": "BOOLEAN"}.get(FIELDS[name].type, "VARCHAR")
+    return inner + "[]" if FIELDS[name].multi else inner
+
+
+def arrow_schema(names: Iterable[str]) -> pa.Schema:
+    """Return the schema of the fields in dictionary order, the sequence column first."""
+    present = set(names)
+    columns = [(name, arrow_type(name)) for name in FIELDS if name in present]
+    return pa.schema([(SEQUENCE, pa.int64()), *columns])
+
+
+def fault_of(event: Event) -> str:
+    """Return why an event can't be stored at all, or an empty text."""
+    identity, timestamp = event.get(EVENT_ID), event.get(TIMESTAMP)
+    if not isinstance(identity, str) or not ID_FORM.fullmatch(identity):
+        return "event.id is missing or not YYYYMMDD-name"
+    if not isinstance(timestamp, str) or not DATE_FORM.fullmatch(timestamp):
+        return "@timestamp is missing or not canonical"
+    try:
+        datetime.fromisoformat(timestamp)
+        datetime.strptime(identity[:8], "%Y%m%d")  # noqa: DTZ007 a day's name, not an instant
+    except ValueError:
+        return "@timestamp or the day of event.id is no day of the calendar"
+    return ""
+
+
+def shape(event: Event) -> Event:
+    """Return the event as the columns hold it."""
+    shaped: Event = {}
+    extra: list[str] = []
+    for name, value in event.items():
+        if value.__class__ is _PLAIN.get(name, None):
+            shaped[name] = value
+            continue
+        kind = _CLASS.get(name)
+        fitted = _fit(name, value) if kind is not None else None
+        if fitted is not None:
+            shaped[name] = fitted
+        elif value is not None:
+            extra.extend(f"{name}={_text(item)}" for item in _items(value))
+    if extra:
+        known = shaped.get(EXTRA, [])
+        shaped[EXTRA] = [*(str(item) for item in known if isinstance(known, list)), *extra]
+    return shaped
+
+
+def _fit(name: str, value: object) -> Value | None:
+    """Return the value as the field's type holds it, or ``None``."""
+    field = FIELDS[name]
+    convert = _CONVERT[field.type]
+    items = _items(value)
+    if not field.multi:
+        return convert(items[0]) if len(items) == 1 else None
+    fitted = [convert(item) for item in items]
+    return None if any(item is None for item in fitted) else fitted  # type: ignore[return-value] # one type by convert
+
+
+def _items(value: object) -> Sequence[object]:
+    return value if isinstance(value, list) else [value]
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str | int | float):
+        return text_of(value)
+    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _keyword(value: object) -> Scalar | None:
+    if isinstance(value, str):
+        return value
+    return text_of(value) if isinstance(value, int | float) else None
+
+
+def _long(value: object) -> Scalar | None:
+    if isinstance(value, str) and _INTEGER.fullmatch(value) and value != "-0":
+        value = int(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        value = int(value)
+    whole = isinstance(value, int) and not isinstance(value, bool) and -_LONG <= value < _LONG
+    return value if whole else None  # type: ignore[return-value] # whole says it is an int
+
+
+def _double(value: object) -> Scalar | None:
+    if isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            return None
+        return number if text_of(number) == value else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    number = float(value) if abs(value) < 1e308 else float("inf")
+    return number if abs(number) < float("inf") else None
+
+
+def _boolean(value: object) -> Scalar | None:
+    if isinstance(value, bool):
+        return value
+    return {"true": True, "false": False}.get(value) if isinstance(value, str) else None
+
+
+def _date(value: object) -> Scalar | None:
+    return value if isinstance(value, str) and DATE_FORM.fullmatch(value) else None
+
+
+@lru_cache(maxsize=65_536)
+def _canonical_address(text: str) -> str | None:
+    try:
+        return ip_address(text).compressed
+    except ValueError:
+        return None
+
+
+def _ip(value: object) -> Scalar | None:
+    return _canonical_address(value) if isinstance(value, str) else None
+
+
+_CONVERT: Final[dict[str, Callable[[object], Scalar | None]]] = {
+    "keyword": _keyword,
+    "text": _keyword,
+    "long": _long,
+    "double": _double,
+    "boolean": _boolean,
+    "date": _date,
+    "ip": _ip,
+}

@@ -1,0 +1,206 @@
+"""Turn a query tree into an SQL condition for DuckDB.
+
+The condition is exact wherever SQL can say the same as ``soc_core.query.evaluate``; where it can't, it matches *at
+least* what the tree matches and says so, and the evaluator decides. Values travel as parameters, names come from the
+field dictionary. Conditions are NULL where a field is absent: that counts as false, and ``Not`` makes it so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from ipaddress import IPv4Network, ip_network
+
+from soc_core.fields import FIELDS
+from soc_core.model.event import Scalar
+from soc_core.query.evaluate import fold, text_of, wildcard_regex
+from soc_core.query.tree import And, Cidr, Everything, Exists, Not, OneOf, Or, Query, Range, Regex, Text
+from soc_core.store.embedded.regex import to_re2
+
+STRINGS = frozenset({"keyword", "text", "date", "ip"})
+_EXACT_FLOAT = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Hold SQL, its parameters in order, and whether it matches exactly (else: at least) what was asked."""
+
+    sql: str
+    parameters: tuple[Scalar, ...]
+    exact: bool
+
+
+def compile_condition(query: Query, columns: Collection[str]) -> Condition:
+    """Return the condition over a table that has these columns; raise ``ValueError`` for a bad network."""
+    builder = _Builder(columns)
+    sql = builder.build(query, wide=True)
+    return Condition(sql, tuple(builder.parameters), builder.exact)
+
+
+def quote(name: str) -> str:
+    """Return an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class _Builder:
+    """Collect parameters while walking the tree; ``wide`` says whether too much (or else too little) may match."""
+
+    def __init__(self, columns: Collection[str]) -> None:
+        self._columns = columns
+        self.parameters: list[Scalar] = []
+        self.exact = True
+
+    def build(self, query: Query, *, wide: bool) -> str:
+        match query:
+            case Everything():
+                return "true"
+            case Not(child):
+                return f"(NOT coalesce({self.build(child, wide=not wide)}, false))"
+            case And(children):
+                return self._join(children, " AND ", "true", wide=wide)
+            case Or(children):
+                return self._join(children, " OR ", "false", wide=wide)
+            case Exists(field):
+                return self._exists(field)
+            case Text(field="") | Regex(field="") | OneOf(field="") | Cidr(field="") | Range(field=""):
+                return self._anywhere(query, wide=wide)
+            case _:
+                return self._field(query, query.field, wide=wide)
+
+    def _join(self, children: tuple[Query, ...], word: str, empty: str, *, wide: bool) -> str:
+        if not children:
+            return empty
+        return "(" + word.join(self.build(child, wide=wide) for child in children) + ")"
+
+    def _exists(self, field: str) -> str:
+        if field not in self._columns:
+            return "false"
+        column = quote(field)
+        return f"(len({column}) > 0)" if FIELDS[field].multi else f"({column} IS NOT NULL)"
+
+    def _anywhere(self, query: Text | Regex | OneOf | Cidr | Range, *, wide: bool) -> str:
+        names = [name for name in FIELDS if name in self._columns and FIELDS[name].type in STRINGS]
+        parts = [self._field(query, name, wide=wide) for name in names]
+        return "(" + " OR ".join(parts) + ")" if parts else "false"
+
+    def _field(self, query: OneOf | Text | Regex | Cidr | Range, field: str, *, wide: bool) -> str:
+        if field not in self._columns:
+            return "false"
+        kind, multi = FIELDS[field].type, FIELDS[field].multi
+        value = "v" if multi else quote(field)
+        test = self._test(query, kind, value)
+        if test is None:
+            self.exact = False
+            return self._exists(field) if wide else "false"
+        return f"(len(list_filter({quote(field)}, lambda v: {test})) > 0)" if multi else f"({test})"
+
+    def _add(self, value: Scalar) -> str:
+        self.parameters.append(value)
+        return "?"
+
+    def _test(self, query: OneOf | Text | Regex | Cidr | Range, kind: str, value: str) -> str | None:
+        match query:
+            case OneOf():
+                return self._one_of(query, kind, value)
+            case Text():
+                return self._text(query, kind, value)
+            case Regex():
+                pattern = to_re2(query.pattern, query.flags)
+                text = _as_text(kind, value)
+                if pattern is None or text is None:
+                    return None
+                return f"regexp_matches({text}, {self._add(pattern)})"
+            case Cidr():
+                return self._cidr(query.network, kind, value)
+            case Range():
+                return self._range(query, kind, value)
+
+    def _one_of(self, query: OneOf, kind: str, value: str) -> str:
+        wanted: list[Scalar] = sorted({fold(text_of(item), query.cased) for item in query.values})
+        if kind in STRINGS and kind != "ip" and not query.cased:
+            value = f"lower({value})"
+        elif kind not in STRINGS:
+            wanted = [number for text in wanted if (number := _number_of(str(text), kind)) is not None]
+        if not wanted:
+            return "false"
+        return f"{value} IN ({', '.join(self._add(item) for item in wanted)})"
+
+    def _text(self, query: Text, kind: str, value: str) -> str | None:
+        text = _as_text(kind, value)
+        if text is None:
+            return None
+        wanted = fold(query.value, query.cased)
+        folded = text if query.cased else f"lower({text})"
+        if query.how == "wildcard":
+            return f"regexp_full_match({folded}, {self._add(wildcard_regex(wanted))}, 's')"
+        name = {"contains": "contains", "startswith": "starts_with", "endswith": "ends_with"}[query.how]
+        return f"{name}({folded}, {self._add(wanted)})"
+
+    def _cidr(self, network: str, kind: str, value: str) -> str | None:
+        """Return a test on the octets of canonical IPv4 text; other networks and fields are for the evaluator."""
+        wanted = ip_network(network, strict=False)
+        if kind in {"long", "double", "boolean"}:
+            return "false"
+        if kind != "ip" or not isinstance(wanted, IPv4Network):
+            return None
+        whole, rest = divmod(wanted.prefixlen, 8)
+        octets = str(wanted.network_address).split(".")
+        tests = [f"NOT contains({value}, ':')"]
+        if whole == 4:
+            return f"{value} = {self._add(str(wanted.network_address))}"
+        if whole:
+            tests.append(f"starts_with({value}, {self._add('.'.join(octets[:whole]) + '.')})")
+        if rest:
+            low = int(octets[whole])
+            octet = f"TRY_CAST(split_part({value}, '.', {whole + 1}) AS INTEGER)"
+            tests.append(f"{octet} BETWEEN {low} AND {low + 2 ** (8 - rest) - 1}")
+        return " AND ".join(tests)
+
+    def _range(self, query: Range, kind: str, value: str) -> str | None:
+        bounds = [(">=", query.gte), (">", query.gt), ("<=", query.lte), ("<", query.lt)]
+        given = [(sign, bound) for sign, bound in bounds if bound is not None]
+        if not given:
+            return f"{value} IS NOT NULL"
+        textual = {isinstance(bound, str) for _, bound in given}
+        if textual != {kind in STRINGS} or kind == "boolean":
+            return "false"
+        if kind in STRINGS:
+            return " AND ".join(f"{value} {sign} {self._add(bound)}" for sign, bound in given)
+        tests = [self._numeric(sign, bound, kind, value) for sign, bound in given]
+        return None if None in tests else " AND ".join(test for test in tests if test is not None)
+
+    def _numeric(self, sign: str, bound: Scalar, kind: str, value: str) -> str | None:
+        if isinstance(bound, float) and not math.isfinite(bound):
+            return "true" if (bound > 0) == (sign[0] == "<") and not math.isnan(bound) else "false"
+        number = float(bound)
+        if kind == "long":
+            # Whole bounds, since DuckDB compares a whole number with a float as floats: wrong above 2^53.
+            exact: Callable[[Scalar], int] = math.ceil if sign in {">=", "<"} else math.floor  # type: ignore[assignment] # numbers only
+            whole = exact(bound)
+            if not -(2**63) <= whole < 2**63:
+                return "true" if (whole > 0) == (sign[0] == "<") else "false"
+            return f"{value} {sign} {self._add(whole)}"
+        if abs(number) > _EXACT_FLOAT and isinstance(bound, int):
+            return None
+        return f"{value} {sign} {self._add(number)}"
+
+
+def _as_text(kind: str, value: str) -> str | None:
+    """Return SQL for the text a value is compared as; ``None`` for floats, which DuckDB writes otherwise."""
+    if kind in STRINGS:
+        return value
+    return None if kind == "double" else f"CAST({value} AS VARCHAR)"
+
+
+def _number_of(text: str, kind: str) -> Scalar | None:
+    """Return the number (or truth) whose text is ``text``, if there is one."""
+    if kind == "boolean":
+        return {"true": True, "false": False}.get(text.lower())
+    try:
+        number: Scalar = int(text) if kind == "long" else float(text)
+    except ValueError:
+        return None
+    if kind == "long" and not -(2**63) <= number < 2**63:  # type: ignore[operator] # an int here
+        return None
+    return number if text_of(number) == text else None
