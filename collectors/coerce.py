@@ -24,6 +24,9 @@ _LONG_MAX: Final = (1 << 63) - 1
 _TRUE: Final = frozenset({"true", "t", "yes", "1"})
 _FALSE: Final = frozenset({"false", "f", "no", "0"})
 _MAX_DEPTH: Final = 32
+# Tuples, not unions: these are asked for each value of each record.
+_LISTS: Final = (list, tuple)
+_NESTED: Final = (dict, list, tuple)
 
 
 @lru_cache(maxsize=1 << 15)
@@ -62,7 +65,7 @@ def date_text(value: object) -> str | None:
             return format_instant(parse_instant(value, zone=UTC))
         except (ValueError, OverflowError):
             return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         return None
     size = abs(value)
     if size >= 1e14:
@@ -91,7 +94,7 @@ def long_value(value: object) -> int | None:
 
 def double_value(value: object) -> float | None:
     """Return a finite float from a number or its text."""
-    if not isinstance(value, int | float | str):
+    if not isinstance(value, (int, float, str)):
         return None
     try:
         number = float(value)
@@ -116,7 +119,7 @@ def keyword_text(value: object) -> str | None:
         return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float):
+    if isinstance(value, (int, float)):
         return str(value)
     return None
 
@@ -147,12 +150,13 @@ def put(event: Event, name: str, value: object) -> None:
     if value is None or value == "" or value == []:
         return
     known = _COERCERS.get(name)
-    if known is None or isinstance(value, Mapping):
+    kind = type(value)
+    if known is None or kind is dict:
         extra(event, name, value)
         return
     coerce, multi = known
-    if multi or isinstance(value, list | tuple):
-        _put_many(event, name, value if isinstance(value, list | tuple) else (value,))
+    if multi or kind is list or kind is tuple:
+        _put_many(event, name, value if isinstance(value, _LISTS) else (value,))
         return
     fitting = coerce(value)
     if fitting is None:
@@ -167,7 +171,7 @@ def _put_many(event: Event, name: str, values: Iterable[object]) -> None:
     for value in values:
         if value is None:
             continue
-        scalar = None if isinstance(value, Mapping | list) else coerce(value)
+        scalar = None if isinstance(value, _NESTED) else coerce(value)
         if scalar is None or (fitting and not multi):
             extra(event, name, value)
         else:
@@ -189,14 +193,19 @@ def put_default(event: Event, name: str, value: object) -> None:
 
 def extra(event: Event, name: str, value: object) -> None:
     """Keep ``value`` as ``name=value`` in ``edusoc.extra``; nested values are taken apart into dotted names."""
-    found: list[str] = []
-    for path, scalar in flatten({name: value}):
-        text = keyword_text(scalar)
-        if text is not None:
-            found.append(f"{path}={text}")
+    if type(value) is str:
+        found = [f"{name}={value if value.isascii() else keyword_text(value)}"]
+    else:
+        found = [
+            f"{path}={text}"
+            for path, item in flatten({name: value})
+            if (text := keyword_text(item)) is not None
+        ]
     present = event.get(EXTRA)
-    if found:
-        event[EXTRA] = cast("Value", [*present, *found] if isinstance(present, list) else found)
+    if isinstance(present, list):
+        cast("list[str]", present).extend(found)
+    elif found:
+        event[EXTRA] = found
 
 
 def flatten(tree: Mapping[str, object]) -> Iterable[tuple[str, object]]:
@@ -204,14 +213,22 @@ def flatten(tree: Mapping[str, object]) -> Iterable[tuple[str, object]]:
 
     What lies deeper than 32 levels is yielded as one text, so that a hostile record can't exhaust the stack.
     """
-    stack: list[tuple[str, object, int]] = [(key, value, 0) for key, value in reversed(list(tree.items()))]
+    for key, value in tree.items():
+        if isinstance(value, _NESTED):
+            yield from _flatten_deep(key, value)
+        elif value is not None:
+            yield key, value
+
+
+def _flatten_deep(name: str, tree: object) -> Iterable[tuple[str, object]]:
+    stack: list[tuple[str, object, int]] = [(name, tree, 0)]
     while stack:
         path, value, depth = stack.pop()
-        if isinstance(value, Mapping | list | tuple) and depth >= _MAX_DEPTH:
+        if depth >= _MAX_DEPTH and isinstance(value, _NESTED):
             yield path, str(type(value).__name__) + " nested too deep"
-        elif isinstance(value, Mapping):
-            stack.extend((f"{path}.{key}", item, depth + 1) for key, item in reversed(list(value.items())))
-        elif isinstance(value, list | tuple):
+        elif isinstance(value, dict):
+            stack.extend((f"{path}.{key}", item, depth + 1) for key, item in reversed(value.items()))
+        elif isinstance(value, _LISTS):
             stack.extend((path, item, depth + 1) for item in reversed(value))
         elif value is not None:
             yield path, value

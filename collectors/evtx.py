@@ -175,7 +175,9 @@ def _items(chunk: bytes) -> Iterator[dict[str, object] | str]:
     for _ in range(_MAX_RECORDS):
         try:
             if records is None:
-                records = iter(PyEvtxParser(io.BytesIO(_lone_file(chunk)), number_of_threads=1).records_json())
+                records = iter(
+                    PyEvtxParser(io.BytesIO(_lone_file(chunk)), number_of_threads=1).records_json()
+                )
             item = next(records, None)
         except (KeyboardInterrupt, SystemExit):
             raise

@@ -40,7 +40,9 @@ class _Writer:
     def _text(self, text: str) -> None:
         self.data += struct.pack("<BBH", 5, 1, len(text)) + text.encode("utf-16-le")
 
-    def element(self, name: str, text: str = "", attributes: Mapping[str, str] | None = None, inner: object = None) -> None:
+    def element(
+        self, name: str, text: str = "", attributes: Mapping[str, str] | None = None, inner: object = None
+    ) -> None:
         """Write one element with attributes and either text or inner elements (a callable)."""
         # Outside templates there is no dependency id after the token.
         self.data += b"\x41" if attributes else b"\x01"
@@ -105,11 +107,17 @@ def make_evtx(chunks: Sequence[Sequence[Mapping[str, str]]], instant: datetime) 
             offset = 512 + len(records)
             body = _body(offset + 24, number, instant, event)
             size = 24 + len(body) + 4
-            records += struct.pack("<4sIQQ", b"**\0\0", size, number, _filetime(instant)) + body + struct.pack("<I", size)
+            records += (
+                struct.pack("<4sIQQ", b"**\0\0", size, number, _filetime(instant))
+                + body
+                + struct.pack("<I", size)
+            )
             instant += timedelta(seconds=1)
             number += 1
         parts.append(_chunk(bytes(records), first, number - 1))
-    head = struct.pack("<8sQQQIHHHH", b"ElfFile\0", 0, len(parts) - 1, number, 128, 1, 3, 4096, len(parts)).ljust(120, b"\0")
+    head = struct.pack(
+        "<8sQQQIHHHH", b"ElfFile\0", 0, len(parts) - 1, number, 128, 1, 3, 4096, len(parts)
+    ).ljust(120, b"\0")
     head += struct.pack("<II", 0, zlib.crc32(head))
     return head.ljust(4096, b"\0") + b"".join(parts)
 

@@ -15,14 +15,16 @@ _FAILED = {
 }  # fmt: skip
 _CREATED = {**_SECURITY, "EventID": "4720", "SubjectUserName": "t.li", "TargetUserName": "backdoor"}
 _STARTED = {
-    **_SECURITY, "EventID": "4688", "SubjectUserName": "t.li", "NewProcessName": "C:\\Windows\\cmd.exe", "NewProcessId": "0x1f4",
-    "ProcessId": "0x10", "CommandLine": "cmd /c whoami", "ParentProcessName": "C:\\a.exe",
+    **_SECURITY, "EventID": "4688", "SubjectUserName": "t.li", "NewProcessName": "C:\\Windows\\cmd.exe",
+    "NewProcessId": "0x1f4", "ProcessId": "0x10", "CommandLine": "cmd /c whoami", "ParentProcessName": "C:\\a.exe",
 }  # fmt: skip
 
 
 @cache
 def _file() -> bytes:
-    return make_evtx([[_FAILED, _CREATED, _STARTED], [_FAILED] * 3], datetime(2026, 11, 20, 2, 3, 4, tzinfo=UTC))
+    return make_evtx(
+        [[_FAILED, _CREATED, _STARTED], [_FAILED] * 3], datetime(2026, 11, 20, 2, 3, 4, tzinfo=UTC)
+    )
 
 
 class TestEvtx(CollectorTests):
@@ -37,9 +39,17 @@ def test_records_of_all_chunks_are_read() -> None:
     assert bad == []
     assert [event["winlog.record_id"] for event in events] == ["1", "2", "3", "4", "5", "6"]
     failed, created, started = events[:3]
-    assert (failed["event.outcome"], failed["user.name"], failed["source.ip"]) == ("failure", "t.li", "10.8.1.5")
+    assert (failed["event.outcome"], failed["user.name"], failed["source.ip"]) == (
+        "failure",
+        "t.li",
+        "10.8.1.5",
+    )
     assert (created["user.name"], created["user.target.name"]) == ("t.li", "backdoor")
-    assert (started["process.pid"], started["process.parent.pid"], started["process.name"]) == (500, 16, "cmd.exe")
+    assert (started["process.pid"], started["process.parent.pid"], started["process.name"]) == (
+        500,
+        16,
+        "cmd.exe",
+    )
     assert batches[0].counters["records"] == 6
 
 

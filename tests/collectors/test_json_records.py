@@ -9,7 +9,9 @@ from collectors.json_records import first_object, read_json
 from collectors.opening import open_bytes
 
 _OBJECTS = st.lists(
-    st.dictionaries(st.text(max_size=5), st.none() | st.integers(-9, 9) | st.text(max_size=8), max_size=4), min_size=1, max_size=6
+    st.dictionaries(st.text(max_size=5), st.none() | st.integers(-9, 9) | st.text(max_size=8), max_size=4),
+    min_size=1,
+    max_size=6,
 )
 
 

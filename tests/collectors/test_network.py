@@ -61,7 +61,8 @@ def test_totals_need_both_sides() -> None:
 @pytest.mark.parametrize(
     ("host", "path", "wanted"),
     [
-        ("www.example:8080", "/a/b.php?x=1#f", {"domain": "www.example", "port": 8080, "path": "/a/b.php", "query": "x=1",
+        ("www.example:8080", "/a/b.php?x=1#f", {"domain": "www.example", "port": 8080, "path": "/a/b.php",
+                                                "query": "x=1",
                                                 "fragment": "f", "extension": "php"}),
         ("[2001:db8::1]", "/", {"domain": "2001:db8::1", "path": "/"}),
         (None, "http://u@proxy.example/x", {"domain": "proxy.example", "scheme": "http", "path": "/x"}),

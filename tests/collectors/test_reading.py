@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors import reading, registry
+from collectors import registry
 from collectors.base import Batch, ByteSource, ReadContext
 from collectors.opening import OpenSource
 from collectors.reading import Statistics, collect, read_paths

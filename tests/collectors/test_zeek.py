@@ -25,7 +25,8 @@ def test_other_separators_and_a_second_header() -> None:
     text = (
         "#separator |\n#set_separator|;\n#empty_field|EMPTY\n#unset_field|NONE\n#path|http\n#fields|ts|uid|host|tags\n"
         "#types|time|string|string|set[enum]\n1795140184.0|C1|www.example|EMPTY\n1795140185.0|C2|NONE|a;b\n"
-        "#separator \\x09\n#path\tssh\n#fields\tts\tuid\tauth_success\n#types\ttime\tstring\tbool\n1795140186.0\tC3\tF\n"
+        "#separator \\x09\n#path\tssh\n#fields\tts\tuid\tauth_success\n"
+        "#types\ttime\tstring\tbool\n1795140186.0\tC3\tF\n"
     )
     events, bad, _ = read_all(Zeek(), text.encode())
     assert bad == []
@@ -36,7 +37,7 @@ def test_other_separators_and_a_second_header() -> None:
 
 
 def test_log_without_times_takes_the_opening_time() -> None:
-    text = "#separator \\x09\n#path\tloaded_scripts\n#open\t2026-11-20-10-00-00\n#fields\tname\n#types\tstring\n/a.zeek\n"
+    text = "#path\tloaded_scripts\n#open\t2026-11-20-10-00-00\n#fields\tname\n#types\tstring\n/a.zeek\n"
     events, _, _ = read_all(Zeek(), text.encode())
     assert events[0]["@timestamp"] == "2026-11-20T02:00:00.000000Z"
 
