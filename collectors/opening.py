@@ -299,6 +299,8 @@ class OpenSource:
 
 def open_source(path: str) -> OpenSource:
     """Open one input (``-`` is standard input). Raises ``InputError`` for what can't be read or is empty."""
+    if path == STDIN and sys.stdin is None:
+        raise InputError("standard input is closed", where="-")
     if path == STDIN:
         return _not_empty(OpenSource("-", sys.stdin.buffer, size=0, modified=datetime.now(UTC)))
     try:

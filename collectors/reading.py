@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from collectors.base import Batch, ReadContext
+from collectors.base import Batch, Collector, ReadContext
 from collectors.making import fault_reason
 from collectors.opening import Input, OpenSource, find_inputs, open_source
 from collectors.registry import recognise
@@ -70,21 +70,32 @@ def _read_input(input_: Input, context_for: ContextFor, wanted: frozenset[str]) 
         yield _failure(input_.path, "", fault)
         return
     with source:
-        name = ""
         try:
             collector = recognise(source)
-            name = collector.name
-            for batch in collector.read(source, context_for(source)):
-                yield _chosen(source, name, batch, wanted)
         except InputError as fault:
-            yield _failure(input_.path, name, fault)
+            yield _failure(input_.path, "", fault)
             return
-        except Exception as fault:
-            _LOGGER.debug("collector %s failed on %s", name or "?", input_.path, exc_info=True)
-            reason = InputError(f"collector {name} failed: {fault!r}", where=input_.path)
-            yield _failure(input_.path, name, reason)
-            return
-        yield ReadBatch(input_.path, name, [], [], {}, done=source.size, last=True)
+        # The context comes from the caller: its faults (a full disk, say) are not the file's and end the reading.
+        context = context_for(source)
+        yield from _read_source(source, collector, context, wanted)
+
+
+def _read_source(
+    source: OpenSource, collector: Collector, context: ReadContext, wanted: frozenset[str]
+) -> Iterator[ReadBatch]:
+    name = collector.name
+    try:
+        for batch in collector.read(source, context):
+            yield _chosen(source, name, batch, wanted)
+    except InputError as fault:
+        yield _failure(source.name, name, fault)
+        return
+    except Exception as fault:
+        _LOGGER.debug("collector %s failed on %s", name, source.name, exc_info=True)
+        reason = InputError(f"collector {name} failed: {fault!r}", where=source.name)
+        yield _failure(source.name, name, reason)
+        return
+    yield ReadBatch(source.name, name, [], [], {}, done=source.size, last=True)
 
 
 def _failure(path: str, collector: str, fault: InputError) -> ReadBatch:

@@ -6,6 +6,7 @@ that fits ``collectors.base.Collector``). Modules are imported only when needed:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +18,7 @@ from collectors.base import ByteSource, Collector
 from soc_core.errors import InputError
 
 GROUP: Final = "edusoc.collectors"
+_LOGGER: Final = logging.getLogger("edusoc.collectors")
 _CAPTURE_MAGIC: Final = frozenset(
     bytes.fromhex(magic)
     for magic in ("a1b2c3d4", "d4c3b2a1", "a1b23c4d", "4d3cb2a1", "a1b2cd34", "34cdb2a1", "0a0d0d0a")
@@ -91,8 +93,11 @@ def _foreign_collectors() -> tuple[Collector, ...]:
     """Return the collectors other packages bring."""
     found: list[Collector] = []
     for point in entry_points(group=GROUP):
-        plugin = point.load()
-        found.append(cast("Collector", plugin() if isinstance(plugin, type) else plugin))
+        try:
+            plugin = point.load()
+            found.append(cast("Collector", plugin() if isinstance(plugin, type) else plugin))
+        except Exception as fault:  # noqa: BLE001 - plugin edge: a broken plug-in must not stop the others
+            _LOGGER.warning("collector plug-in %s can't be loaded: %r", point.name, fault)
     return tuple(found)
 
 

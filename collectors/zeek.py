@@ -264,6 +264,7 @@ def _conn(event: Event, row: _Row) -> None:
         extra(event, "zeek.conn.service", services)
     local = row.get("local_orig"), row.get("local_resp")
     if None not in local:
+        del row["local_orig"], row["local_resp"]
         event["network.direction"] = _DIRECTIONS[local[0] in (True, "T"), local[1] in (True, "T")]
 
 

@@ -6,6 +6,7 @@ import lzma
 import os
 import random
 import socket
+import threading
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -152,3 +153,17 @@ def test_names_with_nul_are_refused() -> None:
     with pytest.raises(InputError):
         open_source("a\0b")
     assert find_inputs(["a\0b"])[0].problem is not None
+
+
+def test_a_pipe_named_directly_is_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(gzip.compress(TEXT),))
+    writer.start()
+    with open_source(str(pipe)) as source:
+        parts = []
+        while chunk := source.read(1 << 16):
+            parts.append(chunk)
+    writer.join()
+    assert b"".join(parts) == TEXT
+    assert source.local_path is None
