@@ -66,7 +66,7 @@ ENTRIES: Final = (
     Entry("web_access", "collectors.web_access", "WebAccess", "web access log (Apache, Nginx)"),
     Entry("syslog", "collectors.syslog", "Syslog", "syslog (RFC 3164, RFC 5424)"),
 )
-_FOREIGN: Final = (
+FOREIGN: Final = (
     (b"PK\x03\x04", "a ZIP archive or office document", "unpack it first"),
     (b"7z\xbc\xaf'\x1c", "a 7-Zip archive", "unpack it first"),
     (b"Rar!\x1a\x07", "a RAR archive", "unpack it first"),
@@ -135,7 +135,7 @@ def recognise(source: ByteSource) -> Collector:
 def _unknown(source: ByteSource) -> InputError:
     """Say what was seen instead of something known."""
     todo = "known kinds: " + "; ".join(entry.kind for entry in ENTRIES)
-    for magic, what, advice in _FOREIGN:
+    for magic, what, advice in FOREIGN:
         if source.head.startswith(magic):
             return InputError(f"this is {what}, which is not read", where=source.name, todo=advice or todo)
     start = source.head[:40]
