@@ -28,7 +28,7 @@ from soc_core.store.embedded.catalogue import Catalogue, Segment
 from soc_core.store.embedded.counting import Counting, merge_statistics
 from soc_core.store.embedded.engine import Engine, View
 from soc_core.store.embedded.ids import IdIndex, hash_ids
-from soc_core.store.embedded.schema import SEQUENCE, arrow_schema
+from soc_core.store.embedded.schema import EMPTY, SEQUENCE
 from soc_core.store.embedded.sealing import count_sources
 from soc_core.store.embedded.sql import compile_condition, quote
 from soc_core.store.embedded.tail import StaleSnapshotError, Tail
@@ -36,7 +36,6 @@ from soc_core.store.interface import Aggregation, Buckets, Page, Scope, Search, 
 
 BATCH: Final = 5_000
 _TRIES: Final = 20
-_EMPTY: Final = arrow_schema(()).empty_table()
 T = TypeVar("T")
 
 
@@ -130,11 +129,11 @@ class Reader:
             f"SELECT {names} FROM {{source}} WHERE {condition.sql}{_until(until)} "  # noqa: S608 names from the dictionary
             f"ORDER BY {quote(TIMESTAMP)} {order}, {quote(EVENT_ID)} {order} LIMIT {size}"
         )
-        rows = _EMPTY
+        rows = EMPTY
         tail = view.tail
         for group in groups_of(view.segments, request, after):
             part = View(group.segments, tail, view.sealed)
-            tail = _EMPTY
+            tail = EMPTY
             answer = self._engine.ask(part, sql, wanted & view.columns(), condition.parameters)
             rows = _first(concat([rows, answer]), order == "ASC", size)
             if rows.num_rows == size and _beyond(_key_of(rows, -1).timestamp, group.rest, request.ascending):

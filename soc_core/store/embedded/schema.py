@@ -59,6 +59,9 @@ def arrow_schema(names: Iterable[str]) -> pa.Schema:
     return pa.schema([(SEQUENCE, pa.int64()), *columns])
 
 
+EMPTY: Final = arrow_schema((TIMESTAMP, EVENT_ID)).empty_table()
+
+
 def fault_of(event: Event) -> str:
     """Return why an event can't be stored at all, or an empty text."""
     identity, timestamp = event.get(EVENT_ID), event.get(TIMESTAMP)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -35,11 +36,21 @@ MAX_BYTES: Final = 32 * 1024 * 1024
 _SEAL_BYTES: Final = 24 * 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bound the writer: events the log holds before they are sealed, free bytes below which appends are refused."""
+
+    seal_events: int = SEAL_EVENTS
+    reserve: int = RESERVE
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
 class EmbeddedStore(Reader):
     """Store and read events in a directory; one process writes, any number read.
 
-    ``memory_limit_mb`` bounds questions; ``seal_events`` is how many events the log holds before they are sealed;
-    ``reserve`` is the free disk space in bytes below which appends are refused.
+    ``memory_limit_mb`` bounds questions. A reader may be opened before the first writer ever was.
     """
 
     def __init__(
@@ -49,26 +60,27 @@ class EmbeddedStore(Reader):
         writer: bool,
         clock: Clock = utc_now,
         memory_limit_mb: int = 300,
-        seal_events: int = SEAL_EVENTS,
-        reserve: int = RESERVE,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """Open; raise ``StoreBusyError`` when another process writes and ``StoreError`` when the store is damaged."""
         super().__init__(directory, memory_limit_mb)
-        self._clock, self._seal_events = clock, seal_events
+        self._clock, self._limits = clock, limits
         self._lock = threading.RLock()
         self._writer: LogWriter | None = None
         self._tail_ids: set[str] = set()
         self.sealing_fault = ""
         if writer:
             try:
-                self._open_writer(reserve)
+                self._open_writer()
             except BaseException:
                 self.close()
                 raise
 
-    def _open_writer(self, reserve: int) -> None:
+    def _open_writer(self) -> None:
         snapshot = self.catalogue.snapshot()
-        self._writer = LogWriter(self.directory / "log", reserve=reserve, at_least=snapshot.sealed)
+        self._writer = LogWriter(
+            self.directory / "log", reserve=self._limits.reserve, at_least=snapshot.sealed
+        )
         self._remove_orphans()
         for record in self.log.records(snapshot.sealed):
             self._tail_ids.update(decode_ids(record))
@@ -108,7 +120,7 @@ class EmbeddedStore(Reader):
             for lines, names, ids in _batches(fresh):
                 writer.append(encode(lines, names), len(lines))
                 self._tail_ids.update(ids)
-            if len(self._tail_ids) >= self._seal_events:
+            if len(self._tail_ids) >= self._limits.seal_events:
                 self._seal_quietly()
             return Ack(len(fresh), sound - len(fresh), tuple(rejected), writer.end_offset)
 

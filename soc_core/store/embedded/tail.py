@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from soc_core.log import LogReader, Record
 from soc_core.store.embedded.batches import concat, to_table
-from soc_core.store.embedded.schema import SEQUENCE, arrow_schema
+from soc_core.store.embedded.schema import EMPTY, SEQUENCE
 
 _GROUP_BYTES: Final = 4 * 1024 * 1024
 _MAX_CHUNKS: Final = 16
@@ -27,7 +27,7 @@ class Tail:
         """Take the log to follow."""
         self._log = log
         self._lock = threading.Lock()
-        self._table = arrow_schema(()).empty_table()
+        self._table = EMPTY
         self._start = self._end = 0
 
     def table(self, sealed: int) -> pa.Table:
@@ -43,7 +43,7 @@ class Tail:
             return self._table
 
     def _forget(self, sealed: int) -> None:
-        self._table = arrow_schema(()).empty_table()
+        self._table = EMPTY
         self._start = self._end = sealed
 
     def _follow(self, committed: int) -> None:

@@ -24,7 +24,10 @@ CASES: list[tuple[str, Query]] = [
     ("event.ingested:>=2026-11-20T08:00", Range("event.ingested", gte="2026-11-20T00:00:00.000000Z")),
     ("url.original:http://x/y", OneOf("url.original", ("http://x/y",))),
     ("a b", And((Text("", "contains", "a"), Text("", "contains", "b")))),
-    ("a OR b c", Or((Text("", "contains", "a"), And((Text("", "contains", "b"), Text("", "contains", "c")))))),
+    (
+        "a OR b c",
+        Or((Text("", "contains", "a"), And((Text("", "contains", "b"), Text("", "contains", "c"))))),
+    ),
     ("-user.name:a", Not(OneOf("user.name", ("a",)))),
     ("NOT NOT a", Text("", "contains", "a")),
     ("user.name:(a OR NOT b)", Or((OneOf("user.name", ("a",)), Not(OneOf("user.name", ("b",)))))),
@@ -38,7 +41,15 @@ def test_text_becomes_the_tree(text: str, query: Query) -> None:
 
 @pytest.mark.parametrize(
     ("text", "column"),
-    [("usr.name:x", 1), ("source.port:abc", 13), ("(a", 1), ("a AND", 6), ("a )", 3), ('"a', 1), ("user.name:/(/", 11)],
+    [
+        ("usr.name:x", 1),
+        ("source.port:abc", 13),
+        ("(a", 1),
+        ("a AND", 6),
+        ("a )", 3),
+        ('"a', 1),
+        ("user.name:/(/", 11),
+    ],
 )
 def test_errors_name_the_column(text: str, column: int) -> None:
     with pytest.raises(UsageError) as caught:

@@ -1,0 +1,145 @@
+"""Hold that the evaluator and the SQL of the embedded store agree on any event and query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from soc_core.log import Record
+from soc_core.model.event import Event
+from soc_core.query.evaluate import compile_query
+from soc_core.query.tree import And, Cidr, Everything, Exists, Not, OneOf, Or, Query, Range, Regex, Text
+from soc_core.store.embedded import EmbeddedStore
+from soc_core.store.embedded.batches import encode, encode_line, to_table
+from soc_core.store.embedded.engine import View
+from soc_core.store.embedded.regex import to_re2
+from soc_core.store.embedded.schema import shape
+from soc_core.store.embedded.sql import compile_condition
+
+LETTERS = st.text(alphabet="abAB1 .*?\\/\nÄäßΣσςİı学😀%_'\"", max_size=6)
+ADDRESSES = st.sampled_from(["10.0.0.1", "10.255.3.4", "192.168.1.1", "::ffff:a00:1", "2001:db8::1", "::"])
+NUMBERS = st.one_of(st.integers(-3, 3), st.sampled_from([2**53 + 1, 2**63 - 1, -(2**63)]))
+FLOATS = st.one_of(st.sampled_from([0.0, -0.0, 0.5, 1.0, 1e300, -2.25]), st.floats(-3, 3))
+FIELDS = {
+    "message": LETTERS,
+    "user.name": LETTERS,
+    "tags": st.lists(LETTERS, max_size=3),
+    "source.ip": ADDRESSES,
+    "related.ip": st.lists(ADDRESSES, max_size=3),
+    "source.port": NUMBERS,
+    "dns.answers.ttl": st.lists(NUMBERS, max_size=3),
+    "event.risk_score": FLOATS,
+    "tls.resumed": st.booleans(),
+    "event.start": st.sampled_from(["2026-11-20T00:00:00.000000Z", "2026-11-20T00:00:00.000001Z"]),
+}
+EVENTS = st.lists(st.fixed_dictionaries({}, optional=FIELDS), min_size=1, max_size=6)
+NAMES = st.sampled_from([*FIELDS, "host.name", "no.such"])
+SCALARS = st.one_of(LETTERS, NUMBERS, FLOATS, st.booleans(), ADDRESSES)
+PATTERNS = st.sampled_from(
+    [
+        "a",
+        "^a",
+        "a$",
+        "[^ab]",
+        r"\d",
+        r"\w+",
+        r"\s",
+        "a|B",
+        "(?:a|b){2}",
+        r"\bA",
+        "(?=a)",
+        ".",
+        r"a\.",
+        "[a-b]$",
+        r"\W",
+        "ä",
+    ]
+)
+NETWORKS = st.sampled_from(
+    [
+        "10.0.0.0/8",
+        "10.0.0.0/15",
+        "10.128.0.0/9",
+        "10.0.0.1/32",
+        "0.0.0.0/0",
+        "192.168.0.0/22",
+        "2001:db8::/32",
+        "::/0",
+    ]
+)
+LEAVES: st.SearchStrategy[Query] = st.one_of(
+    st.just(Everything()),
+    st.builds(Exists, NAMES),
+    st.builds(OneOf, NAMES, st.lists(SCALARS, max_size=3).map(tuple), st.booleans()),
+    st.builds(
+        Text,
+        st.one_of(NAMES, st.just("")),
+        st.sampled_from(["contains", "startswith", "endswith", "wildcard"]),
+        LETTERS,
+        st.booleans(),
+    ),
+    st.builds(Regex, NAMES, PATTERNS, st.sampled_from(["", "i", "s", "m"])),
+    st.builds(Cidr, NAMES, NETWORKS),
+    st.builds(Range, NAMES, *([st.one_of(st.none(), SCALARS)] * 4)),
+)
+QUERIES: st.SearchStrategy[Query] = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.builds(Not, inner),
+        st.builds(And, st.lists(inner, max_size=3).map(tuple)),
+        st.builds(Or, st.lists(inner, max_size=3).map(tuple)),
+    ),
+    max_leaves=6,
+)
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
+    path: Path = tmp_path_factory.mktemp("store")
+    opened = EmbeddedStore(path, writer=False)
+    yield opened
+    opened.close()
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(events=EVENTS, query=QUERIES)
+def test_evaluator_and_sql_agree(reader: EmbeddedStore, events: list[Event], query: Query) -> None:
+    shaped = [shape(event | {"event.id": f"20261120-{n}"}) for n, event in enumerate(events)]
+    names = {name for event in shaped for name in event}
+    record = Record(0, len(shaped), encode([encode_line(event) for event in shaped], names))
+    view = View((), to_table([record]), 0)
+    condition = compile_condition(query, view.columns())
+    sql = f"SELECT _seq FROM {{source}} WHERE {condition.sql}"
+    found = set(reader._engine.ask(view, sql, view.columns(), condition.parameters)["_seq"].to_pylist())
+    matches = compile_query(query)
+    expected = {number for number, event in enumerate(shaped) if matches(event)}
+    if condition.exact:
+        assert found == expected
+    else:
+        assert found >= expected
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    pattern=st.text(alphabet="ab1.*+?|()[]^$\\dws-{}, :", max_size=8),
+    text=st.text(alphabet="ab1 \n-^]ä\x0b\x1c\xa0²", max_size=6),
+)
+def test_translated_regex_finds_the_same(pattern: str, text: str) -> None:
+    import re
+    import warnings
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            compiled = re.compile(pattern)
+    except (re.error, FutureWarning, DeprecationWarning):
+        return
+    translated = to_re2(pattern, "")
+    if translated is not None:
+        answer = duckdb.execute("SELECT regexp_matches(?, ?)", [text, translated]).fetchall()[0][0]
+        assert answer == (compiled.search(text) is not None)
