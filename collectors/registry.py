@@ -84,8 +84,11 @@ FOREIGN: Final = (
 
 @cache
 def _load(entry: Entry) -> Collector:
-    """Return the collector of ``entry``, made once."""
-    return cast("Collector", getattr(import_module(entry.module), entry.class_name)())
+    """Return the collector of ``entry``, made once. Raises ``InputError`` where a library it needs is not installed."""
+    try:
+        return cast("Collector", getattr(import_module(entry.module), entry.class_name)())
+    except ImportError as fault:
+        raise InputError(f"collector {entry.name} can't be loaded: {fault}") from fault
 
 
 @cache
@@ -124,12 +127,21 @@ def recognise(source: ByteSource) -> Collector:
         if score > best_score:
             best, best_score = candidate, score
     for candidate in _foreign_collectors():
-        score = candidate.recognise(source.head, source.name)
+        score = _score(candidate, source)
         if score > best_score:
             best, best_score = candidate, score
     if best is None:
         raise _unknown(source)
     return best
+
+
+def _score(plugin: Collector, source: ByteSource) -> int:
+    """Return how sure a plug-in is; one that fails is not sure at all."""
+    try:
+        return plugin.recognise(source.head, source.name)
+    except Exception as fault:  # noqa: BLE001 - plugin edge: a broken plug-in must not stop the others
+        _LOGGER.warning("collector plug-in %s failed to recognise: %r", plugin.name, fault)
+        return 0
 
 
 def _unknown(source: ByteSource) -> InputError:

@@ -32,6 +32,26 @@ def test_unknown_names_are_refused() -> None:
         registry.collector("nothing")
 
 
+def test_a_missing_library_is_an_error_of_the_file_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = registry.Entry("far", "collectors.no_such_module", "Far", "far things")
+    monkeypatch.setattr(registry, "ENTRIES", (entry,))
+    with open_bytes(b"x", name="x") as source, pytest.raises(InputError, match="far can't be loaded"):
+        registry.recognise(source)
+
+
+class _Broken:
+    name: str = "broken"
+
+    def recognise(self, _head: bytes, _name: str, /) -> int:
+        raise RuntimeError("broken")
+
+
+def test_a_plugin_that_fails_to_recognise_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_foreign_collectors", lambda: (_Broken(),))
+    with open_bytes(b"Nov 20 10:00:00 gw app: text\n") as source:
+        assert registry.recognise(source).name == "syslog"
+
+
 def test_text_loads_nothing_heavy() -> None:
     code = (
         "import sys\nfrom collectors import registry\nfrom collectors.opening import open_bytes\n"
