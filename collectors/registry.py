@@ -150,6 +150,10 @@ def _unknown(source: ByteSource) -> InputError:
     for magic, what, advice in FOREIGN:
         if source.head.startswith(magic):
             return InputError(f"this is {what}, which is not read", where=source.name, todo=advice or todo)
+    if source.head[257:262] == b"ustar":
+        return InputError(
+            "this is a tar archive, which is not read", where=source.name, todo="unpack it first"
+        )
     start = source.head[:40]
     printable = sum(32 <= byte < 127 or byte in b"\t\r\n" for byte in start)
     if printable >= len(start) * 0.9:

@@ -15,6 +15,7 @@ from soc_core.errors import InputError
     [
         (b"PK\x03\x04rest", "ZIP archive"),
         (b"%PDF-1.7", "PDF"),
+        (b"name".ljust(257, b"\0") + b"ustar\x0000", "tar archive"),
         (b"hello world, this is nothing\n", "unknown text, it starts with 'hello world"),
         (b"\x00\x01\x02\x03\x04\x05\x06\x07", "bytes 00 01 02 03 04 05 06 07"),
         (b'{"a": 1}\n', "unknown text"),

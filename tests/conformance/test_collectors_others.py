@@ -23,7 +23,9 @@ from tests.collectors.base import assert_fits_dictionary
 _SHARED = Path(os.environ.get("EDUSOC_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data")
 pytestmark = [
     pytest.mark.conformance,
-    pytest.mark.skipif(not _SHARED.is_dir(), reason=f"no shared test data at {_SHARED} (set EDUSOC_SHARED_DATA)"),
+    pytest.mark.skipif(
+        not _SHARED.is_dir(), reason=f"no shared test data at {_SHARED} (set EDUSOC_SHARED_DATA)"
+    ),
 ]
 
 
@@ -48,7 +50,11 @@ def _rows(path: str) -> int:
 
 
 def _zeek_logs() -> list[str]:
-    return [item.path for item in find_inputs([str(_SHARED / "anomaly" / "zeek")]) if ".log" in Path(item.path).name]
+    return [
+        item.path
+        for item in find_inputs([str(_SHARED / "anomaly" / "zeek")])
+        if ".log" in Path(item.path).name
+    ]
 
 
 @pytest.mark.parametrize("path", _zeek_logs() if _SHARED.is_dir() else [], ids=lambda path: Path(path).name)
@@ -104,14 +110,19 @@ def _loghub(name: str) -> list[dict[str, str]]:
 
 def test_openssh_log_is_understood(tmp_path: Path) -> None:
     rows = _loghub("OpenSSH")
-    lines = [f"{row['Date']} {row['Day']} {row['Time']} {row['Component']} sshd[{row['Pid']}]: {row['Content']}" for row in rows]
+    lines = [
+        f"{row['Date']} {row['Day']} {row['Time']} {row['Component']} sshd[{row['Pid']}]: {row['Content']}"
+        for row in rows
+    ]
     (tmp_path / "auth.log").write_text("\n".join(lines) + "\n", encoding="utf-8")
     events, statistics = collect(read_paths([str(tmp_path / "auth.log")], _context))
     assert statistics.bad == 0
     _check(events)
     failed = [row for row in rows if row["Content"].startswith("Failed ")]
     counts = Counter((event.get("event.action"), event.get("event.outcome")) for event in events)
-    repeated = sum("Failed " in row["Content"][8:] for row in rows if row["Content"].startswith("message repeated"))
+    repeated = sum(
+        "Failed " in row["Content"][8:] for row in rows if row["Content"].startswith("message repeated")
+    )
     assert counts["ssh_login", "failure"] == len(failed) + repeated
     assert counts["ssh_login", "success"] == sum(row["Content"].startswith("Accepted") for row in rows)
     assert all("source.ip" in event for event in events if event.get("event.action") == "ssh_login")

@@ -20,7 +20,9 @@ _PROGRAM = (
 )
 
 
-def _read(*arguments: str, stdin: bytes = b"", user: tuple[str, ...] = ()) -> subprocess.CompletedProcess[bytes]:
+def _read(
+    *arguments: str, stdin: bytes = b"", user: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[bytes]:
     command = [*user, sys.executable, "-c", _PROGRAM, "read", "--language", "en", *arguments]
     done = subprocess.run(command, input=stdin, capture_output=True, cwd=_ROOT, check=False, timeout=120)
     assert b"Traceback" not in done.stderr
@@ -69,7 +71,8 @@ def test_standard_input_and_its_compression() -> None:
 def test_time_zone_of_sources_without_one(tmp_path: Path) -> None:
     (tmp_path / "a").write_text(_LINE)
     times = [
-        str(_events(_read("--flat", "--zone-info", zone, str(tmp_path / "a")))[0]["@timestamp"])[11:13] for zone in ("UTC", "Asia/Urumqi")
+        str(_events(_read("--flat", "--zone-info", zone, str(tmp_path / "a")))[0]["@timestamp"])[11:13]
+        for zone in ("UTC", "Asia/Urumqi")
     ]
     assert times == ["10", "04"]
 
@@ -77,7 +80,9 @@ def test_time_zone_of_sources_without_one(tmp_path: Path) -> None:
 def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
     (tmp_path / "a").write_text(_LINE * 20_000)
     command = f"{sys.executable} -c '{_PROGRAM}' read {tmp_path / 'a'} | head -n 1"
-    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, cwd=_ROOT, check=False, timeout=120)
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], capture_output=True, cwd=_ROOT, check=False, timeout=120
+    )
     assert done.stdout.count(b"\n") == 1
     assert b"Traceback" not in done.stderr
     assert b"Broken" not in done.stderr
@@ -87,7 +92,9 @@ def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
 def test_a_full_disk_is_code_3(tmp_path: Path) -> None:
     (tmp_path / "a").write_text(_LINE * 10)
     command = f"{sys.executable} -c '{_PROGRAM}' read --language en {tmp_path / 'a'} > /dev/full"
-    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, cwd=_ROOT, check=False, timeout=120)
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], capture_output=True, cwd=_ROOT, check=False, timeout=120
+    )
     assert done.returncode == 3
     assert b"can't be written" in done.stderr
     assert b"Traceback" not in done.stderr
@@ -107,7 +114,9 @@ def test_unreadable_files_are_said(tmp_path: Path) -> None:
             if shutil.which("setpriv") is None:
                 pytest.skip("root reads everything, and setpriv is not here to become somebody else")
             user = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
-            probe = subprocess.run([*user, sys.executable, "-c", "import orjson"], capture_output=True, cwd=_ROOT, check=False)
+            probe = subprocess.run(
+                [*user, sys.executable, "-c", "import orjson"], capture_output=True, cwd=_ROOT, check=False
+            )
             if probe.returncode != 0:
                 pytest.skip("somebody else may not run this Python")
         done = _read(str(locked), user=user)
