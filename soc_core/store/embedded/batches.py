@@ -1,14 +1,14 @@
 """Write batches of events into log records and read them back.
 
 A record's payload is a zstd frame of one JSON line with the names of all fields present, then one JSON line an event.
-JSON rather than Arrow IPC: half the bytes in the log at about the same processor time.
+JSON rather than Arrow IPC: small batches stay small, and the log can be read without a schema.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import orjson
 import pyarrow as pa
@@ -87,7 +87,7 @@ def concat(tables: Sequence[pa.Table]) -> pa.Table:
     )
 
 
-def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:
+def _column(table: pa.Table, field: pa.Field[Any]) -> pa.ChunkedArray[Any] | pa.Array[Any]:
     return table[field.name] if field.name in table.column_names else pa.nulls(table.num_rows, field.type)
 
 
@@ -102,3 +102,8 @@ def to_events(table: pa.Table) -> list[Event]:
             if value is not None:
                 event[name] = value
     return events
+
+
+def whole_numbers(column: pa.ChunkedArray[Any]) -> list[int]:
+    """Return the values of a column of whole numbers."""
+    return [int(value) for value in column.to_numpy()]

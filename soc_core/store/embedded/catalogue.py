@@ -83,6 +83,7 @@ class Catalogue:
         try:
             connection = sqlite3.connect(self._path, isolation_level=None, timeout=30)
             try:
+                connection.row_factory = sqlite3.Row
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute("PRAGMA synchronous=FULL")
                 yield connection
@@ -100,7 +101,7 @@ class Catalogue:
             ).fetchall()
             sealed = connection.execute("SELECT value FROM state WHERE name = 'sealed'").fetchone()
             connection.execute("COMMIT")
-        segments = tuple(Segment(*row[:-1], frozenset(row[-1].split("\n"))) for row in rows)
+        segments = tuple(_segment(row) for row in rows)
         return Snapshot(segments, sealed[0] if sealed else 0)
 
     def apply(self, change: Change, now: float) -> None:
@@ -152,6 +153,11 @@ class Catalogue:
         with self._connect() as connection:
             found = str(connection.execute("PRAGMA quick_check").fetchone()[0])
         return "" if found == "ok" else found
+
+
+def _segment(row: sqlite3.Row) -> Segment:
+    parts = {**dict(row), "columns": frozenset(row["columns"].split("\n"))}
+    return Segment(**parts)
 
 
 def _insert(connection: sqlite3.Connection, segment: Segment, statistics: Sequence[SourceStatistics]) -> None:

@@ -12,6 +12,7 @@ from soc_core.clock import epoch_us, format_epoch_us, parse_instant
 from soc_core.errors import UsageError
 from soc_core.fields import FIELDS
 from soc_core.model.event import TIMESTAMP, Event, Scalar, values_of
+from soc_core.store.embedded.batches import whole_numbers
 from soc_core.store.embedded.sql import quote
 from soc_core.store.interface import Aggregation, Bucket, Buckets, SourceStatistics
 
@@ -61,12 +62,13 @@ class Counting:
 
     def result(self, table: pa.Table) -> Buckets:
         """Return the answer from the rows of the statement."""
-        counts = [int(n) for n in table["n"].to_pylist()]
+        counts = whole_numbers(table["n"])
         if self._asked.kind in {"count", "distinct"}:
             return Buckets([Bucket("", counts[0])])
-        keys = table["key"].to_pylist()
         if self._asked.kind == "histogram":
-            keys = [self._start(int(key)) for key in keys]
+            keys: list[Scalar] = [self._start(number) for number in whole_numbers(table["key"])]
+        else:
+            keys = [key for key in table["key"].to_pylist() if key is not None]
         return Buckets([Bucket(key, count) for key, count in zip(keys, counts, strict=True)])
 
     def over(self, events: Iterable[Event]) -> Buckets:
@@ -81,7 +83,7 @@ class Counting:
                 rows = sorted((int(key), count) for key, count in counted.items())
                 return Buckets([Bucket(self._start(key), count) for key, count in rows])
         # Keys of one field are of one type, so they can be ordered.
-        ordered = sorted(counted.items(), key=lambda item: item[0])  # type: ignore[arg-type,return-value] # as said
+        ordered = sorted(counted.items(), key=lambda item: item[0])
         ordered.sort(key=lambda item: -item[1])
         return Buckets([Bucket(key, count) for key, count in ordered[: self._asked.size]])
 

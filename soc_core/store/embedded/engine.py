@@ -63,7 +63,8 @@ class Engine:
             cursor.register("tail", view.tail)
             source = self._source(view, columns)
             relation = cursor.sql(sql.replace("{source}", source), params=list(parameters))
-            return relation.to_arrow_table()
+            answer: pa.Table = relation.to_arrow_table()
+            return answer
         except duckdb.IOException as error:
             if any(not (self._directory / segment.name).exists() for segment in view.segments):
                 raise StaleSnapshotError from error

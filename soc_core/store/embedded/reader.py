@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 import pyarrow as pa
 
@@ -23,7 +23,7 @@ from soc_core.store.embedded.asking import (
     scope_query,
     whole_query,
 )
-from soc_core.store.embedded.batches import concat, decode, to_events
+from soc_core.store.embedded.batches import concat, decode, to_events, whole_numbers
 from soc_core.store.embedded.catalogue import Catalogue, Segment
 from soc_core.store.embedded.counting import Counting, merge_statistics
 from soc_core.store.embedded.engine import Engine, View
@@ -147,7 +147,7 @@ class Reader:
         if request.fields is not None:
             wanted = [name for name in dict.fromkeys(request.fields) if name in rows.column_names]
             return to_events(rows.select([SEQUENCE, *wanted]))
-        numbers = [int(n) for n in rows[SEQUENCE].to_pylist()]
+        numbers = whole_numbers(rows[SEQUENCE])
         times = sorted((_key_of(rows, 0).timestamp, _key_of(rows, -1).timestamp))
         whole = self._on_view(lambda view: self._rows(view, numbers, times))
         by_number = dict(zip(whole[SEQUENCE].to_pylist(), to_events(whole), strict=True))
@@ -286,7 +286,7 @@ def _key_of(rows: pa.Table, index: int) -> Key:
 def _first(rows: pa.Table, ascending: bool, size: int) -> pa.Table:
     if not rows.num_rows:
         return rows
-    order = "ascending" if ascending else "descending"
+    order: Literal["ascending", "descending"] = "ascending" if ascending else "descending"
     return rows.sort_by([(TIMESTAMP, order), (EVENT_ID, order)]).slice(0, size)
 
 

@@ -9,8 +9,9 @@ a list of one for a scalar field its item. ``None`` and empty names are dropped.
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
@@ -34,6 +35,9 @@ _PLAIN: Final = {
     for name, field in FIELDS.items()
     if not field.multi and field.type in {"keyword", "text", "boolean"}
 }
+_TEXTS: Final = frozenset(name for name, f in FIELDS.items() if f.multi and f.type in {"keyword", "text"})
+_LONGS: Final = frozenset(name for name, f in FIELDS.items() if not f.multi and f.type == "long")
+_ADDRESSES: Final = frozenset(name for name, f in FIELDS.items() if not f.multi and f.type == "ip")
 _LONG: Final = 2**63
 
 
@@ -71,10 +75,18 @@ def fault_of(event: Event) -> str:
         return "@timestamp is missing or not canonical"
     try:
         datetime.fromisoformat(timestamp)
-        datetime.strptime(identity[:8], "%Y%m%d")  # noqa: DTZ007 a day's name, not an instant
     except ValueError:
-        return "@timestamp or the day of event.id is no day of the calendar"
-    return ""
+        return "@timestamp is no day of the calendar"
+    return "" if _is_day(identity[:8]) else "the day of event.id is no day of the calendar"
+
+
+@lru_cache(maxsize=1_024)
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def shape(event: Event) -> Event:
@@ -82,30 +94,42 @@ def shape(event: Event) -> Event:
     shaped: Event = {}
     extra: list[str] = []
     for name, value in event.items():
-        if value.__class__ is _PLAIN.get(name, None):
+        # Most values are as they should be; this loop is half of what storing an event costs.
+        if value.__class__ is _PLAIN.get(name) or _is_sound(name, value):
             shaped[name] = value
             continue
-        kind = _CLASS.get(name)
-        fitted = _fit(name, value) if kind is not None else None
+        fitted = _fit(name, value) if name in FIELDS else None
         if fitted is not None:
             shaped[name] = fitted
         elif value is not None:
             extra.extend(f"{name}={_text(item)}" for item in _items(value))
     if extra:
         known = shaped.get(EXTRA, [])
-        shaped[EXTRA] = [*(str(item) for item in known if isinstance(known, list)), *extra]
+        shaped[EXTRA] = [*(str(item) for item in _items(known)), *extra]
     return shaped
+
+
+def _is_sound(name: str, value: Value) -> bool:
+    """Tell quickly of usual values that they are as their field has them; ``False`` only means: look closer."""
+    kind = value.__class__
+    if kind is int:
+        return name in _LONGS and -_LONG <= value < _LONG  # type: ignore[operator] # an int here
+    if kind is str:
+        return name in _ADDRESSES and _canonical_address(value) == value  # type: ignore[arg-type] # text here
+    if kind is list and name in _TEXTS:
+        return all(item.__class__ is str for item in value)  # type: ignore[union-attr] # a list here
+    return False
 
 
 def _fit(name: str, value: object) -> Value | None:
     """Return the value as the field's type holds it, or ``None``."""
-    field = FIELDS[name]
-    convert = _CONVERT[field.type]
-    items = _items(value)
-    if not field.multi:
-        return convert(items[0]) if len(items) == 1 else None
-    fitted = [convert(item) for item in items]
-    return None if any(item is None for item in fitted) else fitted  # type: ignore[return-value] # one type by convert
+    convert, multi = _CONVERTERS[name]
+    if not multi:
+        if isinstance(value, list):
+            return convert(value[0]) if len(value) == 1 else None
+        return convert(value)
+    fitted = [convert(item) for item in _items(value)]
+    return None if None in fitted else fitted  # type: ignore[return-value] # one type by convert
 
 
 def _items(value: object) -> Sequence[object]:
@@ -125,6 +149,8 @@ def _keyword(value: object) -> Scalar | None:
 
 
 def _long(value: object) -> Scalar | None:
+    if value.__class__ is int:
+        return value if -_LONG <= value < _LONG else None
     if isinstance(value, str) and _INTEGER.fullmatch(value) and value != "-0":
         value = int(value)
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
@@ -152,12 +178,25 @@ def _boolean(value: object) -> Scalar | None:
     return {"true": True, "false": False}.get(value) if isinstance(value, str) else None
 
 
+@lru_cache(maxsize=4_096)
+def _is_date(text: str) -> bool:
+    return DATE_FORM.fullmatch(text) is not None
+
+
 def _date(value: object) -> Scalar | None:
-    return value if isinstance(value, str) and DATE_FORM.fullmatch(value) else None
+    return value if isinstance(value, str) and _is_date(value) else None
 
 
 @lru_cache(maxsize=65_536)
 def _canonical_address(text: str) -> str | None:
+    try:
+        socket.inet_pton(socket.AF_INET, text)  # ten times faster than ip_address, and as strict
+    except (OSError, ValueError):
+        return _canonical_ipv6(text)
+    return text
+
+
+def _canonical_ipv6(text: str) -> str | None:
     try:
         return ip_address(text).compressed
     except ValueError:
@@ -177,3 +216,4 @@ _CONVERT: Final[dict[str, Callable[[object], Scalar | None]]] = {
     "date": _date,
     "ip": _ip,
 }
+_CONVERTERS: Final = {name: (_CONVERT[field.type], field.multi) for name, field in FIELDS.items()}

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -49,7 +49,7 @@ def by_day(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
 
 def write_segment(directory: Path, day: str, tables: Sequence[pa.Table]) -> Sealed:
     """Write the rows of all tables as one segment of ``day``; raise ``OSError`` when the disk refuses."""
-    table = concat(tables).sort_by([(TIMESTAMP, "ascending"), (EVENT_ID, "ascending")])
+    table = concat(tables).combine_chunks().sort_by([(TIMESTAMP, "ascending"), (EVENT_ID, "ascending")])
     present = [name for name in table.column_names if table[name].null_count < len(table)]
     table = table.select(present)
     low, high = pc.min(table[SEQUENCE]).as_py(), pc.max(table[SEQUENCE]).as_py()
@@ -76,10 +76,7 @@ def write_segment(directory: Path, day: str, tables: Sequence[pa.Table]) -> Seal
 
 def count_sources(table: pa.Table) -> list[SourceStatistics]:
     """Return counts and first and last time per unit and data set."""
-    keys = {
-        name: pc.fill_null(table[name], "") if name in table.column_names else pa.array([""] * len(table))
-        for name in (ORGANIZATION_ID, DATASET)
-    }
+    keys = {name: _or_empty(table, name) for name in (ORGANIZATION_ID, DATASET)}
     counted = pa.table({**keys, TIMESTAMP: table[TIMESTAMP]}).group_by(list(keys))
     rows = counted.aggregate([(TIMESTAMP, "count"), (TIMESTAMP, "min"), (TIMESTAMP, "max")]).to_pylist()
     return [
@@ -92,6 +89,13 @@ def count_sources(table: pa.Table) -> list[SourceStatistics]:
         )
         for row in rows
     ]
+
+
+def _or_empty(table: pa.Table, name: str) -> pa.ChunkedArray[Any]:
+    if name in table.column_names:
+        filled: pa.ChunkedArray[Any] = pc.fill_null(table[name], "")  # type: ignore[type-var] # the stubs lack text
+        return filled
+    return pa.chunked_array([[""] * len(table)], pa.string())
 
 
 def _save_hashes(target: Path, hashes: np.ndarray[tuple[int, ...], np.dtype[np.uint64]]) -> None:
@@ -109,7 +113,9 @@ def _save_table(target: Path, table: pa.Table) -> None:
         compression="zstd",
         compression_level=LEVEL,
         row_group_size=ROW_GROUP,
-        use_dictionary=[_leaf(name) for name in table.column_names if name not in plain],
+        use_dictionary=[  # type: ignore[arg-type] # the stubs know only a truth value
+            _leaf(name) for name in table.column_names if name not in plain
+        ],
         column_encoding=encoded,
     )
 
