@@ -92,6 +92,28 @@ class FlowRecord:
         return self.outcome is not Outcome.OPENED
 
 
+class SensorFilter:
+    """Keep of a flow that several sensors saw (same community id) only the records of the sensor heard first.
+
+    Past ``MAX_REMEMBERED`` flows new ones are no longer remembered, so a second sensor's record then counts again.
+    """
+
+    def __init__(self) -> None:
+        """Start without any flow seen."""
+        self._sensors: dict[str, str] = {}
+
+    def admits(self, event: Event) -> bool:
+        """Tell whether ``event`` is not another sensor's record of a flow already seen."""
+        community_id = event.get("network.community_id")
+        if not isinstance(community_id, str):
+            return True
+        dataset = str(event.get(DATASET, ""))
+        known = self._sensors.get(community_id)
+        if known is None and len(self._sensors) < MAX_REMEMBERED:
+            self._sensors[community_id] = dataset
+        return known is None or known == dataset
+
+
 def in_order(batches: Iterable[Sequence[Event]]) -> Iterator[Event]:
     """Yield events by time, equal times by id: neither batch cuts nor the order of ties change what detectors see."""
     for _, ties in groupby(chain.from_iterable(batches), key=_time_of):
@@ -104,11 +126,9 @@ def read_flows(batches: Iterable[Sequence[Event]]) -> Iterator[FlowRecord]:
     Events without addresses are left out: they are not flows. So are multicast and broadcast destinations, which
     no detector here asks about.
     """
-    sensors: dict[str, str] = {}
+    sensors = SensorFilter()
     for event in in_order(batches):
-        if _second_sight(event, sensors):
-            continue
-        record = read_flow(event)
+        record = read_flow(event) if sensors.admits(event) else None
         if record is not None and not is_group_address(record.destination):
             yield record
 
@@ -167,16 +187,6 @@ def is_backscatter(flow: FlowRecord) -> bool:
     and 49152 Windows' (RFC 6335); scanners that fake source port 53 still reach the ports below.
     """
     return 0 < flow.source_port < 1024 and flow.port >= 32_768
-
-
-def _second_sight(event: Event, sensors: dict[str, str]) -> bool:
-    community_id = event.get("network.community_id")
-    if not isinstance(community_id, str):
-        return False
-    dataset = str(event.get(DATASET, ""))
-    if community_id not in sensors and len(sensors) >= MAX_REMEMBERED:
-        return False
-    return sensors.setdefault(community_id, dataset) != dataset
 
 
 def _transport(event: Event) -> str:

@@ -72,7 +72,7 @@ class HostScan:
     window = timedelta(hours=2)
     lookback = timedelta(hours=4)
     query: Query = FLOW_QUERY
-    fields = FLOW_FIELDS
+    fields: tuple[str, ...] = FLOW_FIELDS
 
     def detect(self, window: Window, batches: Iterable[Sequence[Event]], site: Site) -> list[Detection]:
         """Return one detection per scanning source, port and side. The device is the scanner, wherever it is."""
@@ -140,7 +140,12 @@ def _judge(group: Group, targets: Targets, site: Site, left_out: int) -> Verdict
     hosts = targets.tried(Period.BOTH)
     reasons = [
         reason(
-            "host_scan", name, source=source, hosts=hosts, failed=failed, service=f"{transport.upper()}/{port}"
+            "host_scan",
+            name,
+            source=source,
+            hosts=hosts,
+            failed=failed,
+            service=f"{transport.upper()}/{port}",
         )
     ]
     if port in REMOTE_PORTS and transport == "tcp":

@@ -34,6 +34,7 @@ class Verdict:
     techniques: tuple[str, ...]
     peer: str = ""
     about: str = ""
+    entity_kind: str = "ip"
     score: float = 1.0
     confidence: float = 1.0
     model_version: str = ""
@@ -52,7 +53,7 @@ def overflow_reasons(left_out: int) -> tuple[Reason, ...]:
 
 def make_detection(detector_id: str, window: Window, verdict: Verdict, evidence: Evidence) -> Detection:
     """Return the detection of ``verdict``; its id depends on detector, unit, device, peer and window only."""
-    entity = Entity("ip", verdict.address, window.zone)
+    entity = Entity(verdict.entity_kind, verdict.address, window.zone)
     anchor = "|".join((window.anchor, verdict.peer, verdict.about))
     return Detection(
         id=make_detection_id(detector_id, window.organization_id, entity, anchor),

@@ -43,7 +43,7 @@ class PortScan:
     window = timedelta(hours=1)
     lookback = timedelta(hours=1)
     query: Query = FLOW_QUERY
-    fields = FLOW_FIELDS
+    fields: tuple[str, ...] = FLOW_FIELDS
 
     def detect(self, window: Window, batches: Iterable[Sequence[Event]], site: Site) -> list[Detection]:
         """Return one detection per pair whose scan becomes evident in ``window``.

@@ -88,9 +88,7 @@ class Targets:
 
     def fastest(self, period: Period, seconds: int) -> int:
         """Return the greatest number of failed targets first tried within any ``seconds``."""
-        starts = sorted(
-            row[2] for row in self._rows.values() if row[0] & period and not row[1] & period
-        )
+        starts = sorted(row[2] for row in self._rows.values() if row[0] & period and not row[1] & period)
         best = low = 0
         for high, start in enumerate(starts):
             while start - starts[low] > seconds * 1_000_000:
