@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from detectors.anomaly.registry import default_detectors
 from detectors.sigma import CorrelationDetector, RuleSet, SigmaDetector, load_rules
 from soc_core.store.embedded import EmbeddedStore
 
 from cases.alerts.attach import AlertSink
+from detectors.anomaly.registry import default_detectors
 from edusoc.migrating import upgrade
 from edusoc.packets import CaptureCutter
 from intake.importing import Importer
