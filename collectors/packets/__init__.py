@@ -1,0 +1,1 @@
+"""Read packet captures: index, meter, reassemble, dissect, emit (DESIGN §5)."""
