@@ -1,7 +1,7 @@
 """Translate the part of Python's regular expressions that RE2 (inside DuckDB) can answer exactly alike.
 
-What is left out: look-around, back references, named groups, inline and multi-line flags, word boundaries, patterns
-beyond ASCII. Those are answered by the in-process evaluator.
+What is left out: look-around, back references, named groups, inline and multi-line flags, word boundaries, possessive
+repeats, patterns beyond ASCII. Those are answered by the in-process evaluator.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ _TOKEN: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _KEPT: Final = frozenset("nrtfv")
+_POSSESSIVE: Final = re.compile(r"[*+?}]\+")
+"""Python 3.11 knows ``a++``, RE2 doesn't. A literal ``\\++`` is taken for one too: that costs time, not truth."""
 _MAX_REPEAT: Final = 100
 
 
 def to_re2(pattern: str, flags: str) -> str | None:
     """Return the RE2 pattern that finds the same, or ``None`` when that can't be said for certain."""
-    if not pattern.isascii() or not set(flags) <= {"i", "s"}:
+    if not pattern.isascii() or not set(flags) <= {"i", "s"} or _POSSESSIVE.search(pattern):
         return None
     parts: list[str] = []
     for match in _TOKEN.finditer(pattern):
