@@ -121,16 +121,21 @@ class Importer:
 def source_identity(source: OpenSource, place: Place) -> str:
     """Return 32 hex digits that name a source: its place and how it begins, which stays when the file grows.
 
-    That is the first line (at most 4 KiB) of text, or the first 160 bytes of a binary file: a capture's header and
-    its first packet.
+    That is the first line (at most 4 KiB) of text that isn't a comment, since all Zeek logs begin alike, or the first
+    160 bytes of a binary file: a capture's header and its first packet.
     """
     binary = b"\0" in source.head[:64]
-    first = source.head[:160] if binary else source.head[:4_096].split(b"\n", 1)[0]
+    first = source.head[:160] if binary else _first_record(source.head[:4_096])
     digest = hashlib.blake2b(digest_size=16)
     for part in (place.organization_id.encode(), place.zone.encode(), first):
         digest.update(len(part).to_bytes(4, "big"))
         digest.update(part)
     return digest.hexdigest()
+
+
+def _first_record(head: bytes) -> bytes:
+    lines = head.split(b"\n")
+    return next((line for line in lines if line and not line.startswith(b"#")), lines[0])
 
 
 def _remember(connection: Connection, identity: str, path: str, place: Place, times: tuple[str, str]) -> None:

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from soc_core.query.evaluate import compile_query
-
 from detectors.base import Site, Window, WindowDetector, window_start
 from soc_core.clock import EPOCH, epoch_us, format_instant, parse_instant
 from soc_core.model.detection import Detection
 from soc_core.model.event import ORGANIZATION_ID, TIMESTAMP, ZONE, Event
 from soc_core.organisations.repository import OrganisationTree
+from soc_core.query.evaluate import compile_query
 from soc_core.query.tree import And, Or, Query, equal
 from soc_core.store.interface import EventReader, Scope, Search
 

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from soc_core.store.embedded import EmbeddedStore
 from sqlalchemy import select
 
 from cases.alerts.attach import AlertSink
@@ -22,6 +21,7 @@ from soc_core.model.event import Event, make_event_id
 from soc_core.organisations.repository import OrganisationTree
 from soc_core.query.tree import Query, equal
 from soc_core.state.database import Database
+from soc_core.store.embedded import EmbeddedStore
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
 
