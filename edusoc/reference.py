@@ -10,7 +10,8 @@ from soc_core.fields import FIELDS
 PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "reference" / "fields.md"
 HEAD: Final = """# 字段字典 · Field dictionary
 
-由 `soc_core/fields.tsv` 生成，勿手改：`python -m edusoc.reference`。 · Generated from `soc_core/fields.tsv`; do not edit.
+由 `soc_core/fields.tsv` 生成，勿手改：`python -m edusoc.reference`。
+Generated from `soc_core/fields.tsv`; do not edit.
 
 类型带 `[]` 的总是列表。个人信息类别：none 无，account 账号，device 设备，content 内容。
 A type with `[]` is always a list. Personal-data classes: none, account, device, content.

@@ -29,7 +29,7 @@ def format_instant(instant: datetime) -> str:
 
 
 def format_epoch_us(microseconds: int) -> str:
-    """Return the canonical text of ``microseconds`` since 1970-01-01 UTC; raise ``OverflowError`` outside years 1–9999."""
+    """Return the canonical text of ``microseconds`` since 1970 UTC; raise ``OverflowError`` outside years 1–9999."""
     return format_instant(EPOCH + timedelta(microseconds=microseconds))
 
 

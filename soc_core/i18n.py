@@ -26,7 +26,7 @@ _loaded: set[str] = set()
 
 
 def load(package: str) -> None:
-    """Add ``<package>/messages.toml`` to the catalogue; a second call does nothing. Raise ``UsageError`` on a bad entry."""
+    """Add ``<package>/messages.toml`` to the catalogue, once. Raise ``UsageError`` on a bad entry."""
     if package in _loaded:
         return
     text_ = resources.files(package).joinpath("messages.toml").read_text(encoding="utf-8")

@@ -35,7 +35,7 @@ _RANK = {"informational": 0, "low": 1, "medium": 2, "high": 3, "critical": 4}
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Say why in words: a message key of a catalogue and its parameters, rendered when shown in the reader's language."""
+    """Say why in words: a message key and its parameters, rendered when shown, in the reader's language."""
 
     key: str
     values: Mapping[str, Scalar] = field(default_factory=dict)

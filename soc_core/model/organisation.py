@@ -28,7 +28,7 @@ PRIVATE_NETWORKS = (
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """Hold one dated attribute of a unit, e.g. ``school_code``; ``valid_to`` is exclusive, ``None`` means still valid."""
+    """Hold one dated attribute of a unit, e.g. ``school_code``; ``valid_to`` is exclusive, ``None`` is open."""
 
     name: str
     value: str
