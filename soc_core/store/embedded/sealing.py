@@ -93,7 +93,7 @@ def count_sources(table: pa.Table) -> list[SourceStatistics]:
 
 def _or_empty(table: pa.Table, name: str) -> pa.ChunkedArray[Any]:
     if name in table.column_names:
-        filled: pa.ChunkedArray[Any] = pc.fill_null(table[name], "")  # type: ignore[type-var] # the stubs lack text
+        filled: pa.ChunkedArray[Any] = pc.fill_null(table[name], "")  # type: ignore[arg-type] # the stubs lack text
         return filled
     return pa.chunked_array([[""] * len(table)], pa.string())
 
