@@ -22,12 +22,13 @@ from detectors.anomaly.making import (
     overflow_reasons,
     reason,
 )
-from detectors.anomaly.names import entropy, is_infrastructure, split_name
+from detectors.anomaly.names import entropy, is_infrastructure
 from detectors.anomaly.targets import Calendar, Period, when_it_becomes_true
 from detectors.base import Site, Window
 from soc_core.clock import epoch_us, parse_instant
 from soc_core.model.detection import Detection, Reason, Severity
 from soc_core.model.event import DATASET, EVENT_ID, TIMESTAMP, Event
+from soc_core.names import split_name
 from soc_core.query.tree import OneOf, Query
 
 DNS_DATASETS: Final = ("packets.dns", "suricata.dns", "zeek.dns")
