@@ -19,6 +19,7 @@ from soc_core.model.detection import Detection
 from soc_core.model.event import ORGANIZATION_ID, TIMESTAMP, ZONE, Event
 from soc_core.organisations.repository import OrganisationTree
 from soc_core.query.evaluate import compile_query
+from soc_core.query.fields import fields_of
 from soc_core.query.tree import And, Or, Query, equal
 from soc_core.store.interface import EventReader, Scope, Search
 
@@ -188,14 +189,4 @@ def _window(dirty: DirtyWindow, detector: WindowDetector) -> Window:
 
 def _asked(detectors: Iterable[WindowDetector]) -> list[str]:
     """Return the fields the queries themselves ask about: they are judged again on the projected events."""
-    names: list[str] = []
-    waiting: list[Query] = [detector.query for detector in detectors]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, And | Or):
-            waiting.extend(node.children)
-        elif hasattr(node, "child"):
-            waiting.append(node.child)
-        elif getattr(node, "field", ""):
-            names.append(str(getattr(node, "field", "")))
-    return names
+    return sorted(set[str]().union(*(fields_of(detector.query) for detector in detectors)))

@@ -74,6 +74,13 @@ def partition_of(event_id: str) -> str:
     return event_id[:8]
 
 
+def extra_values(event: Event, field: str) -> list[str]:
+    """Return the values of a field that the dictionary does not hold: collectors keep it in ``edusoc.extra``."""
+    prefix = field + "="
+    size = len(prefix)
+    return [text[size:] for item in values_of(event, EXTRA) if (text := str(item)).startswith(prefix)]
+
+
 def values_of(event: Event, field: str) -> Sequence[Scalar]:
     """Return the values of ``field`` as a sequence: empty when absent, one item for a scalar."""
     value = event.get(field)

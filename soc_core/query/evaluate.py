@@ -9,14 +9,33 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Final, TypeAlias
 
-from soc_core.model.event import Event, Scalar, values_of
-from soc_core.query.tree import And, Cidr, Everything, Exists, Not, OneOf, Or, Query, Range, Regex, Text
+from soc_core.clock import parse_instant
+from soc_core.fields import FIELDS
+from soc_core.model.event import Event, Scalar, Value, extra_values, values_of
+from soc_core.query.tree import (
+    And,
+    Cidr,
+    Everything,
+    Exists,
+    Not,
+    OneOf,
+    Or,
+    Query,
+    Range,
+    Regex,
+    SameAs,
+    Text,
+    TimePart,
+)
 
 Matcher: TypeAlias = Callable[[Event], bool]
+ValueQuery: TypeAlias = OneOf | Text | Regex | Cidr | Range | TimePart
+_NUMBER: Final = re.compile(r"[+-]?\d{1,300}(?:\.\d{1,300})?")
 _FLAGS: Final = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL}
 
 
@@ -33,7 +52,10 @@ def compile_query(query: Query) -> Matcher:
         case Or(children):
             return _any([compile_query(child) for child in children])
         case Exists(field):
-            return lambda event: field in event and event[field] != []
+            read = reader_of(field)
+            return lambda event: read(event) not in (None, [])
+        case SameAs():
+            return _same_as(query)
         case _:
             return _predicate(query)
 
@@ -46,15 +68,16 @@ def _any(parts: list[Matcher]) -> Matcher:
     return lambda event: any(part(event) for part in parts)
 
 
-def _predicate(query: OneOf | Text | Regex | Cidr | Range) -> Matcher:
+def _predicate(query: ValueQuery) -> Matcher:
     """Return the matcher of a predicate on values; full-text search looks at every text value of the event."""
-    test = _test(query)
+    test = value_test(query)
     field = query.field
     if not field:
-        return lambda event: any(test(value) for value in _all_text(event))
+        return lambda event: any(test(value) for value in all_text(event))
+    read = reader_of(field)
 
     def matches(event: Event) -> bool:
-        value = event.get(field)
+        value = read(event)
         if value is None:
             return False
         return any(map(test, value)) if isinstance(value, list) else test(value)
@@ -62,14 +85,28 @@ def _predicate(query: OneOf | Text | Regex | Cidr | Range) -> Matcher:
     return matches
 
 
-def _all_text(event: Event) -> Iterable[str]:
+def reader_of(field: str) -> Callable[[Event], Value | None]:
+    """Return a function that reads a field: where the dictionary lacks it, from ``edusoc.extra`` too."""
+    if field in FIELDS:
+        return lambda event: event.get(field)
+
+    def read(event: Event) -> Value | None:
+        value = event.get(field)
+        return value if value is not None else extra_values(event, field) or None
+
+    return read
+
+
+def all_text(event: Event) -> Iterable[str]:
+    """Yield every text value of an event: what full-text search looks at."""
     for field in event:
         for value in values_of(event, field):
             if isinstance(value, str):
                 yield value
 
 
-def _test(query: OneOf | Text | Regex | Cidr | Range) -> Callable[[Scalar], bool]:
+def value_test(query: ValueQuery) -> Callable[[Scalar], bool]:
+    """Return a function that tells whether one value matches; raise ``ValueError`` for a bad network or pattern."""
     match query:
         case OneOf():
             wanted = frozenset(fold(text_of(value), query.cased) for value in query.values)
@@ -87,6 +124,8 @@ def _test(query: OneOf | Text | Regex | Cidr | Range) -> Callable[[Scalar], bool
             return _cidr_test(query.network)
         case Range():
             return _range_test(query)
+        case TimePart():
+            return _time_part_test(query)
 
 
 def _text_test(query: Text) -> Callable[[Scalar], bool]:
@@ -164,10 +203,67 @@ def _range_test(query: Range) -> Callable[[Scalar], bool]:
     if len(textual) == 2:  # a text bound and a number bound: nothing lies between
         return lambda _value: False
     wants_text = textual == {True}
+    numeric = query.numeric and not wants_text
 
     def within(value: Scalar) -> bool:
+        if numeric and isinstance(value, str):
+            value = _number_in(value)
         if isinstance(value, bool) or isinstance(value, str) != wants_text:
             return False
         return all(check(value, bound) for check, bound in checks)
 
     return within
+
+
+def _number_in(text: str) -> Scalar:
+    """Return the decimal number that ``text`` is, else ``text`` itself."""
+    if _NUMBER.fullmatch(text) is None:
+        return text
+    return float(text) if "." in text else int(text)
+
+
+_PARTS: Final[dict[str, Callable[[datetime], int]]] = {
+    "minute": lambda instant: instant.minute,
+    "hour": lambda instant: instant.hour,
+    "day": lambda instant: instant.day,
+    "week": lambda instant: instant.isocalendar().week,
+    "month": lambda instant: instant.month,
+    "year": lambda instant: instant.year,
+}
+
+
+def _time_part_test(query: TimePart) -> Callable[[Scalar], bool]:
+    take, low, high = _PARTS[query.part], query.low, query.high
+
+    def within(value: Scalar) -> bool:
+        try:
+            return low <= take(parse_instant(str(value))) <= high
+        except (ValueError, OverflowError):
+            return False
+
+    return within
+
+
+_RELATIONS: Final[dict[str, Callable[[str, str], bool]]] = {
+    "equals": operator.eq,
+    "contains": operator.contains,
+    "startswith": str.startswith,
+    "endswith": str.endswith,
+}
+
+
+def _same_as(query: SameAs) -> Matcher:
+    one, other, related = reader_of(query.field), reader_of(query.other), _RELATIONS[query.how]
+
+    def matches(event: Event) -> bool:
+        left, right = _folded(one(event)), _folded(other(event))
+        return any(related(a, b) for a in left for b in right)
+
+    return matches
+
+
+def _folded(value: Value | None) -> list[str]:
+    if value is None:
+        return []
+    values = value if isinstance(value, list) else [value]
+    return [fold(text_of(item), cased=False) for item in values]

@@ -245,8 +245,15 @@ def _typed(field: str, value: str, at: int) -> Scalar:
 
 def _compare(field: str, token: Token, value: str, at: int) -> Query:
     bound = _typed(field, value, at)
-    name = {">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}[token.text]
-    return Range(field, **{name: bound})
+    match token.text:
+        case ">":
+            return Range(field, gt=bound)
+        case ">=":
+            return Range(field, gte=bound)
+        case "<":
+            return Range(field, lt=bound)
+        case _:
+            return Range(field, lte=bound)
 
 
 def _range(field: str, token: Token) -> Query:

@@ -3,7 +3,8 @@
 Semantics, the same in every store: a field matches when *any* of its values matches. A predicate on an absent field
 is false, and ``Not`` is plain negation (so ``Not(Equal("user.name", "a"))`` matches events without a user). Text
 compares without regard to case unless ``cased``. A store may return a superset and let ``soc_core.query.evaluate``
-decide.
+decide. A field that the dictionary does not hold is looked for in ``edusoc.extra``, where collectors keep such values
+as ``name=value`` (``soc_core.model.event.extra_values``).
 """
 
 from __future__ import annotations
@@ -68,13 +69,39 @@ class Cidr:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Match numbers numerically and dates (canonical text) as text; a bound that is ``None`` is open."""
+    """Match numbers numerically and dates (canonical text) as text; a bound that is ``None`` is open.
+
+    ``numeric`` reads text that is a decimal number as that number: sources often write numbers as text.
+    """
 
     field: str
     gte: Scalar | None = None
     gt: Scalar | None = None
     lte: Scalar | None = None
     lt: Scalar | None = None
+    numeric: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SameAs:
+    """Match when a value of ``field`` equals (or ``how``: contains, startswith, endswith) a value of ``other``."""
+
+    field: str
+    other: str
+    how: str = "equals"
+
+
+@dataclass(frozen=True, slots=True)
+class TimePart:
+    """Match when a part of a date in ``field`` lies in ``low`` to ``high``, both inclusive, in UTC.
+
+    ``part`` is ``minute``, ``hour``, ``day`` (of the month), ``week`` (ISO 8601), ``month`` or ``year``.
+    """
+
+    field: str
+    part: str
+    low: int
+    high: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +125,9 @@ class Or:
     children: tuple[Query, ...]
 
 
-Query: TypeAlias = Everything | Exists | OneOf | Text | Regex | Cidr | Range | Not | And | Or
+Query: TypeAlias = (
+    Everything | Exists | OneOf | Text | Regex | Cidr | Range | SameAs | TimePart | Not | And | Or
+)
 
 
 def equal(field: str, value: Scalar) -> OneOf:

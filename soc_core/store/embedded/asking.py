@@ -12,12 +12,10 @@ import orjson
 
 from soc_core.clock import format_instant
 from soc_core.errors import UsageError
-from soc_core.fields import FIELDS
 from soc_core.model.event import EVENT_ID, ORGANIZATION_ID, TIMESTAMP
-from soc_core.query.tree import And, Not, OneOf, Or, Query, Range
+from soc_core.query.tree import And, OneOf, Or, Query, Range
 from soc_core.store.embedded.catalogue import Segment
 from soc_core.store.embedded.schema import DATE_FORM
-from soc_core.store.embedded.sql import STRINGS
 from soc_core.store.interface import Scope, Search
 
 
@@ -78,18 +76,6 @@ def decode_cursor(text: str, *, ascending: bool) -> Key | None:
     if not sound or body[2] is not ascending:
         raise UsageError("this cursor does not belong to the question", todo="start from the first page")
     return Key(body[0], body[1])
-
-
-def fields_of(query: Query) -> set[str]:
-    """Return the fields a query looks at; full-text search looks at every text field."""
-    if isinstance(query, And | Or):
-        return set[str]().union(*(fields_of(child) for child in query.children))
-    if isinstance(query, Not):
-        return fields_of(query.child)
-    name = getattr(query, "field", None)
-    if name == "":
-        return {field for field in FIELDS if FIELDS[field].type in STRINGS}
-    return {name} if isinstance(name, str) else set()
 
 
 _FIRST: Final = 2

@@ -13,12 +13,12 @@ from soc_core.errors import StoreError
 from soc_core.log import LogReader
 from soc_core.model.event import EVENT_ID, TIMESTAMP, Event, partition_of
 from soc_core.query.evaluate import compile_query
+from soc_core.query.fields import fields_of
 from soc_core.query.tree import And, OneOf, Query
 from soc_core.store.embedded.asking import (
     Key,
     decode_cursor,
     encode_cursor,
-    fields_of,
     groups_of,
     scope_query,
     whole_query,

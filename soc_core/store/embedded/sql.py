@@ -11,13 +11,29 @@ import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from ipaddress import IPv4Network, ip_network
+from typing import TypeAlias
 
 from soc_core.fields import FIELDS
-from soc_core.model.event import Scalar
+from soc_core.model.event import EXTRA, Scalar
 from soc_core.query.evaluate import fold, text_of, wildcard_regex
-from soc_core.query.tree import And, Cidr, Everything, Exists, Not, OneOf, Or, Query, Range, Regex, Text
+from soc_core.query.tree import (
+    And,
+    Cidr,
+    Everything,
+    Exists,
+    Not,
+    OneOf,
+    Or,
+    Query,
+    Range,
+    Regex,
+    SameAs,
+    Text,
+    TimePart,
+)
 from soc_core.store.embedded.regex import to_re2
 
+_Leaf: TypeAlias = OneOf | Text | Regex | Cidr | Range | SameAs | TimePart
 STRINGS = frozenset({"keyword", "text", "date", "ip"})
 _EXACT_FLOAT = 2**53
 
@@ -74,6 +90,9 @@ class _Builder:
         return "(" + word.join(self.build(child, wide=wide) for child in children) + ")"
 
     def _exists(self, field: str) -> str:
+        if field not in FIELDS and EXTRA in self._columns:
+            prefix = self._add(field + "=")
+            return f"(len(list_filter({quote(EXTRA)}, lambda v: starts_with(v, {prefix}))) > 0)"
         if field not in self._columns:
             return "false"
         column = quote(field)
@@ -84,7 +103,10 @@ class _Builder:
         parts = [self._field(query, name, wide=wide) for name in names]
         return "(" + " OR ".join(parts) + ")" if parts else "false"
 
-    def _field(self, query: OneOf | Text | Regex | Cidr | Range, field: str, *, wide: bool) -> str:
+    def _field(self, query: _Leaf, field: str, *, wide: bool) -> str:
+        if field not in FIELDS or isinstance(query, SameAs | TimePart):
+            self.exact = False  # the evaluator decides
+            return self._exists(field) if wide else "false"
         if field not in self._columns:
             return "false"
         kind, multi = FIELDS[field].type, FIELDS[field].multi
@@ -163,6 +185,8 @@ class _Builder:
         if not given:
             return f"{value} IS NOT NULL"
         textual = {isinstance(bound, str) for _, bound in given}
+        if query.numeric and kind in STRINGS and textual == {False}:
+            return None
         if textual != {kind in STRINGS} or kind == "boolean":
             return "false"
         if kind in STRINGS:

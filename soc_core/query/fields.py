@@ -1,0 +1,27 @@
+"""Tell which stored fields a query looks at, so that no more than those need to be read."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from soc_core.fields import FIELDS
+from soc_core.model.event import EXTRA
+from soc_core.query.tree import And, Not, Or, Query
+
+TEXTUAL: Final = frozenset({"keyword", "text", "date", "ip"})
+
+
+def fields_of(query: Query) -> set[str]:
+    """Return the dictionary's fields that ``query`` looks at.
+
+    Full-text search looks at every text field, a field that the dictionary lacks at ``edusoc.extra``.
+    """
+    if isinstance(query, And | Or):
+        return set[str]().union(*(fields_of(child) for child in query.children))
+    if isinstance(query, Not):
+        return fields_of(query.child)
+    name = getattr(query, "field", None)
+    if name == "":
+        return {field for field in FIELDS if FIELDS[field].type in TEXTUAL}
+    names = (name, getattr(query, "other", None))
+    return {known if known in FIELDS else EXTRA for known in names if isinstance(known, str)}
