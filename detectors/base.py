@@ -41,7 +41,7 @@ def window_start(instant: datetime, length: timedelta) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Say what a detector may know of the place: which addresses are inside. Nothing here may change results of the past."""
+    """Say what a detector may know of the place: which addresses are inside."""
 
     plan: AddressPlan
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
 
 import numpy as np
 
-from detectors.anomaly.bounded import BoundedTable, Evidence
+from detectors.anomaly.bounded import BoundedTable, Evidence, Room, room
 from detectors.anomaly.flows import FLOW_FIELDS, FLOW_QUERY, FlowRecord, read_flows
 from detectors.anomaly.making import (
     Verdict,
@@ -24,8 +24,8 @@ from detectors.anomaly.making import (
     reason,
 )
 from detectors.anomaly.regularity import Numbers, RitaScore, rita_score, steady_score
+from detectors.anomaly.targets import Calendar, Period, when_it_becomes_true
 from detectors.base import Site, Window
-from soc_core.clock import epoch_us
 from soc_core.model.detection import Detection, Reason, Severity
 from soc_core.model.event import Event
 from soc_core.query.tree import Query
@@ -36,6 +36,8 @@ MIN_HOURS: Final = 3.0
 """Polling web pages are open for a lesson or two; malware for as long as the machine is on."""
 MIN_SCORE: Final = 0.8
 HIGH_SCORE: Final = 0.85
+MIN_ANSWERED: Final = 0.5
+"""A program that nobody answers repeats itself too; it may be a dead trojan or a dead printer server: never high."""
 HIGH_JITTER: Final = 0.05
 """Keep-alives of recorders, agents and cloud services tick exactly; a gap that is varied on purpose hides something."""
 DAY_SECONDS: Final = 86_400.0
@@ -48,28 +50,20 @@ ORDINARY_PORTS: Final = frozenset(
 CLOCKWORK: Final = frozenset(
     {("udp", 123), ("udp", 53), ("tcp", 53), ("tcp", 853), ("udp", 161), ("udp", 3478), ("udp", 19302)}
 )
-"""Left out: NTP is regular by definition (RFC 5905 poll interval), DNS has its own detector, SNMP and STUN keep-alives."""
+"""Left out: NTP is regular by definition (RFC 5905 poll interval), DNS has its own detector, SNMP and STUN poll."""
 MAX_PAIRS: Final = 20_000
 MAX_CALLS: Final = 4_096
 MAX_CALLS_IN_ALL: Final = 1_000_000
-MAX_PEER_HOSTS: Final = 64
+MAX_PEER_HOSTS: Final = 8
 Pair = tuple[str, str, str, int]
-
-
-@dataclass(slots=True)
-class Calls:
-    """Collect the calls of one device to one peer and port: times in µs, bytes sent."""
-
-    times: array[int] = field(default_factory=lambda: array("q"))
-    sizes: array[int] = field(default_factory=lambda: array("q"))
-    evidence: Evidence = field(default_factory=lambda: Evidence(20))
 
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
     """Hold what the calls of the last day look like.
 
-    ``period`` is the typical gap in seconds, ``jitter`` the median deviation from it as a share of it.
+    ``period`` is the typical gap in seconds, ``jitter`` the median deviation from it as a share of it, ``answered``
+    the share of calls the peer took.
     """
 
     steady: float
@@ -78,11 +72,45 @@ class Rhythm:
     period: float
     jitter: float
     hours: float
-    size: float
+    answered: float = 1.0
+
+
+@dataclass(slots=True)
+class Calls:
+    """Collect the calls of one device to one peer and port: times in µs (ascending), bytes sent.
+
+    ``earlier`` is how many of them lie in the look-back, ``answered`` how many the peer took.
+    """
+
+    times: array[int] = field(default_factory=lambda: array("q"))
+    sizes: array[int] = field(default_factory=lambda: array("q"))
+    evidence: Evidence = field(default_factory=lambda: Evidence(20))
+    earlier: int = 0
+    answered: int = 0
+
+    def add(self, flow: FlowRecord, places: Room, *, early: bool) -> bool:
+        """Note a call; return ``False`` when there is no room for it."""
+        if len(self.times) >= room(MAX_CALLS, early=early) or not places.take(early=early):
+            return False
+        self.times.append(flow.time_us)
+        self.sizes.append(flow.sent)
+        self.earlier += early
+        self.answered += not flow.failed
+        self.evidence.add(flow.event_id, flow.timestamp, early=early)
+        return True
+
+    def rhythm(self, period: Period) -> Rhythm | None:
+        """Return the rhythm of the calls of ``period`` if they are a beacon's."""
+        first = 0 if period & Period.BEFORE else self.earlier
+        last = len(self.times) if period & Period.NOW else self.earlier
+        rhythm = measure(self.times[first:last], self.sizes[first:last])
+        if rhythm is None or rhythm.steady < MIN_SCORE:
+            return None
+        return replace(rhythm, answered=self.answered / len(self.times))
 
 
 class Beacon:
-    """Judge per (device, peer, port) the 24 hours before the last call that lies in the window."""
+    """Judge per (device, peer, port) the last 24 hours of calls in the window and the day before it."""
 
     id = "beacon"
     window = timedelta(hours=24)
@@ -91,40 +119,29 @@ class Beacon:
     fields: tuple[str, ...] = FLOW_FIELDS
 
     def detect(self, window: Window, batches: Iterable[Sequence[Event]], site: Site) -> list[Detection]:
-        """Return one detection per beacon that calls in ``window``; the device is the caller, the peer the called."""
+        """Return one detection per beacon that becomes evident in ``window``: device is the caller, peer the called."""
+        calendar, places = Calendar(window), Room(MAX_CALLS_IN_ALL)
         table: BoundedTable[Pair, Calls] = BoundedTable(MAX_PAIRS, Calls)
         callers: BoundedTable[str, set[str]] = BoundedTable(MAX_PAIRS, set)
-        kept = 0
         for flow in read_flows(batches):
             if not _counts(flow, site):
                 continue
-            sources = callers.visit(flow.destination)
+            period = calendar.period(flow.time_us)
+            early = period is Period.BEFORE
+            sources = callers.visit(flow.destination, early=early)
             if sources is not None and len(sources) < MAX_PEER_HOSTS:
                 sources.add(flow.source)
-            calls = table.visit((flow.source, flow.destination, flow.transport, flow.port))
-            if calls is None or len(calls.times) >= MAX_CALLS or kept >= MAX_CALLS_IN_ALL:
-                table.left_out += calls is not None
-                continue
-            kept += 1
-            calls.times.append(flow.time_us)
-            calls.sizes.append(flow.sent)
-            calls.evidence.add(flow.event_id, flow.timestamp)
+            pair = (flow.source, flow.destination, flow.transport, flow.port)
+            calls = table.visit(pair, early=early)
+            if calls is not None:
+                table.left_out += not calls.add(flow, places, early=early)
         shared = {peer: len(sources) for peer, sources in callers.items()}
-        return self._judge_all(window, table, shared)
-
-    def _judge_all(
-        self, window: Window, table: BoundedTable[Pair, Calls], shared: dict[str, int]
-    ) -> list[Detection]:
-        start_us = epoch_us(window.start)
         found: list[Detection] = []
         for pair, calls in table.items():
-            if len(calls.times) < MIN_CALLS or calls.times[-1] < start_us:
-                continue
-            rhythm = measure(calls.times, calls.sizes)
-            if rhythm is None or rhythm.steady < MIN_SCORE:
-                continue
-            verdict = _verdict(pair, rhythm, shared.get(pair[1], 1), table.left_out)
-            found.append(make_detection(self.id, window, verdict, calls.evidence))
+            rhythm = when_it_becomes_true(calls.rhythm) if len(calls.times) >= MIN_CALLS else None
+            if rhythm is not None:
+                verdict = _verdict(pair, rhythm, shared.get(pair[1], 1), table.left_out)
+                found.append(make_detection(self.id, window, verdict, calls.evidence))
         return in_stable_order(found)
 
 
@@ -137,7 +154,9 @@ def _counts(flow: FlowRecord, site: Site) -> bool:
 
 
 def measure(times_us: Sequence[int], sizes: Sequence[int]) -> Rhythm | None:
-    """Return the rhythm of the last 24 hours of calls (µs, ascending), or ``None`` when they are too few or too short."""
+    """Return the rhythm of the last 24 hours of calls (µs, ascending); ``None`` when they are too few or too short."""
+    if len(times_us) < MIN_CALLS:
+        return None
     times: Numbers = np.asarray(times_us, dtype=np.float64) / 1e6
     recent = times > times[-1] - DAY_SECONDS
     times, sent = times[recent], np.asarray(sizes, dtype=np.float64)[recent]
@@ -156,7 +175,6 @@ def measure(times_us: Sequence[int], sizes: Sequence[int]) -> Rhythm | None:
         period=period,
         jitter=float(np.median(np.abs(gaps - period))) / period,
         hours=hours,
-        size=float(np.median(sent)),
     )
 
 
@@ -175,6 +193,8 @@ def _verdict(pair: Pair, rhythm: Rhythm, hosts: int, left_out: int) -> Verdict:
         ),
         reason("beacon", "score", steady=rhythm.steady, rita=rhythm.rita.score if rhythm.rita else 0.0),
     ]
+    if rhythm.answered < MIN_ANSWERED:
+        reasons.append(reason("beacon", "unanswered", percent=round(100 * rhythm.answered)))
     if rhythm.jitter >= HIGH_JITTER:
         reasons.append(reason("beacon", "jitter", percent=round(100 * rhythm.jitter)))
     if hosts >= SHARED_HOSTS:
@@ -199,6 +219,7 @@ def _verdict(pair: Pair, rhythm: Rhythm, hosts: int, left_out: int) -> Verdict:
 def _severity(rhythm: Rhythm, port: int, hosts: int) -> Severity:
     if hosts >= SHARED_HOSTS:
         return Severity.LOW
-    if port in ORDINARY_PORTS or rhythm.steady < HIGH_SCORE or rhythm.jitter < HIGH_JITTER:
+    if port in ORDINARY_PORTS or rhythm.answered < MIN_ANSWERED:
         return Severity.MEDIUM
-    return Severity.HIGH
+    varied = rhythm.steady >= HIGH_SCORE and rhythm.jitter >= HIGH_JITTER
+    return Severity.HIGH if varied else Severity.MEDIUM

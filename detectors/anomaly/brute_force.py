@@ -12,7 +12,7 @@ from datetime import timedelta
 from statistics import median
 from typing import Final
 
-from detectors.anomaly.bounded import BoundedTable, Evidence
+from detectors.anomaly.bounded import BoundedTable, Evidence, Room, room
 from detectors.anomaly.flows import (
     FLOW_DATASETS,
     FLOW_FIELDS,
@@ -66,7 +66,7 @@ SERVICES: Final[dict[int, Service]] = {
     6379: Service("redis", 1_500, 2_000, chatty=True),
 }
 FLOW_TRIES: Final = 20
-"""Look-alike connections in ten minutes. People and most tools reconnect a few times, guessing tools many times a minute."""
+"""Look-alike connections in ten minutes. People reconnect a few times, guessing tools many times a minute."""
 LOGIN_FAILURES: Final = 10
 """Refused log-ins in ten minutes from one address to one host. A person locked out gives up, or calls, before that."""
 SLOW_FACTOR: Final = 2
@@ -79,9 +79,15 @@ HIGH_TRIES: Final = 60
 HIGH_TRIES_OUTSIDE: Final = 200
 """Tries from the internet before an exposed service counts as under heavy attack; fewer are the daily background."""
 SPRAY_USERS: Final = 8
+OWN_KINDS: Final = frozenset({"ssh", "rdp"})
+"""Services whose guessing has words and steps of its own; the others share the kind ``brute_force``."""
 LONG_SESSION_SECONDS: Final = 30.0
+UNNAMED: Final = "login"
+"""Service of log-in records that don't say which."""
 MAX_KEYS: Final = 20_000
 MAX_TRIES: Final = 2_000
+MAX_TRIES_IN_ALL: Final = 400_000
+MAX_USERS: Final = 50
 SSH_PROCESSES: Final = ("sshd", "sshd-session", "dropbear")
 WINDOWS_LOGON: Final = {"10": "rdp", "7": "rdp", "3": "smb", "8": "web"}  # logon types, Windows event 4625
 LOGIN_FIELDS: Final = (
@@ -97,31 +103,47 @@ LOGIN_FIELDS: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Say when something happened, by which event, and in which part of the detector's time."""
+
+    time_us: int
+    event_id: str
+    timestamp: str
+    period: Period
+
+    @property
+    def early(self) -> bool:
+        """Tell whether it lies in the look-back."""
+        return self.period is Period.BEFORE
+
+
 @dataclass(slots=True)
 class Tries:
     """Collect what one source did to one service of one host."""
 
+    places: Room
     times: list[int] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     users: set[str] = field(default_factory=set)
     evidence: Evidence = field(default_factory=Evidence)
-    success_us: int = 0
     success_user: str = ""
+    success: Period | None = None
     left_out: int = 0
 
-    def add(self, time_us: int, size: int, event_id: str, timestamp: str) -> None:
+    def add(self, when: Moment, size: int) -> None:
         """Note a failed, or failed-looking, try; past ``MAX_TRIES`` only its number is kept."""
-        self.evidence.add(event_id, timestamp)
-        if len(self.times) < MAX_TRIES:
-            self.times.append(time_us)
+        self.evidence.add(when.event_id, when.timestamp, early=when.early)
+        if len(self.times) < room(MAX_TRIES, early=when.early) and self.places.take(early=when.early):
+            self.times.append(when.time_us)
             self.sizes.append(size)
         else:
             self.left_out += 1
 
-    def succeed(self, time_us: int, user: str, event_id: str, timestamp: str) -> None:
-        """Note a success; only the last one matters, and only when it comes after the tries."""
-        self.success_us, self.success_user = time_us, user
-        self.evidence.add(event_id, timestamp)
+    def succeed(self, when: Moment, user: str) -> None:
+        """Note a success after the tries; only the last one matters."""
+        self.success, self.success_user = when.period, user
+        self.evidence.add(when.event_id, when.timestamp, early=when.early)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,15 +178,16 @@ class BruteForce:
 
     def detect(self, window: Window, batches: Iterable[Sequence[Event]], site: Site) -> list[Detection]:
         """Return one detection per guessing that becomes evident in ``window``."""
-        table: BoundedTable[Key, Tries] = BoundedTable(MAX_KEYS, Tries)
+        calendar = Calendar(window)
+        places = Room(MAX_TRIES_IN_ALL)
+        table: BoundedTable[Key, Tries] = BoundedTable(MAX_KEYS, lambda: Tries(places))
         sensors = SensorFilter()
         for event in in_order(batches):
             if event.get(DATASET) in FLOW_DATASETS:
                 if sensors.admits(event):
-                    _take_flow(event, table)
+                    _take_flow(event, table, calendar)
             else:
-                _take_login(event, table)
-        calendar = Calendar(window)
+                _take_login(event, table, calendar)
         found: list[Detection] = []
         for key, tries in table.items():
             verdict = _judge(key, tries, calendar, site)
@@ -173,40 +196,43 @@ class BruteForce:
         return in_stable_order(found)
 
 
-def _take_flow(event: Event, table: BoundedTable[Key, Tries]) -> None:
+def _take_flow(event: Event, table: BoundedTable[Key, Tries], calendar: Calendar) -> None:
     flow = read_flow(event)
     service = SERVICES.get(flow.port) if flow is not None else None
     if flow is None or service is None or flow.transport != "tcp" or flow.part > 1:
         return
     if flow.outcome is not Outcome.OPENED or flow.received == 0:
         return
-    tries = table.visit(Key(flow.source, flow.destination, "ip", service.name, False, service.chatty))
+    when = Moment(flow.time_us, flow.event_id, flow.timestamp, calendar.period(flow.time_us))
+    key = Key(flow.source, flow.destination, "ip", service.name, False, service.chatty)
+    tries = table.visit(key, early=when.early)
     if tries is None:
         return
     small = flow.sent <= service.max_sent and flow.received <= service.max_received
     if small and flow.duration <= MAX_SECONDS:
-        tries.add(flow.time_us, flow.sent, flow.event_id, flow.timestamp)
+        tries.add(when, flow.sent)
     elif flow.duration >= LONG_SESSION_SECONDS and len(tries.times) >= FLOW_TRIES:
-        tries.succeed(flow.time_us, "", flow.event_id, flow.timestamp)
+        tries.succeed(when, "")
 
 
-def _take_login(event: Event, table: BoundedTable[Key, Tries]) -> None:
+def _take_login(event: Event, table: BoundedTable[Key, Tries], calendar: Calendar) -> None:
     source, outcome = event.get("source.ip"), event.get("event.outcome")
     target = _target(event)
     if not isinstance(source, str) or outcome not in {"failure", "success"} or target is None:
         return
     kind, name = target
-    tries = table.visit(Key(source, name, kind, _service(event), True))
-    if tries is None:
-        return
     timestamp, user = str(event[TIMESTAMP]), str(event.get("user.name", ""))
     time_us = epoch_us(parse_instant(timestamp))
+    when = Moment(time_us, str(event[EVENT_ID]), timestamp, calendar.period(time_us))
+    tries = table.visit(Key(source, name, kind, _service(event), True), early=when.early)
+    if tries is None:
+        return
     if outcome == "failure":
-        tries.add(time_us, 0, str(event[EVENT_ID]), timestamp)
-        if user and len(tries.users) < MAX_TRIES:
+        tries.add(when, 0)
+        if user and len(tries.users) < MAX_USERS:
             tries.users.add(user)
     elif len(tries.times) >= LOGIN_FAILURES:
-        tries.succeed(time_us, user, str(event[EVENT_ID]), timestamp)
+        tries.succeed(when, user)
 
 
 def _target(event: Event) -> tuple[str, str] | None:
@@ -225,20 +251,23 @@ def _service(event: Event) -> str:
     logon = WINDOWS_LOGON.get(str(event.get("winlog.event_data.LogonType", "")))
     if logon is not None:
         return logon
-    return str(event.get("network.protocol", "")).lower() or process or "login"
+    return str(event.get("network.protocol", "")).lower() or process or UNNAMED
 
 
 def _judge(key: Key, tries: Tries, calendar: Calendar, site: Site) -> Verdict | None:
     needed = LOGIN_FAILURES if key.from_log else FLOW_TRIES
-    if len(tries.times) < needed or not (key.from_log or _alike(tries.sizes)):
+    if len(tries.times) < needed:
         return None
-    count = when_it_becomes_true(lambda period: _guessed(tries.times, calendar, period, needed))
+    count = when_it_becomes_true(lambda period: _guessed(tries, calendar, period, needed))
+    if count is None and tries.success is Period.NOW:
+        # The guessing was reported by the window before, but that it succeeded is news.
+        count = _guessed(tries, calendar, Period.BOTH, needed)
     if count is None:
         return None
     inside = site.plan.is_inside(key.source)
     by_device = inside or key.source == key.target
     return Verdict(
-        kind="brute_force" if key.service == "login" else f"{key.service}_bruteforce",
+        kind=f"{key.service}_bruteforce" if key.service in OWN_KINDS else "brute_force",
         entity_kind="ip" if by_device else key.target_kind,
         address=key.source if by_device else key.target,
         peer=key.target if by_device else key.source,
@@ -256,9 +285,12 @@ def _alike(sizes: Sequence[int]) -> bool:
     return near >= ALIKE * len(sizes)
 
 
-def _guessed(times: Sequence[int], calendar: Calendar, period: Period, needed: int) -> int | None:
-    """Return the number of tries in ``period`` if they came fast (within ten minutes) or were many; ``times`` ascend."""
-    chosen = [time for time in times if calendar.period(time) & period]
+def _guessed(tries: Tries, calendar: Calendar, period: Period, needed: int) -> int | None:
+    """Return the number of tries in ``period`` if they came fast (within ten minutes) or were many, and look alike."""
+    kept = [index for index, time in enumerate(tries.times) if calendar.period(time) & period]
+    chosen = [tries.times[index] for index in kept]
+    if len(chosen) < needed or not _alike([tries.sizes[index] for index in kept]):
+        return None
     if len(chosen) >= needed * SLOW_FACTOR:
         return len(chosen)
     step = needed - 1
@@ -267,10 +299,10 @@ def _guessed(times: Sequence[int], calendar: Calendar, period: Period, needed: i
 
 
 def _severity(key: Key, tries: Tries, count: int, *, inside: bool) -> Severity:
-    if tries.success_us and key.from_log:
+    if tries.success and key.from_log:
         alone = len(tries.users) <= 1 and count < SLOW_FACTOR * LOGIN_FAILURES
         return Severity.HIGH if alone else Severity.CRITICAL
-    if tries.success_us and not key.chatty:
+    if tries.success and not key.chatty:
         return Severity.HIGH
     if key.chatty and not key.from_log:
         return Severity.MEDIUM
@@ -283,6 +315,8 @@ def _severity(key: Key, tries: Tries, count: int, *, inside: bool) -> Severity:
 def _reasons(key: Key, tries: Tries, count: int) -> list[Reason]:
     minutes = max(1, round((tries.times[-1] - tries.times[0]) / 60_000_000))
     name = "logins" if key.from_log else "flows"
+    if key.service == UNNAMED:
+        name = "logins_unnamed"
     reasons = [
         reason(
             "brute_force",
@@ -296,8 +330,8 @@ def _reasons(key: Key, tries: Tries, count: int) -> list[Reason]:
     ]
     if len(tries.users) >= SPRAY_USERS:
         reasons.append(reason("brute_force", "spraying", users=len(tries.users)))
-    if tries.success_us and key.from_log:
+    if tries.success and key.from_log:
         reasons.append(reason("brute_force", "success", user=tries.success_user or "?"))
-    elif tries.success_us:
+    elif tries.success:
         reasons.append(reason("brute_force", "long_session"))
     return reasons

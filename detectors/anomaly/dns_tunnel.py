@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from detectors.anomaly.bounded import BoundedTable, Evidence
+from detectors.anomaly.bounded import BoundedTable, Evidence, Room, room
 from detectors.anomaly.flows import in_order
 from detectors.anomaly.making import (
     Verdict,
@@ -48,7 +48,7 @@ LONG_LENGTH: Final = 40.0
 HIGH_NAMES: Final = 200
 MAX_GROUPS: Final = 20_000
 MAX_NAMES: Final = 2_000
-MAX_NAMES_IN_ALL: Final = 300_000
+MAX_NAMES_IN_ALL: Final = 150_000
 Group = tuple[str, str]
 
 
@@ -82,30 +82,41 @@ class DnsTunnel:
     window = timedelta(hours=1)
     lookback = timedelta(hours=1)
     query: Query = OneOf(DATASET, DNS_DATASETS)
-    fields = (TIMESTAMP, EVENT_ID, DATASET, "source.ip", "dns.type", "dns.question.name", "dns.question.type")
+    fields: tuple[str, ...] = (
+        TIMESTAMP,
+        EVENT_ID,
+        DATASET,
+        "source.ip",
+        "dns.type",
+        "dns.question.name",
+        "dns.question.type",
+    )
 
     def detect(self, window: Window, batches: Iterable[Sequence[Event]], site: Site) -> list[Detection]:
         """Return one detection per device and domain; the device is the one that asked, the peer is the domain."""
         calendar = Calendar(window)
         table: BoundedTable[Group, Questions] = BoundedTable(MAX_GROUPS, Questions)
-        room = MAX_NAMES_IN_ALL
+        places = Room(MAX_NAMES_IN_ALL)
         for event in in_order(batches):
             asked = _question(event)
             if asked is None:
                 continue
             client, subdomain, domain = asked
-            questions = table.visit((client, domain))
-            if questions is not None:
-                fresh = subdomain not in questions.names
-                if fresh and (room == 0 or len(questions.names) >= MAX_NAMES):
+            period = calendar.period(epoch_us(parse_instant(str(event[TIMESTAMP]))))
+            early = period is Period.BEFORE
+            questions = table.visit((client, domain), early=early)
+            if questions is None:
+                continue
+            if subdomain not in questions.names:
+                full = len(questions.names) >= room(MAX_NAMES, early=early)
+                if full or not places.take(early=early):
                     table.left_out += 1
                     continue
-                room -= fresh
-                _add(questions, subdomain, event, calendar)
+            _add(questions, subdomain, event, period)
         found: list[Detection] = []
         for group, questions in table.items():
-            verdict = _judge(group, questions, table.left_out)
-            if verdict is not None and site is not None:
+            verdict = _judge(group, questions, table.left_out, inside=site.plan.is_inside(group[0]))
+            if verdict is not None:
                 found.append(make_detection(self.id, window, verdict, questions.evidence))
         return in_stable_order(found)
 
@@ -121,9 +132,7 @@ def _question(event: Event) -> tuple[str, str, str] | None:
     return (client, subdomain, domain) if subdomain else None
 
 
-def _add(questions: Questions, subdomain: str, event: Event, calendar: Calendar) -> None:
-    timestamp = str(event[TIMESTAMP])
-    period = calendar.period(epoch_us(parse_instant(timestamp)))
+def _add(questions: Questions, subdomain: str, event: Event, period: Period) -> None:
     fresh = subdomain not in questions.names
     questions.names[subdomain] = questions.names.get(subdomain, 0) | period
     questions.count[period] += 1
@@ -132,7 +141,8 @@ def _add(questions: Questions, subdomain: str, event: Event, calendar: Calendar)
         questions.data[period] += 1
     if kind and (kind in questions.types or len(questions.types) < 16):
         questions.types[kind] += 1
-    questions.evidence.add(str(event[EVENT_ID]), timestamp, keep=fresh)
+    early = period is Period.BEFORE
+    questions.evidence.add(str(event[EVENT_ID]), str(event[TIMESTAMP]), early=early, keep=fresh)
 
 
 def measure(questions: Questions, period: Period) -> Shape:
@@ -152,7 +162,7 @@ def measure(questions: Questions, period: Period) -> Shape:
 
 
 def looks_like_tunnel(shape: Shape) -> bool:
-    """Tell whether the questions can be a tunnel: many, new, random, and long (longer where no data types are asked)."""
+    """Tell whether it can be a tunnel: many names, new, random, and long (longer where no data types are asked)."""
     if shape.names < MIN_NAMES or shape.unique_share < MIN_UNIQUE_SHARE or shape.entropy < MIN_ENTROPY:
         return False
     if shape.data_share >= MIN_DATA_SHARE:
@@ -160,14 +170,15 @@ def looks_like_tunnel(shape: Shape) -> bool:
     return shape.length >= LONG_LENGTH
 
 
-def _judge(group: Group, questions: Questions, left_out: int) -> Verdict | None:
+def _judge(group: Group, questions: Questions, left_out: int, *, inside: bool) -> Verdict | None:
     if len(questions.names) < MIN_NAMES:
         return None
     if when_it_becomes_true(lambda period: looks_like_tunnel(measure(questions, period)) or None) is None:
         return None
     shape = measure(questions, Period.BOTH)
     client, domain = group
-    high = shape.names >= HIGH_NAMES or shape.data_share >= MIN_DATA_SHARE
+    # Who asks from outside is a customer of our name server: nothing there that the school could switch off.
+    high = inside and (shape.names >= HIGH_NAMES or shape.data_share >= MIN_DATA_SHARE)
     return Verdict(
         kind="dns_tunnel",
         address=client,

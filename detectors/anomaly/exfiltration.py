@@ -34,7 +34,7 @@ SMALL_SENT: Final = 20 * MEGABYTE
 ORDINARY_PORTS: Final = frozenset({80, 443, 554, 993, 465, 587, 1935, 8080, 8443})
 """Web, mail, cameras and streaming: backups and recorders upload there by trade, so these are never high."""
 SHARED_HOSTS: Final = 3
-"""From this many sending devices on, the peer is a service of the school (backup, netdisk), not one machine's secret."""
+"""From this many senders on, the peer is a service of the school (backup, netdisk), not one machine's secret."""
 MAX_PAIRS: Final = 50_000
 Pair = tuple[str, str, int, str]
 
@@ -54,11 +54,11 @@ class Volume:
 
 
 class Exfiltration:
-    """Judge per (device, peer, port) the volume of six hours and the eighteen before."""
+    """Judge per (device, peer, port) the volume of half a day and the half before."""
 
     id = "exfiltration"
-    window = timedelta(hours=6)
-    lookback = timedelta(hours=18)
+    window = timedelta(hours=12)
+    lookback = timedelta(hours=12)
     query: Query = FLOW_QUERY
     fields: tuple[str, ...] = FLOW_FIELDS
 
@@ -69,12 +69,18 @@ class Exfiltration:
         for flow in read_flows(batches):
             if not site.plan.is_inside(flow.source) or site.plan.is_inside(flow.destination):
                 continue
-            volume = table.visit((flow.source, flow.destination, flow.port, flow.transport))
+            period = calendar.period(flow.time_us)
+            pair = (flow.source, flow.destination, flow.port, flow.transport)
+            volume = table.visit(pair, early=period is Period.BEFORE)
             if volume is not None:
-                period = calendar.period(flow.time_us)
                 volume.sent[period] += flow.sent
                 volume.received[period] += flow.received
-                volume.evidence.add(flow.event_id, flow.timestamp, keep=flow.sent > flow.received)
+                volume.evidence.add(
+                    flow.event_id,
+                    flow.timestamp,
+                    early=period is Period.BEFORE,
+                    keep=flow.sent > flow.received,
+                )
         senders = _senders(table)
         found: list[Detection] = []
         for pair, volume in table.items():

@@ -41,7 +41,10 @@ FLOW_FIELDS: Final = (
     "zeek.conn.state",
 )
 MAX_REMEMBERED: Final = 200_000
-"""Community ids remembered to recognise a second sensor's record of the same flow: about 20 MB at most."""
+"""Community ids remembered to recognise a second sensor's record of the same flow: about 40 MB at most."""
+
+
+UNSPECIFIED: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 — compared with, never bound to
 
 
 class Outcome(Enum):
@@ -169,7 +172,7 @@ def is_group_address(address: str) -> bool:
 
     The network's mask is not known here, so an IPv4 address that ends in .255 counts as a directed broadcast.
     """
-    if address.endswith(".255") or address.startswith(("ff", "0.0.0.0")) or address == "::":
+    if address.endswith(".255") or address.startswith("ff") or address in UNSPECIFIED:
         return True
     if ":" in address:
         return False
@@ -198,12 +201,35 @@ def _outcome(event: Event) -> Outcome:
     state = event.get("zeek.conn.state")
     if isinstance(state, str):
         return _ZEEK.get(state.lower(), Outcome.OPENED)
+    answer = _flags(event, "destination")
     if number(event, "destination.packets") == 0:
-        return Outcome.SILENT
-    answer = str(event.get("edusoc.flow.tcp_flags_destination", "")).upper()
-    if "R" in answer and "S" not in answer:
-        return Outcome.REFUSED
-    return Outcome.OPENED
+        return Outcome.OPENED if _half_seen(event) else Outcome.SILENT
+    return Outcome.REFUSED if "R" in answer and "S" not in answer else Outcome.OPENED
+
+
+def _half_seen(event: Event) -> bool:
+    """Tell whether the answers only took another way than past the sensor: who acknowledges has been answered.
+
+    Without it every browser looks like a scanner where routes are asymmetric. A scan that sends bare ACKs sends just
+    one or two to a port.
+    """
+    asked = _flags(event, "source")
+    return "A" in asked and ("S" in asked or number(event, "source.packets") > 2)
+
+
+_FLAG_BITS: Final = ((0x02, "S"), (0x04, "R"), (0x10, "A"))
+
+
+def _flags(event: Event, side: str) -> str:
+    """Return the TCP flags of a side as letters; Suricata writes them as a hexadecimal number (RFC 9293 bit order)."""
+    text = str(event.get(f"edusoc.flow.tcp_flags_{side}", "")).upper()
+    if event.get(DATASET) != "suricata.flow":
+        return text
+    try:
+        bits = int(text, 16) if text else 0
+    except ValueError:
+        return ""
+    return "".join(letter for bit, letter in _FLAG_BITS if bits & bit)
 
 
 def _time_of(event: Event) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from detectors.anomaly.bounded import BoundedTable
+from detectors.anomaly.bounded import BoundedTable, Room
 from detectors.anomaly.flows import FLOW_FIELDS, FLOW_QUERY, FlowRecord, is_backscatter, read_flows
 from detectors.anomaly.making import (
     Verdict,
@@ -19,7 +19,13 @@ from detectors.anomaly.making import (
     overflow_reasons,
     reason,
 )
-from detectors.anomaly.targets import Calendar, Period, Targets, when_it_becomes_true
+from detectors.anomaly.targets import (
+    MAX_TARGETS_IN_ALL,
+    Calendar,
+    Period,
+    Targets,
+    when_it_becomes_true,
+)
 from detectors.base import Site, Window
 from soc_core.model.detection import Detection, Severity
 from soc_core.model.event import Event
@@ -53,13 +59,13 @@ class Limits:
 
 
 INSIDE: Final = Limits(hosts=10, share=0.3, high=25)
-"""Inside, addresses without a device are rarely tried by chance. 25 is also the address threshold of Zeek's scan.zeek."""
+"""Inside, addresses without a device are rarely tried by chance. 25 is also the threshold of Zeek's scan.zeek."""
 INSIDE_REMOTE: Final = Limits(hosts=10, share=0.3, high=15)
 OUTSIDE: Final = Limits(hosts=20, share=0.5, high=1_000)
 OUTSIDE_REMOTE: Final = Limits(hosts=15, share=0.5, high=25)
 """A device of ours that looks for remote access on the internet is infected or misused: the school must act."""
 OUTSIDE_WEB: Final = Limits(hosts=10, share=0.35, high=100_000, burst=10)
-"""Dead advertising hosts fail all day, but not ten different ones within a minute. Never high: browsers do odd things."""
+"""Dead advertising hosts fail all day, but not ten within a minute. Never high: browsers do odd things."""
 PING: Final = Limits(hosts=25, share=0.5, high=100_000)
 """Network management pings a lot, and mostly hosts that exist."""
 BURST_SECONDS: Final = 60
@@ -69,20 +75,22 @@ class HostScan:
     """Judge per (source, transport, port, inside or outside, IP version) how many hosts never answered."""
 
     id = "host_scan"
-    window = timedelta(hours=2)
-    lookback = timedelta(hours=4)
+    window = timedelta(hours=3)
+    lookback = timedelta(hours=3)
     query: Query = FLOW_QUERY
     fields: tuple[str, ...] = FLOW_FIELDS
 
     def detect(self, window: Window, batches: Iterable[Sequence[Event]], site: Site) -> list[Detection]:
         """Return one detection per scanning source, port and side. The device is the scanner, wherever it is."""
         calendar = Calendar(window)
-        table: BoundedTable[Group, Targets] = BoundedTable(MAX_SOURCES, lambda: Targets(MAX_HOSTS))
+        places = Room(MAX_TARGETS_IN_ALL)
+        table: BoundedTable[Group, Targets] = BoundedTable(MAX_SOURCES, lambda: Targets(MAX_HOSTS, places))
         for flow in read_flows(batches):
             if _counts(flow):
-                row = table.visit(_group(flow, site))
+                period = calendar.period(flow.time_us)
+                row = table.visit(_group(flow, site), early=period is Period.BEFORE)
                 if row is not None:
-                    row.add(flow.destination, flow, calendar.period(flow.time_us))
+                    row.add(flow.destination, flow, period)
         groups = dict(table.items())
         found: list[Detection] = []
         for group, targets in groups.items():

@@ -52,9 +52,13 @@ def overflow_reasons(left_out: int) -> tuple[Reason, ...]:
 
 
 def make_detection(detector_id: str, window: Window, verdict: Verdict, evidence: Evidence) -> Detection:
-    """Return the detection of ``verdict``; its id depends on detector, unit, device, peer and window only."""
+    """Return the detection of ``verdict``; its id depends on detector, unit, device, peer, level and window only.
+
+    The level belongs to it because a window may be judged before all of its events are there: what turns out worse
+    later is another statement, which must not vanish behind the milder one already stored.
+    """
     entity = Entity(verdict.entity_kind, verdict.address, window.zone)
-    anchor = "|".join((window.anchor, verdict.peer, verdict.about))
+    anchor = "|".join((window.anchor, verdict.peer, verdict.about, verdict.severity.value))
     return Detection(
         id=make_detection_id(detector_id, window.organization_id, entity, anchor),
         rule_id=detector_id,

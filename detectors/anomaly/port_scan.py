@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Final
 
-from detectors.anomaly.bounded import BoundedTable
+from detectors.anomaly.bounded import BoundedTable, Room
 from detectors.anomaly.flows import FLOW_FIELDS, FLOW_QUERY, FlowRecord, is_backscatter, read_flows
 from detectors.anomaly.making import (
     Verdict,
@@ -15,16 +15,22 @@ from detectors.anomaly.making import (
     overflow_reasons,
     reason,
 )
-from detectors.anomaly.targets import Calendar, Period, Targets, when_it_becomes_true
+from detectors.anomaly.targets import (
+    MAX_TARGETS_IN_ALL,
+    Calendar,
+    Period,
+    Targets,
+    when_it_becomes_true,
+)
 from detectors.base import Site, Window
 from soc_core.model.detection import Detection, Severity
 from soc_core.model.event import Event
 from soc_core.query.tree import Query
 
 MIN_PORTS: Final = 15
-"""Distinct ports that did not answer. Software that looks for a service tries a handful; nmap's shortest list has 100."""
+"""Ports that did not answer. Software that looks for a service tries a handful; nmap's shortest list has 100."""
 MIN_SHARE: Final = 0.5
-"""Share of tried ports that did not answer. FTP, video calls and games use many ports of one host, but those answer."""
+"""Share of tried ports that did not answer. FTP, video calls and games use many ports, but those answer."""
 HIGH_PORTS: Final = 30
 """From here on an inside device is searched so thoroughly that somebody must look at the searcher."""
 HIGH_PORTS_OUTSIDE: Final = 100
@@ -51,12 +57,15 @@ class PortScan:
         The device is the scanner when it is inside, otherwise the device scanned: what the school can act on.
         """
         calendar = Calendar(window)
-        table: BoundedTable[Pair, Targets] = BoundedTable(MAX_PAIRS, lambda: Targets(MAX_PORTS))
+        places = Room(MAX_TARGETS_IN_ALL)
+        table: BoundedTable[Pair, Targets] = BoundedTable(MAX_PAIRS, lambda: Targets(MAX_PORTS, places))
         for flow in read_flows(batches):
             if _counts(flow):
-                row = table.visit((flow.source, flow.destination, flow.transport))
+                period = calendar.period(flow.time_us)
+                pair = (flow.source, flow.destination, flow.transport)
+                row = table.visit(pair, early=period is Period.BEFORE)
                 if row is not None:
-                    row.add(flow.port, flow, calendar.period(flow.time_us))
+                    row.add(flow.port, flow, period)
         found: list[Detection] = []
         for pair, targets in table.items():
             verdict = _judge(pair, targets, site, table.left_out)
