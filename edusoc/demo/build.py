@@ -1,0 +1,123 @@
+"""Make the demo: world, history and scenes into the store, through detection, to alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edusoc.demo.history import load_pasts, write_history
+from edusoc.demo.world import load_world
+from intake.importing import Place
+
+if TYPE_CHECKING:
+    from collectors.reading import ReadBatch
+    from edusoc.composition import Writer
+    from edusoc.demo.scenes import Scene
+    from edusoc.demo.stages import Stages
+    from edusoc.demo.state import Ground
+    from intake.importing import ImportReport
+    from soc_core.organisations.repository import OrganisationTree
+
+
+@dataclass(slots=True)
+class Counts:
+    """Add up what was read and how much of it was new."""
+
+    files: int = 0
+    events: int = 0
+    accepted: int = 0
+    duplicates: int = 0
+    bad: int = 0
+    packets: int = 0
+    detections: int = 0
+    windows: int = 0
+
+    def add(self, report: ImportReport) -> None:
+        """Add one import."""
+        self.files += report.read.files
+        self.events += report.read.events
+        self.accepted += report.accepted
+        self.duplicates += report.duplicates
+        self.bad += report.read.bad + report.rejected
+        self.packets += report.read.counters.get("packets", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Say what to make: on which ground, with which scenes, for readers of which language, at what time."""
+
+    ground: Ground
+    scenes: Sequence[Scene]
+    language: str
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Batchwork:
+    """Name files of one place that are imported together."""
+
+    files: Sequence[Path]
+    unit: str
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """Hold what building gave: the units, counts, and which scenario each file on disk belongs to."""
+
+    tree: OrganisationTree
+    counts: Counts
+    scenario_of_path: dict[str, str]
+
+
+def build(writer: Writer, wanted: Wanted, stages: Stages) -> Built:
+    """Make everything that is not there yet; a second run finds it all there, a killed one goes on."""
+    ground, scenes = wanted.ground, wanted.scenes
+    with stages.stage("world"), writer.database.write() as connection:
+        tree = load_world(connection, wanted.language, now=wanted.now)
+    counts = Counts()
+    with stages.stage("files", len(scenes), "个") as bar:
+        history = [
+            Batchwork(write_history(past, ground.directory / "history", ground.anchor), past.unit, past.zone)
+            for past in load_pasts()
+        ]
+        plays: list[tuple[Scene, list[Path]]] = []
+        for scene in scenes:
+            plays.append((scene, scene.write(ground.directory / "scenes", ground.anchor)))
+            bar.update()
+    work = [Batchwork(files, scene.unit, scene.zone) for scene, files in plays]
+    for name, batches in (("history", history), ("captures", work)):
+        size = sum(path.stat().st_size for batch in batches for path in batch.files)
+        with stages.stage(name, size, "B") as bar:
+            for batch in batches:
+                counts.add(_import(writer, batch, tree, _mover(bar.update)))
+    with stages.stage("detect"):
+        writer.pipeline.settle()
+    with stages.stage("seal"):
+        writer.store.seal()
+    counts.detections = writer.pipeline.progress.detections
+    counts.windows = writer.pipeline.progress.windows
+    return Built(tree, counts, {str(path): scene.label.scenario for scene, files in plays for path in files})
+
+
+def _import(
+    writer: Writer, batch: Batchwork, tree: OrganisationTree, report: Callable[[ReadBatch], None]
+) -> ImportReport:
+    place = Place(tree.find(batch.unit).id, batch.zone, demo=True)
+    return writer.importer.import_paths([str(path) for path in batch.files], place, report)
+
+
+def _mover(update: Callable[[float], object]) -> Callable[[ReadBatch], None]:
+    """Return a report that moves a bar of bytes on to what each batch reached."""
+    reached: dict[str, int] = {}
+
+    def report(batch: ReadBatch) -> None:
+        before = reached.get(batch.file, 0)
+        if batch.done > before:
+            reached[batch.file] = batch.done
+            update(batch.done - before)
+
+    return report
