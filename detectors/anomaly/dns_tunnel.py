@@ -1,8 +1,8 @@
 """Find DNS tunnels: one device asks for very many different, long, random names under one registered domain.
 
 Antivirus and reputation services ask hash names too, content networks have many names: they ask for plain addresses
-(A, AAAA) in small numbers, or in names of a fixed short shape. A tunnel has to move bytes, so names are long, always
-new, and there are many.
+(A, AAAA) in small numbers, and again and again. A tunnel has to move bytes, so names are always new and there are
+many; where it sends they are long, where it only fetches they ask for types that answer with data.
 """
 
 from __future__ import annotations
@@ -45,6 +45,12 @@ MIN_DATA_SHARE: Final = 0.3
 MIN_UNIQUE_SHARE: Final = 0.5
 """Share of questions whose name is new: caches and retries repeat names, a tunnel must not."""
 LONG_LENGTH: Final = 40.0
+SHORT_LENGTH: Final = 8.0
+MIN_FRESH_SHARE: Final = 0.9
+"""A tunnel that downloads asks short names, but never one twice, and nearly all of a type that answers with data."""
+DOWNLOAD_NAMES: Final = 100
+DOWNLOAD_NAMES_PLAIN: Final = 600
+"""The same where addresses are asked: ten new names a minute under one domain for an hour."""
 HIGH_NAMES: Final = 200
 MAX_GROUPS: Final = 20_000
 MAX_NAMES: Final = 2_000
@@ -165,9 +171,16 @@ def looks_like_tunnel(shape: Shape) -> bool:
     """Tell whether it can be a tunnel: many names, new, random, and long (longer where no data types are asked)."""
     if shape.names < MIN_NAMES or shape.unique_share < MIN_UNIQUE_SHARE or shape.entropy < MIN_ENTROPY:
         return False
-    if shape.data_share >= MIN_DATA_SHARE:
-        return shape.length >= MIN_LENGTH
-    return shape.length >= LONG_LENGTH
+    if shape.data_share >= MIN_DATA_SHARE and shape.length >= MIN_LENGTH:
+        return True
+    return shape.length >= LONG_LENGTH or _mostly_downloads(shape)
+
+
+def _mostly_downloads(shape: Shape) -> bool:
+    """Tell whether short names can be a tunnel whose bytes come in the answers, as iodine's are while it downloads."""
+    if shape.length < SHORT_LENGTH or shape.unique_share < MIN_FRESH_SHARE:
+        return False
+    return shape.names >= (DOWNLOAD_NAMES if shape.data_share >= MIN_FRESH_SHARE else DOWNLOAD_NAMES_PLAIN)
 
 
 def _judge(group: Group, questions: Questions, left_out: int, *, inside: bool) -> Verdict | None:

@@ -1,0 +1,124 @@
+"""Build our rule from a parsed one: question, texts, and what a detection of it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from sigma.correlations import SigmaCorrelationRule
+from sigma.exceptions import SigmaError
+from sigma.rule import SigmaRule as Parsed
+
+from detectors.sigma.mapping import Mappings, Route
+from detectors.sigma.model import FieldUse, Head, LogSource, Problem, SigmaRule
+from detectors.sigma.translate import translate, witnessed
+from detectors.sigma.words import BLOCK, English, problem, read_extension
+from soc_core.model.detection import Reason, Severity
+from soc_core.query.tree import And, Not, Or, Query
+
+Complain = Callable[[Problem], None]
+MAX_NODES = 20_000
+
+
+class Source(Protocol):
+    """Be the document a rule comes from."""
+
+    @property
+    def file(self) -> str:
+        """Return the path of the file."""
+        ...
+
+    @property
+    def line(self) -> int:
+        """Return the line where the document begins, counted from 1."""
+        ...
+
+    @property
+    def tree(self) -> Mapping[str, object]:
+        """Return the document's content."""
+        ...
+
+    def complaint(self, reason: Reason, *, fatal: bool = True) -> Problem:
+        """Return a problem of this document."""
+        ...
+
+
+def build_head(document: Source, parsed: Parsed | SigmaCorrelationRule, complain: Complain) -> Head:
+    """Return what rules and correlations have in common."""
+    texts = tuple(str(item) for item in parsed.falsepositives or ())
+    english = English(str(parsed.title), str(parsed.description or "").strip(), texts)
+    extension = read_extension(
+        document.tree.get(BLOCK), english, lambda reason: complain(document.complaint(reason, fatal=False))
+    )
+    identity = str(parsed.id)
+    return Head(
+        id=identity,
+        name=parsed.name or "",
+        file=document.file,
+        line=document.line,
+        severity=Severity(parsed.level.name.lower()) if parsed.level else Severity.MEDIUM,
+        status=parsed.status.name.lower() if parsed.status else "",
+        words=extension.words,
+        techniques=tuple(
+            tag.name.upper()
+            for tag in parsed.tags or ()
+            if tag.namespace == "attack" and tag.name[:1] in "tT" and tag.name[1:2].isdigit()
+        ),
+        tags=tuple(str(tag) for tag in parsed.tags or ()),
+        kind=extension.kind or identity,
+        entity=extension.entity,
+        peer=extension.peer,
+    )
+
+
+def build_rule(document: Source, parsed: Parsed, mappings: Mappings, complain: Complain) -> SigmaRule:
+    """Return the rule; raise ``SigmaError`` when it asks for what can't be said or done."""
+    source = LogSource(
+        *(str(part or "").lower() for part in (parsed.logsource.product, parsed.logsource.category)),
+        str(parsed.logsource.service or "").lower(),
+    )
+    route = mappings.route(source)
+    fields = FieldNames(route)
+    conditions = [translate(one.parsed, fields) for one in parsed.detection.parsed_condition]
+    detection = witnessed(conditions[0] if len(conditions) == 1 else Or(tuple(conditions)))
+    if count_nodes(detection) > MAX_NODES:
+        raise SigmaError(f"the rule has more than {MAX_NODES} parts")
+    return SigmaRule(
+        head=build_head(document, parsed, complain),
+        logsource=source,
+        source=route.events,
+        detection=detection,
+        uses=tuple(fields.uses.values()),
+        blind=_blindness(source, route, fields.uses),
+    )
+
+
+def count_nodes(query: Query) -> int:
+    """Return how many nodes a query has."""
+    if isinstance(query, And | Or):
+        return 1 + sum(count_nodes(child) for child in query.children)
+    return 1 + (count_nodes(query.child) if isinstance(query, Not) else 0)
+
+
+class FieldNames:
+    """Give the event fields of Sigma names and remember which were asked for."""
+
+    def __init__(self, route: Route) -> None:
+        """Take the rule's route."""
+        self._route = route
+        self.uses: dict[str, FieldUse] = {}
+
+    def __call__(self, name: str) -> tuple[str, ...]:
+        """Return the event fields of a name."""
+        use = self.uses.get(name)
+        if use is None:
+            use = self.uses[name] = self._route.field(name)
+        return use.fields
+
+
+def _blindness(source: LogSource, route: Route, uses: Mapping[str, FieldUse]) -> Reason | None:
+    """Return why no collector delivers what a rule asks for, ``None`` when one does."""
+    if not route.delivered:
+        return problem("blind_source", source=str(source))
+    missing = [name for name, use in uses.items() if not use.delivered]
+    return problem("blind_fields", fields=", ".join(missing)) if missing else None

@@ -1,0 +1,237 @@
+"""Load Sigma rules from YAML files: pySigma parses, we say what it means here and name every problem with its place.
+
+Loading never stops at a bad file or rule: what can't be used is left out and stands in ``RuleSet.problems``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import yaml
+from sigma.correlations import SigmaCorrelationRule
+from sigma.exceptions import SigmaDetectionError, SigmaError
+from sigma.filters import SigmaFilter
+from sigma.rule import SigmaRule as Parsed
+from sigma.rule.base import SigmaYAMLLoader, check_alias_expansion
+
+from detectors.sigma.building import build_rule
+from detectors.sigma.correlating import build_correlation
+from detectors.sigma.mapping import PLACE, Mappings, bundled_mappings
+from detectors.sigma.model import CorrelationRule, Problem, RuleSet, SigmaRule
+from detectors.sigma.words import problem
+from soc_core.model.detection import Reason
+
+MAX_BYTES: Final = 1 << 20
+SAMPLES: Final = ".samples.yml"
+_SUFFIXES: Final = (".yml", ".yaml")
+_RETIRED: Final = "_deprecated"
+# Modifiers of the specification that pySigma 2.0 knows under another name only.
+_MODIFIERS: Final = {"utf16le": "wide"}
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Hold one YAML document of a rule file as it was read; ``line`` is where it begins, counted from 1."""
+
+    file: str
+    line: int
+    tree: dict[str, object]
+
+    def complaint(self, reason: Reason, *, fatal: bool = True) -> Problem:
+        """Return a problem of this document."""
+        identity = self.tree.get("id")
+        return Problem(self.file, self.line, reason, str(identity) if identity else "", fatal)
+
+
+def load_rules(paths: Sequence[Path | str], mappings: Mappings | None = None) -> RuleSet:
+    """Load all rules under ``paths`` (files, or folders with all below), in the order of their names.
+
+    In folders, ``mappings``, ``_deprecated`` and ``*.samples.yml`` are no rules. ``mappings`` are those of the program
+    unless given.
+    """
+    loader = _Loader(mappings or bundled_mappings())
+    for file in find_files(paths, loader.problems):
+        for document in read_documents(file, loader.problems):
+            loader.take(document)
+    return loader.finish()
+
+
+def find_files(paths: Sequence[Path | str], problems: list[Problem]) -> Iterator[Path]:
+    """Yield rule files; a path that isn't there becomes a problem."""
+    for path in map(Path, paths):
+        if path.is_dir():
+            for file in sorted(path.rglob("*")):
+                inside = file.relative_to(path).parts
+                if file.suffix in _SUFFIXES and not _is_other(inside) and file.is_file():
+                    yield file
+        elif path.is_file():
+            yield path
+        else:
+            problems.append(Problem(str(path), 0, problem("no_file")))
+
+
+def _is_other(parts: tuple[str, ...]) -> bool:
+    hidden = any(part.startswith(".") for part in parts)
+    return hidden or parts[0] == PLACE or _RETIRED in parts or parts[-1].endswith(SAMPLES)
+
+
+def read_documents(file: Path, problems: list[Problem]) -> list[Document]:
+    """Return the YAML documents of a file; what can't be read becomes a problem with its line."""
+    name, found = str(file), list[Document]()
+    try:
+        data = file.read_bytes()
+        if len(data) > MAX_BYTES:
+            problems.append(Problem(name, 0, problem("too_big", size=MAX_BYTES)))
+            return []
+        reader = SigmaYAMLLoader(data.decode("utf-8-sig"))
+        while reader.check_node():
+            node = reader.get_node()
+            line = node.start_mark.line + 1
+            tree = reader.construct_document(node)
+            if isinstance(tree, dict):
+                check_alias_expansion(tree)
+                found.append(Document(name, line, tree))
+            elif tree is not None:
+                problems.append(Problem(name, line, problem("no_rule")))
+    except UnicodeDecodeError:
+        problems.append(Problem(name, 0, problem("encoding")))
+    except OSError as fault:
+        problems.append(Problem(name, 0, problem("unreadable", detail=fault.strerror or str(fault))))
+    except (yaml.YAMLError, SigmaError, ValueError, RecursionError) as fault:
+        mark = getattr(fault, "problem_mark", None)
+        line = mark.line + 1 if mark is not None else 0
+        detail = getattr(fault, "problem", None) or str(fault) or type(fault).__name__
+        problems.append(Problem(name, line, problem("yaml", detail=str(detail)[:300])))
+    return found
+
+
+class _Loader:
+    """Collect documents, then build rules, then what refers to them."""
+
+    def __init__(self, mappings: Mappings) -> None:
+        self._mappings = mappings
+        self.problems: list[Problem] = []
+        self._parsed: list[tuple[Document, Parsed]] = []
+        self._correlations: list[tuple[Document, SigmaCorrelationRule]] = []
+        self._filters: list[SigmaFilter] = []
+        self._places: dict[str, str] = {}
+
+    def take(self, document: Document) -> None:
+        """Parse one document."""
+        tree = document.tree
+        if "action" in tree:
+            self._complain(document, problem("action"))
+            return
+        try:
+            if "correlation" in tree:
+                correlation = SigmaCorrelationRule.from_dict(tree, collect_errors=True)
+                if self._sound(document, correlation.errors):
+                    self._correlations.append((document, correlation))
+            elif "filter" in tree:
+                self._filters.append(SigmaFilter.from_dict(tree))
+            else:
+                rule = Parsed.from_dict(_respelled(tree), collect_errors=True)
+                if self._sound(document, rule.errors):
+                    self._parsed.append((document, rule))
+        except (SigmaError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as fault:
+            self._complain(document, parse_reason(fault))
+
+    def _sound(self, document: Document, errors: Iterable[SigmaError]) -> bool:
+        """Note the parser's errors and tell whether the rule can be used: it has an id of its own and a detection."""
+        sound = True
+        for error in errors:
+            fatal = not _is_about_texts(error)
+            sound = sound and not fatal
+            self._complain(document, parse_reason(error), fatal=fatal)
+        identity = str(document.tree.get("id") or "")
+        if not identity:
+            self._complain(document, problem("no_id"))
+            return False
+        if identity in self._places:
+            self._complain(document, problem("doubled", place=self._places[identity]))
+            return False
+        self._places[identity] = f"{document.file}:{document.line}"
+        return sound
+
+    def _complain(self, document: Document, reason: Reason, *, fatal: bool = True) -> None:
+        self.problems.append(document.complaint(reason, fatal=fatal))
+
+    def finish(self) -> RuleSet:
+        """Build everything; rules that only feed correlations no longer fire alone."""
+        rules: dict[str, SigmaRule] = {}
+        for document, parsed in self._parsed:
+            rule = self._build(document, parsed)
+            if rule is not None:
+                rules[rule.id] = rule
+        correlations = self._correlate(rules)
+        feeding = {rule.id for one in correlations if not one.generate for rule in one.rules}
+        spoken = {rule.id for one in correlations if one.generate for rule in one.rules}
+        final = tuple(
+            replace(rule, alone=False) if rule.id in feeding - spoken else rule for rule in rules.values()
+        )
+        return RuleSet.of(final, tuple(correlations), tuple(self.problems))
+
+    def _build(self, document: Document, parsed: Parsed) -> SigmaRule | None:
+        try:
+            for one in self._filters:
+                parsed = one.apply_on_rule(parsed)  # type: ignore[assignment] # a rule stays a rule
+            return build_rule(document, parsed, self._mappings, self.problems.append)
+        except (SigmaError, ValueError, RecursionError) as fault:
+            self._complain(document, parse_reason(fault))
+            return None
+
+    def _correlate(self, rules: dict[str, SigmaRule]) -> list[CorrelationRule]:
+        names = {rule.head.name: rule for rule in rules.values() if rule.head.name} | rules
+        found: list[CorrelationRule] = []
+        for document, parsed in self._correlations:
+            try:
+                found.append(build_correlation(document, parsed, names, self._mappings, self.problems.append))
+            except (SigmaError, ValueError) as fault:
+                self._complain(document, parse_reason(fault))
+        return found
+
+
+def parse_reason(fault: Exception) -> Reason:
+    """Return the reason that quotes a parser's error on one line."""
+    detail = fault.args[0] if isinstance(fault, SigmaError) and fault.args else str(fault) or type(fault).__name__
+    return problem("rule", detail=" ".join(str(detail).split())[:300])
+
+
+def _is_about_texts(error: SigmaError) -> bool:
+    """Tell whether an error concerns only what people read: the rule can still be judged."""
+    name = type(error).__name__
+    return name in _ABOUT_TEXTS and not isinstance(error, SigmaDetectionError)
+
+
+_ABOUT_TEXTS: Final = frozenset(
+    {
+        "SigmaDateError", "SigmaModifiedError", "SigmaReferencesError", "SigmaAuthorError", "SigmaTagError",
+        "SigmaFalsePositivesError", "SigmaFieldsError", "SigmaRelatedError", "SigmaScopeError", "SigmaLicenseError",
+        "SigmaStatusError", "SigmaLevelError", "SigmaDescriptionError", "SigmaTaxonomyError",
+    }
+)  # fmt: skip
+
+
+def _respelled(tree: dict[str, object]) -> dict[str, object]:
+    """Return ``tree`` with modifiers named as the parser knows them."""
+    if not any(name in str(tree.get("detection", "")) for name in _MODIFIERS):
+        return tree
+    return {**tree, "detection": _respell(tree.get("detection"))}
+
+
+def _respell(node: object) -> object:
+    if isinstance(node, list):
+        return [_respell(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {_respell_key(key): _respell(value) for key, value in node.items()}
+
+
+def _respell_key(key: object) -> object:
+    if not isinstance(key, str) or "|" not in key:
+        return key
+    field, *modifiers = key.split("|")
+    return "|".join([field, *(_MODIFIERS.get(name, name) for name in modifiers)])
