@@ -115,6 +115,7 @@ def _print(report: Report, *, as_json: bool) -> None:
 
 def _serve(settings: Settings, listener: socket.socket) -> None:
     from edusoc.composition import open_services
+    from edusoc.demo.tours import make_tours
     from edusoc.demo.world import PASSWORD
     from edusoc.serving import serve
     from soc_core.access.accounts import list_users
@@ -129,4 +130,4 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     with open_services(settings, demo=True) as services:
         with services.database.read() as connection:
             names = [user.name for user in list_users(connection, demo_only=True)]
-        serve(services, listener, ready)
+        serve(replace(services, tours=make_tours(services)), listener, ready)

@@ -1,0 +1,205 @@
+"""The demo as a user runs it: labels hold, both languages speak, a second run adds nothing, nor does kill -9."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parent.parent.parent
+SMALL = ("ssh_bruteforce", "dns_tunnel", "host_scan")
+
+
+def command(state: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "edusoc", "demo", "--once", "--state", str(state), *arguments]
+
+
+def environment() -> Mapping[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("EDUSOC_")}
+    return {**kept, "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "random"}
+
+
+def run(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(state, *arguments),
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+
+
+@dataclass(frozen=True)
+class Ran:
+    state: Path
+    code: int
+    report: Any
+    errors: str
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    state = tmp_path_factory.mktemp("demo") / "state"
+    done = run(state, "--json", "--language", "zh")
+    assert done.stdout, done.stderr
+    return Ran(state, done.returncode, json.loads(done.stdout), done.stderr)
+
+
+def test_every_label_holds(ran: Ran) -> None:
+    wrong = [check for check in ran.report["checks"] if not check["passed"]]
+    assert wrong == []
+    assert ran.code == 0, ran.errors
+    assert sum(check["attack"] for check in ran.report["checks"]) >= 10
+    assert sum(not check["attack"] for check in ran.report["checks"]) >= 3
+
+
+def test_every_alert_can_be_acted_on(ran: Ran) -> None:
+    labelled = [alert for alert in ran.report["alerts"] if alert["labelled"]]
+    assert len(labelled) >= 10
+    for alert in labelled:
+        assert alert["unit"]
+        assert alert["device"]
+        assert alert["what"]
+        assert alert["why"], alert
+        assert len(alert["do"]) == 3, alert
+        assert not any("detectors." in text or "cases." in text for text in alert["why"]), alert
+
+
+def test_units_show_silence_and_gaps(ran: Ran) -> None:
+    units = {unit["code"]: unit for unit in ran.report["units"]}
+    assert [code for code, unit in units.items() if unit["silent"]] == ["9912100005"]
+    assert units["9912100002"]["days_missing"] == 22
+    assert units["9912100001"]["days_missing"] == 0
+    assert all(unit["events"] > 200 for unit in units.values())
+
+
+def test_a_second_run_adds_nothing_and_speaks_english(ran: Ran) -> None:
+    before = contents(ran.state)
+    again = run(ran.state, "--language", "en")
+    assert again.returncode == 0, again.stderr
+    assert contents(ran.state) == before
+    for words in ("Alerts · demo data", "What to do:", "Why we think so:", "[attack]", ": 0 new,"):
+        assert words in again.stdout
+    card = again.stdout.split("What to do:")[1].split("Who is responsible")[0]
+    assert not any("\u4e00" <= letter <= "\u9fff" for letter in card)
+
+
+def test_the_chinese_summary_says_what_it_is(ran: Ran) -> None:
+    again = run(ran.state, "--language", "zh")
+    assert again.returncode == 0, again.stderr
+    for words in (
+        "演示数据",
+        "请这样做：",
+        "为什么这么判断：",
+        "不出具测评结论",
+        "未经网络安全专用产品认证/检测",
+        "已 8 天没有数据",
+    ):
+        assert words in again.stdout
+
+
+def contents(state: Path) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+    """Return all events and alerts without ids: unit ids are drawn anew in each installation, and ids follow them."""
+    from sqlalchemy import select
+
+    from cases.alerts.tables import alerts, detections
+    from soc_core.clock import parse_instant, utc_now
+    from soc_core.organisations.repository import load_tree, today
+    from soc_core.state.database import Database
+    from soc_core.store.embedded import EmbeddedStore
+    from soc_core.store.interface import SYSTEM_SCOPE, Search
+
+    database = Database.in_directory(state)
+    store = EmbeddedStore(state / "events", writer=False)
+    with database.read() as connection:
+        codes = {unit.id: unit.code for unit in load_tree(connection, today(utc_now())).units.values()}
+        rows = connection.execute(select(alerts)).mappings().all()
+        numbers = connection.execute(select(detections)).mappings().all()
+    everything = Search(SYSTEM_SCOPE, parse_instant("2000-01-01"), parse_instant("2100-01-01"))
+    ours = ("event.id", "event.ingested", "organization.id", "edusoc.source")
+    events = sorted(
+        (
+            codes[str(event["organization.id"])],
+            *(f"{name}={event[name]}" for name in sorted(event) if name not in ours),
+        )
+        for batch in store.scan(everything)
+        for event in batch
+    )
+    store.close()
+    database.close()
+    named = ("kind", "entity_zone", "entity_value", "severity", "priority", "first_seen", "last_seen")
+    counted = (*named, "detection_count", "event_count")
+    cases = sorted((codes[row["organization_id"]], *(str(row[name]) for name in counted)) for row in rows)
+    single = (
+        "kind",
+        "entity_value",
+        "peer",
+        "severity",
+        "score",
+        "first_seen",
+        "last_seen",
+        "count",
+        "rule_id",
+    )
+    found = sorted((codes[row["organization_id"]], *(str(row[name]) for name in single)) for row in numbers)
+    return events, cases + found
+
+
+def killed_after(state: Path, stage: str, *arguments: str) -> None:
+    """Run the demo and kill it as soon as it says that ``stage`` is done."""
+    process = subprocess.Popen(
+        command(state, *arguments), cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    with process:
+        for line in process.stderr:
+            if stage in line:
+                process.send_signal(signal.SIGKILL)
+                break
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_kill_nine_and_again_gives_the_same_as_once(tmp_path: Path) -> None:
+    only = [part for name in SMALL for part in ("--scenario", name)]
+    arguments = ("--language", "en", *only)
+    assert run(tmp_path / "once", *arguments).returncode == 0
+    (tmp_path / "killed").mkdir()
+    shutil.copy(
+        tmp_path / "once" / "demo.json", tmp_path / "killed"
+    )  # the same anchor, also across a full hour
+    for stage in ("units, assets, accounts", "importing history", "importing captures"):
+        killed_after(tmp_path / "killed", stage, *arguments)
+    assert run(tmp_path / "killed", *arguments).returncode == 0
+    once, killed = contents(tmp_path / "once"), contents(tmp_path / "killed")
+    assert len(once[0]) > 5_000
+    assert len(once[1]) >= 2 * len(SMALL)
+    assert killed == once
+
+
+def test_a_busy_port_is_said_before_any_work(tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [sys.executable, "-m", "edusoc", "demo", "--port", port, "--state", str(tmp_path / "s")],
+            cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert port in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "s").exists()
