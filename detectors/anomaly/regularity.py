@@ -49,7 +49,16 @@ def rita_score(times: Numbers, sizes: Numbers, *, start: float, end: float) -> R
         _histogram_score(counts),
         _duration_score(counts, seconds, end - start),
     )
-    return RitaScore(round(sum(parts) / 4, 3), *parts)
+    return RitaScore(_rounded(sum(parts) / 4), *parts)
+
+
+def _rounded(value: float) -> float:
+    """Return three places with halves rounded up, as Go rounds positive numbers."""
+    return math.floor(value * 1000 + 0.5) / 1000
+
+
+def _rounded_up(value: float) -> float:
+    return min(1.0, math.ceil(value * 1000) / 1000)
 
 
 def _evenness(values: Numbers, *, without_median: float) -> float:
@@ -62,7 +71,7 @@ def _evenness(values: Numbers, *, without_median: float) -> float:
     if middle >= 1:
         deviation = float(np.median(np.abs(values - middle)))
         concentration = max(0.0, (middle - deviation) / middle)
-    return round((1 - abs(skew) + concentration) / 2, 3)
+    return _rounded((1 - abs(skew) + concentration) / 2)
 
 
 def _quartiles(ordered: Numbers) -> tuple[float, float, float]:
@@ -74,7 +83,7 @@ def _quartiles(ordered: Numbers) -> tuple[float, float, float]:
 
 def _histogram_score(counts: NDArray[np.int64]) -> float:
     variation = float(counts.std() / counts.mean()) if counts.any() else math.inf
-    even = max(0.0, round(1 - variation, 3)) if variation <= 1 else 0.0
+    even = _rounded(1 - variation) if variation <= 1 else 0.0
     return max(even, _bimodal_fit(counts))
 
 
@@ -86,19 +95,19 @@ def _bimodal_fit(counts: NDArray[np.int64]) -> float:
     width = math.ceil(int(counts.max()) * 0.05)
     _, frequencies = np.unique(bars // width, return_counts=True)
     best_two = int(np.sort(frequencies)[-2:].sum())
-    return round(min(1.0, best_two / max(len(bars) - 1, 1)), 3)
+    return min(1.0, _rounded(best_two / max(len(bars) - 1, 1)))
 
 
 def _duration_score(counts: NDArray[np.int64], seconds: NDArray[np.int64], length: float) -> float:
     """Return the greater of coverage of the period and half-day runs of active hours, which wrap around midnight."""
     if int((counts > 0).sum()) < 6:
         return 0.0
-    coverage = min(1.0, float(seconds[-1] - seconds[0]) / length)
+    coverage = _rounded_up(float(seconds[-1] - seconds[0]) / length)
     run = longest = 0
     for count in (*counts, *counts):
         run = run + 1 if count > 0 else 0
         longest = max(longest, run)
-    return round(max(coverage, min(1.0, min(longest, BINS) / 12)), 3)
+    return max(coverage, _rounded_up(min(longest, BINS) / 12))
 
 
 def steady_score(times: Numbers, sizes: Numbers) -> float:

@@ -44,6 +44,36 @@ def test_eight_hours_score_by_their_run() -> None:
     assert (found.histogram, found.duration) == (0.0, 0.667)
 
 
+def test_seven_hours_are_rounded_up() -> None:
+    times = [60.0 * n for n in range(420)]
+    found = score(times, [500.0] * len(times))
+    assert found is not None
+    assert found.duration == 0.584
+
+
+@pytest.mark.parametrize(
+    ("gaps", "expected"),
+    [
+        ([1] * 9, 1.0),
+        ([98, 99, 99, 100, 100, 100, 101, 101, 102], 0.995),
+        ([98, 300] * 5, 0.746),
+        ([1, 299, 25, 4975, 90, 2, 42, 500, 1500], 0.083),
+    ],
+)
+def test_the_part_of_the_gaps_equals_what_rita_states(gaps: list[int], expected: float) -> None:
+    """Figures as stated by the tests of activecm/rita v5, analysis/beacons_test.go, TestGetTimestampScore."""
+    times = np.concatenate([[0.0], np.cumsum(gaps)])
+    found = rita_score(times, np.full(len(times), 60.0), start=0.0, end=DAY)
+    assert found is not None
+    assert found.timestamps == expected
+
+
+def test_the_part_of_the_sizes_equals_what_rita_states() -> None:
+    found = score([60.0 * n for n in range(10)], list(range(1, 11)))
+    assert found is not None
+    assert found.sizes == 0.773
+
+
 def test_too_few_different_seconds_have_no_score() -> None:
     assert score([0, 10, 20], [1, 1, 1]) is None
     assert score([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [1] * 6) is None
