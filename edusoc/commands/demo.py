@@ -99,7 +99,16 @@ def _make(settings: Settings, ground: Ground, scenes: list[Scene], stages: Stage
             checks = [check_scene(scene, found) for scene in scenes]
             units = look_at_units(writer.store, built.tree, ground.anchor, language)
     stages.finish()
-    return Report(language, ground.anchor, cards, checks, units, built.counts, stages.seconds)
+    return Report(
+        language=language,
+        anchor=ground.anchor,
+        cards=cards,
+        closed=len(found) - len(cards),
+        checks=checks,
+        units=units,
+        counts=built.counts,
+        seconds=stages.seconds,
+    )
 
 
 def _print(report: Report, *, as_json: bool) -> None:

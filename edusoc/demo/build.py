@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edusoc.demo.handling import close_old_alerts
 from edusoc.demo.history import load_pasts, write_history
 from edusoc.demo.world import load_world
 from intake.importing import Place
@@ -96,6 +97,8 @@ def build(writer: Writer, wanted: Wanted, stages: Stages) -> Built:
                 counts.add(_import(writer, batch, tree, _mover(bar.update)))
     with stages.stage("detect"):
         writer.pipeline.settle()
+        with writer.database.write() as connection:
+            close_old_alerts(connection, ground.anchor, wanted.language, now=wanted.now)
     with stages.stage("seal"):
         writer.store.seal()
     counts.detections = writer.pipeline.progress.detections

@@ -23,6 +23,16 @@ _DAYS_A_MONTH: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
+class Incident:
+    """Describe guessed SSH passwords in the past: how many days ago, at what time, from where, how often."""
+
+    ago: int
+    at: str
+    source: str
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
 class Past:
     """Describe one unit's past: days count back from the anchor's day, ``gaps`` are (first, last) of holes."""
 
@@ -34,6 +44,7 @@ class Past:
     days: int
     until: int
     gaps: tuple[tuple[int, int], ...]
+    incidents: tuple[Incident, ...]
 
     def has(self, ago: int) -> bool:
         """Tell whether there are records of the day that lies ``ago`` days back."""
@@ -55,6 +66,7 @@ def load_pasts() -> list[Past]:
             days=days,
             until=values.get("until", 1),
             gaps=tuple((first, last) for first, last in values.get("gaps", [])),
+            incidents=tuple(Incident(**incident) for incident in values.get("incidents", [])),
         )
         for unit, values in document["unit"].items()
     ]
@@ -69,6 +81,9 @@ def write_history(past: Past, directory: Path, anchor: datetime) -> list[Path]:
         if past.has(ago):
             day = today - timedelta(days=ago)
             syslog.extend(_syslog_lines(past, day))
+            for incident in past.incidents:
+                if incident.ago == ago:
+                    syslog.extend(_guesses(past, incident, day))
             if "website" in past.sources:
                 web.extend(_web_lines(past, day))
     files = [_write(directory / past.unit / "syslog.log", syslog)]
@@ -111,6 +126,20 @@ def _syslog_lines(past: Past, day: date) -> Iterator[tuple[datetime, str]]:
         program, text = kinds[number % len(kinds)]
         moment = _moment(day, "07:30") + timedelta(seconds=dice.randrange(10 * 3_600))
         yield _syslog(past, moment, program, text.format(**_numbers(dice, level)))
+
+
+def _guesses(past: Past, incident: Incident, day: date) -> Iterator[tuple[datetime, str]]:
+    """Yield refused log-ins, a few seconds apart, as sshd writes them."""
+    dice = _dice(past, day, "guesses")
+    moment = _moment(day, incident.at)
+    for number in range(incident.tries):
+        moment += timedelta(seconds=dice.randrange(2, 9))
+        user = dice.choice(("root", "admin", "test"))
+        text = f"Failed password for {user} from {incident.source} port {40_000 + number} ssh2"
+        yield (
+            moment,
+            f"<38>1 {moment.isoformat(timespec='seconds')} {past.host} sshd {2_000 + number} - - {text}",
+        )
 
 
 def _syslog(past: Past, moment: datetime, program: str, text: str) -> tuple[datetime, str]:

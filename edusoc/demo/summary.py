@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from cases.alerts.card import AlertCard, CardMaker
+from cases.alerts.model import Status
 from edusoc.demo.build import Counts
 from edusoc.demo.checking import Check, Found
 from edusoc.demo.words import say
@@ -42,11 +43,12 @@ class UnitData:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Hold all that the summary shows; ``labelled`` are the ids of alerts that a label wanted."""
+    """Hold all that the summary shows: cards of open alerts, how many are closed, the labels' verdict, the units."""
 
     language: str
     anchor: datetime
     cards: Sequence[AlertCard]
+    closed: int
     checks: Sequence[Check]
     units: Sequence[UnitData]
     counts: Counts
@@ -64,10 +66,11 @@ class Report:
 
 
 def make_cards(database: Database, found: Sequence[Found], maker: CardMaker) -> list[AlertCard]:
-    """Return the cards of alerts, most severe first, then by priority."""
+    """Return the cards of alerts that are not closed, most severe first, then by priority."""
     cards = []
+    opened = [item for item in found if item.alert.status is not Status.CLOSED]
     with database.read() as connection:
-        for item in found:
+        for item in opened:
             entity = item.alert.entity
             asset = find_asset(connection, item.alert.organization_id, entity.zone, entity.value)
             cards.append(maker.make(item.alert, item.detections, asset))
@@ -142,6 +145,9 @@ def _alert_lines(report: Report) -> Iterator[str]:
                     yield f"  · {card.sentence}"
     if len(short) > SHORT:
         yield say("summary.more", report.language, count=len(short) - SHORT)
+    if report.closed:
+        yield ""
+        yield say("summary.closed", report.language, count=report.closed)
 
 
 def _card_lines(card: AlertCard, report: Report) -> Iterator[str]:
@@ -228,6 +234,7 @@ def as_json(report: Report) -> dict[str, object]:
         "passed": report.passed,
         "anchor": report.anchor.isoformat(),
         "alerts": [_card_json(card, labelled) for card in report.cards],
+        "closed": report.closed,
         "checks": [
             {
                 "scenario": check.scene.label.scenario,
