@@ -73,10 +73,11 @@ def build_head(document: Source, parsed: Parsed | SigmaCorrelationRule, complain
 
 def build_rule(document: Source, parsed: Parsed, mappings: Mappings, complain: Complain) -> SigmaRule:
     """Return the rule; raise ``SigmaError`` when it asks for what can't be said or done."""
-    source = LogSource(
-        *(str(part or "").lower() for part in (parsed.logsource.product, parsed.logsource.category)),
-        str(parsed.logsource.service or "").lower(),
+    given = parsed.logsource
+    product, category, service = (
+        str(part or "").lower() for part in (given.product, given.category, given.service)
     )
+    source = LogSource(product, category, service)
     route = mappings.route(source)
     fields = FieldNames(route)
     conditions = [translate(one.parsed, fields) for one in parsed.detection.parsed_condition]

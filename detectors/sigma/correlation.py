@@ -96,9 +96,7 @@ class CorrelationDetector:
                 found.append(self._detection(window, key, stretch))
         return sorted(found, key=attrgetter("first_seen", "id"))
 
-    def _take(
-        self, event: Event, groups: BoundedTable[tuple[str, ...], Group], calendar: Calendar
-    ) -> None:
+    def _take(self, event: Event, groups: BoundedTable[tuple[str, ...], Group], calendar: Calendar) -> None:
         for number, (base, matches) in enumerate(self._bases):
             if not matches(event):
                 continue

@@ -89,7 +89,7 @@ def read_documents(file: Path, problems: list[Problem]) -> list[Document]:
         reader = SigmaYAMLLoader(data.decode("utf-8-sig"))
         while reader.check_node():
             node = reader.get_node()
-            line = node.start_mark.line + 1
+            line = node.start_mark.line + 1 if node is not None else 0
             tree = reader.construct_document(node)
             if isinstance(tree, dict):
                 check_alias_expansion(tree)
@@ -133,7 +133,7 @@ class _Loader:
             elif "filter" in tree:
                 self._filters.append(SigmaFilter.from_dict(tree))
             else:
-                rule = Parsed.from_dict(_respelled(tree), collect_errors=True)
+                rule = Parsed.from_dict(respelled(tree), collect_errors=True)
                 if self._sound(document, rule.errors):
                     self._parsed.append((document, rule))
         except (SigmaError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as fault:
@@ -196,7 +196,9 @@ class _Loader:
 
 def parse_reason(fault: Exception) -> Reason:
     """Return the reason that quotes a parser's error on one line."""
-    detail = fault.args[0] if isinstance(fault, SigmaError) and fault.args else str(fault) or type(fault).__name__
+    detail = (
+        fault.args[0] if isinstance(fault, SigmaError) and fault.args else str(fault) or type(fault).__name__
+    )
     return problem("rule", detail=" ".join(str(detail).split())[:300])
 
 
@@ -215,8 +217,8 @@ _ABOUT_TEXTS: Final = frozenset(
 )  # fmt: skip
 
 
-def _respelled(tree: dict[str, object]) -> dict[str, object]:
-    """Return ``tree`` with modifiers named as the parser knows them."""
+def respelled(tree: dict[str, object]) -> dict[str, object]:
+    """Return a rule with its modifiers named as the parser knows them."""
     if not any(name in str(tree.get("detection", "")) for name in _MODIFIERS):
         return tree
     return {**tree, "detection": _respell(tree.get("detection"))}

@@ -199,6 +199,11 @@ class RuleSet:
         heads = [rule.head for rule in rules] + [correlation.head for correlation in correlations]
         return cls(rules, correlations, problems, {head.id: head.words for head in heads})
 
+    @property
+    def everything(self) -> tuple[SigmaRule | CorrelationRule, ...]:
+        """Return rules, then correlations."""
+        return (*self.rules, *self.correlations)
+
     def describe(self, rule_id: str, language: str) -> Words | None:
         """Return a rule's texts; where a language lacks, the English ones every Sigma rule has."""
         words = self._words.get(rule_id)

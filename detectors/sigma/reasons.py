@@ -7,9 +7,9 @@ from functools import lru_cache
 from typing import Final
 
 from soc_core.model.detection import Reason
-from soc_core.model.event import EXTRA, Event, Scalar
+from soc_core.model.event import Event, Scalar
 from soc_core.query.evaluate import all_text, compile_query, reader_of, text_of, value_test
-from soc_core.query.tree import And, Cidr, Exists, Not, OneOf, Or, Query, Range, Regex, SameAs, Text, TimePart
+from soc_core.query.tree import And, Cidr, Exists, OneOf, Or, Query, Range, Regex, SameAs, Text, TimePart
 
 MAX_REASONS: Final = 6
 MAX_VALUE: Final = 200

@@ -62,7 +62,7 @@ def read_cases(path: Path) -> list[Case]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"it is larger than {MAX_BYTES} bytes")
-        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)  # noqa: S506 a safe loader
+        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
         if not isinstance(tree, dict) or set(tree) - {"positive", "negative"}:
             raise ValueError("it holds 'positive' and 'negative' lists")
         return [
@@ -84,7 +84,9 @@ def _case(path: Path, number: int, positive: bool, item: dict[str, object]) -> C
         plain = {name: value for name, value in tree.items() if name != "repeat"}
         for again in range(repeat):
             events.append(_event(plain, f"{number}-{place}-{again}", START + timedelta(seconds=len(events))))
-    return Case(str(path), number, positive, str(item.get("why", "")), tuple(events), str(item.get("rule", "")))
+    return Case(
+        str(path), number, positive, str(item.get("why", "")), tuple(events), str(item.get("rule", ""))
+    )
 
 
 def _event(tree: dict[str, object], name: str, instant: datetime) -> Event:
@@ -116,7 +118,7 @@ def run_cases(rules: RuleSet, cases: Sequence[Case]) -> Iterator[Outcome]:
     """Yield what ``rules`` make of each case; a case's events are one history, judged by rules and correlations."""
     detector = SigmaDetector(rules)
     windows: list[WindowDetector] = [CorrelationDetector(rule) for rule in rules.correlations]
-    names = {rule.head.name: rule.id for rule in (*rules.rules, *rules.correlations) if rule.head.name}
+    names = {rule.head.name: rule.id for rule in rules.everything if rule.head.name}
     for case in cases:
         found = detector.detect(case.events)
         for window in windows:

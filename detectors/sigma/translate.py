@@ -122,9 +122,7 @@ def _or(parts: Iterable[Query]) -> Query:
             equals.setdefault((part.field, part.cased), []).extend(part.values)
         else:
             rest.append(part)
-    joined = [
-        OneOf(field, tuple(dict.fromkeys(values)), cased) for (field, cased), values in equals.items()
-    ]
+    joined = [OneOf(field, tuple(dict.fromkeys(values)), cased) for (field, cased), values in equals.items()]
     children = tuple(dict.fromkeys([*joined, *rest]))
     return children[0] if len(children) == 1 else Or(children)
 

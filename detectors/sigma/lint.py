@@ -1,0 +1,283 @@
+"""Check rules as content: what people need to act on them, samples, and what pySigma's validators find.
+
+One small class checks one thing. A rule that only feeds a correlation needs no texts and no samples of its own: it
+says nothing to anybody.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+from uuid import UUID
+
+from sigma.exceptions import SigmaError
+from sigma.rule import SigmaRule as Parsed
+from sigma.validators.base import SigmaRuleValidator, SigmaValidationIssueSeverity
+from sigma.validators.core.condition import (
+    AllOfThemConditionValidator,
+    DanglingConditionValidator,
+    DanglingDetectionValidator,
+)
+from sigma.validators.core.modifiers import InvalidModifierCombinationsValidator
+from sigma.validators.core.tags import DuplicateTagValidator, TagFormatValidator
+from sigma.validators.core.values import (
+    ControlCharacterValidator,
+    DoubleWildcardValidator,
+    EscapedWildcardValidator,
+    WildcardsInsteadOfModifiersValidator,
+)
+
+from detectors.sigma.loading import Document, find_files, parse_reason, read_documents, respelled
+from detectors.sigma.model import CorrelationRule, Problem, RuleSet, SigmaRule, Words
+from detectors.sigma.samples import Case, read_cases, samples_of
+from detectors.sigma.words import problem
+from soc_core.errors import InputError
+from soc_core.fields import FIELDS
+from soc_core.model.detection import Reason, Severity
+
+STEPS: Final = 3
+MAX_TITLE: Final = 100
+_CLAUSE: Final = re.compile(r"\d{1,2}(\.\d{1,2}){1,4}")
+_TECHNIQUE: Final = re.compile(r"attack\.t\d{4}(\.\d{3})?")
+_CHINESE: Final = re.compile(r"[\u4e00-\u9fff]")
+# Those of pySigma's validators that ask no network and hold for rules of any origin.
+_PYSIGMA: Final[tuple[type[SigmaRuleValidator], ...]] = (
+    AllOfThemConditionValidator,
+    ControlCharacterValidator,
+    DanglingConditionValidator,
+    DanglingDetectionValidator,
+    DoubleWildcardValidator,
+    DuplicateTagValidator,
+    EscapedWildcardValidator,
+    InvalidModifierCombinationsValidator,
+    TagFormatValidator,
+    WildcardsInsteadOfModifiersValidator,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Hold a loaded rule and what stands around it; ``samples`` are those that concern its file."""
+
+    document: Document
+    rule: SigmaRule | CorrelationRule
+    samples: Sequence[Case] | None
+
+    def words(self, language: str) -> Words:
+        """Return its texts."""
+        return self.rule.head.words[language]
+
+
+class Check(Protocol):
+    """Check one thing of a rule."""
+
+    def __call__(self, candidate: Candidate) -> Iterator[Reason]:
+        """Yield what is wrong."""
+        ...
+
+
+class Identity:
+    """Check that the id is a UUID, by which rules stay the same wherever they are copied."""
+
+    def __call__(self, candidate: Candidate) -> Iterator[Reason]:
+        """Yield what is wrong."""
+        try:
+            UUID(str(candidate.document.tree.get("id")))
+        except ValueError:
+            yield problem("no_id")
+
+
+class Titles:
+    """Check that both titles are there and short enough for a list."""
+
+    def __call__(self, candidate: Candidate) -> Iterator[Reason]:
+        """Yield what is wrong."""
+        for language in ("zh", "en"):
+            title = candidate.words(language).title
+            if len(title) > MAX_TITLE:
+                yield problem("long", name=f"title ({language})", size=MAX_TITLE)
+        yield from _chinese("title", candidate.words("zh").title)
+
+
+class Descriptions:
+    """Check that both languages say what it means."""
+
+    def __call__(self, candidate: Candidate) -> Iterator[Reason]:
+        """Yield what is wrong."""
+        if not candidate.words("en").description:
+            yield problem("lacks", name="description")
+        yield from _chinese("description", candidate.words("zh").description)
+
+
+class Level:
+    """Check that the rule says how serious it is."""
+
+    def __call__(self, candidate: Candidate) -> Iterator[Reason]:
+        """Yield what is wrong."""
+        if str(candidate.document.tree.get("level")) not in {level.value for level in Severity}:
+            yield problem("lacks", name="level")
+
+
+class Tags:
+    """Check that the rule names an ATT&CK technique."""
+
+    def __call__(self, candidate: Candidate) -> Iterator[Reason]:
+        """Yield what is wrong."""
+        if not any(_TECHNIQUE.fullmatch(tag) for tag in candidate.rule.head.tags):
+            yield problem("lacks", name="tags (attack.t…)")
+
+
+class FalsePositives:
+    """Check that harmless causes are named in both languages."""
+
+    def __call__(self, candidate: Candidate) -> Iterator[Reason]:
+        """Yield what is wrong."""
+        if not candidate.words("en").falsepositives:
+            yield problem("lacks", name="falsepositives")
+        yield from _chinese("falsepositives", " ".join(candidate.words("zh").falsepositives))
+
+
+class Triage:
+    """Check that both languages say how to judge it."""
+
+    def __call__(self, candidate: Candidate) -> Iterator[Reason]:
+        """Yield what is wrong."""
+        if not candidate.words("en").triage:
+            yield problem("lacks", name="edusoc.triage.en")
+        yield from _chinese("triage.zh", candidate.words("zh").triage)
+
+
+class Steps:
+    """Check that both languages name the three steps a teacher can take."""
+
+    def __call__(self, candidate: Candidate) -> Iterator[Reason]:
+        """Yield what is wrong."""
+        for language in ("zh", "en"):
+            if len(candidate.words(language).steps) != STEPS:
+                yield problem("steps", name=f"edusoc.steps.{language}", size=STEPS)
+
+
+class GradedProtection:
+    """Check that clauses of GB/T 22239-2019 are named by their numbers."""
+
+    def __call__(self, candidate: Candidate) -> Iterator[Reason]:
+        """Yield what is wrong."""
+        clauses = candidate.words("zh").graded_protection
+        if not clauses:
+            yield problem("lacks", name="edusoc.graded_protection")
+        for clause in clauses:
+            if not _CLAUSE.fullmatch(clause):
+                yield problem("clause", name=clause)
+
+
+class Places:
+    """Check that the fields for device and other side are in the dictionary."""
+
+    def __call__(self, candidate: Candidate) -> Iterator[Reason]:
+        """Yield what is wrong."""
+        head = candidate.rule.head
+        for name in (*head.entity, *head.peer):
+            if name not in FIELDS:
+                yield problem("unknown_field", name=name)
+
+
+class Sight:
+    """Check that a collector delivers what the rule asks for."""
+
+    def __call__(self, candidate: Candidate) -> Iterator[Reason]:
+        """Yield what is wrong."""
+        if isinstance(candidate.rule, SigmaRule) and candidate.rule.blind is not None:
+            yield candidate.rule.blind
+
+
+class Samples:
+    """Check that there are positive and negative samples."""
+
+    def __call__(self, candidate: Candidate) -> Iterator[Reason]:
+        """Yield what is wrong."""
+        samples = candidate.samples
+        if samples is None:
+            yield problem("lacks", name=samples_of(Path(candidate.document.file)).name)
+            return
+        for name, positive in (("positive", True), ("negative", False)):
+            if not any(case.positive is positive for case in samples):
+                yield problem("lacks", name=f"{samples_of(Path(candidate.document.file)).name}: {name}")
+
+
+class Validators:
+    """Run pySigma's validators on plain rules; what they find unimportant is left out."""
+
+    def __call__(self, candidate: Candidate) -> Iterator[Reason]:
+        """Yield what is wrong."""
+        if isinstance(candidate.rule, CorrelationRule):
+            return
+        try:
+            parsed = Parsed.from_dict(respelled(candidate.document.tree), collect_errors=True)
+        except (SigmaError, ValueError, TypeError) as fault:
+            yield parse_reason(fault)
+            return
+        for validator in _PYSIGMA:
+            for issue in validator().validate(parsed):
+                if issue.severity is not SigmaValidationIssueSeverity.LOW:
+                    name = type(issue).__name__.removesuffix("Issue")
+                    yield problem("validator", name=name, detail=issue.description)
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    Identity(),
+    Titles(),
+    Descriptions(),
+    Level(),
+    Tags(),
+    FalsePositives(),
+    Triage(),
+    Steps(),
+    GradedProtection(),
+    Places(),
+    Samples(),
+    Sight(),
+    Validators(),
+)
+FEEDING: Final[tuple[Check, ...]] = (Identity(), Places(), Sight(), Validators())
+"""What holds for rules that only feed a correlation."""
+
+
+def lint(paths: Sequence[Path | str], rules: RuleSet) -> list[Problem]:
+    """Return everything wrong with the rules under ``paths``, of which ``rules`` were loaded, by file and line."""
+    loaded: dict[str, SigmaRule | CorrelationRule] = {rule.id: rule for rule in rules.rules}
+    loaded.update({rule.id: rule for rule in rules.correlations})
+    found = list(rules.problems)
+    unread: list[Problem] = []  # what can't be read is among the problems of loading already
+    for file in find_files(paths, unread):
+        samples = _samples(file, found.append)
+        for document in read_documents(file, unread):
+            rule = loaded.get(str(document.tree.get("id")))
+            if rule is not None and rule.head.file == document.file:
+                found.extend(_check(Candidate(document, rule, samples)))
+    return sorted(found, key=lambda item: (item.file, item.line))
+
+
+def _check(candidate: Candidate) -> Iterator[Problem]:
+    feeding = isinstance(candidate.rule, SigmaRule) and not candidate.rule.alone
+    for check in FEEDING if feeding else CHECKS:
+        for reason in check(candidate):
+            yield candidate.document.complaint(reason, fatal=False)
+
+
+def _samples(file: Path, complain: Callable[[Problem], None]) -> Sequence[Case] | None:
+    path = samples_of(file)
+    if not path.is_file():
+        return None
+    try:
+        return read_cases(path)
+    except InputError as fault:
+        complain(Problem(str(path), 0, problem("samples", detail=fault.what), fatal=False))
+        return []
+
+
+def _chinese(name: str, text: str) -> Iterator[Reason]:
+    if not _CHINESE.search(text):
+        yield problem("lacks_chinese", name=f"edusoc.{name}")
