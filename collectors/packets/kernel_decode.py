@@ -25,7 +25,9 @@ def be16(d, p):
 @_njit
 def be32(d, p):
     """Return four bytes, big-endian."""
-    return (np.int64(d[p]) << 24) | (np.int64(d[p + 1]) << 16) | (np.int64(d[p + 2]) << 8) | np.int64(d[p + 3])
+    return (
+        (np.int64(d[p]) << 24) | (np.int64(d[p + 1]) << 16) | (np.int64(d[p + 2]) << 8) | np.int64(d[p + 3])
+    )
 
 
 @_njit
@@ -43,7 +45,9 @@ def le16(d, p):
 @_njit
 def le32(d, p):
     """Return four bytes, little-endian."""
-    return np.int64(d[p]) | (np.int64(d[p + 1]) << 8) | (np.int64(d[p + 2]) << 16) | (np.int64(d[p + 3]) << 24)
+    return (
+        np.int64(d[p]) | (np.int64(d[p + 1]) << 8) | (np.int64(d[p + 2]) << 16) | (np.int64(d[p + 3]) << 24)
+    )
 
 
 @_njit
@@ -73,20 +77,8 @@ def _by_nibble(d, p, e, s):
 
 
 @_njit
-def _snap(d, p, e, s):
-    """Take an LLC header; only SNAP with an Ethernet type carries IP (and SAP 06)."""
-    if p + 3 > e:
-        return NON_IP_LLC
-    if d[p] == 0xAA and d[p + 1] == 0xAA and p + 8 <= e:
-        return ether_type(d, p + 8, e, be16(d, p + 6), s)
-    if d[p] == 0x06 and d[p + 1] == 0x06:
-        return _set(s, p + 3, 0x0800)
-    return NON_IP_LLC
-
-
-@_njit
 def ether_type(d, x, e, kind, s):
-    """Walk VLAN tags, PPPoE and MPLS from Ethernet type ``kind`` with its payload at ``x``."""
+    """Walk LLC, VLAN tags, PPPoE and MPLS from Ethernet type ``kind`` (a length: LLC) with its payload at ``x``."""
     for _ in range(12):
         if kind == 0x0800 or kind == 0x86DD:
             return _set(s, x, kind)
@@ -126,8 +118,16 @@ def ether_type(d, x, e, kind, s):
                 return BAD_LINK_SHORT
             kind = be16(d, x + 6)
             x += 8
-        elif kind < 1536 and kind > 0:
-            return _snap(d, x, e, s)
+        elif kind < 1536 and kind >= 0:  # only SNAP with an Ethernet type carries IP, and SAP 06
+            if x + 8 <= e and d[x] == 0xAA and d[x + 1] == 0xAA:
+                kind = be16(d, x + 6)
+                x += 8
+                if kind < 1536:
+                    return NON_IP_LLC
+            elif x + 3 <= e and d[x] == 0x06 and d[x + 1] == 0x06:
+                return _set(s, x + 3, 0x0800)
+            else:
+                return NON_IP_LLC
         elif kind == 0x0806 or kind == 0x8035:
             return NON_IP_ARP
         else:
@@ -162,7 +162,13 @@ def ppp(d, p, e, s):
 
 
 @_njit
-def _family(d, p, e, family, s):
+def _snap(d, p, e, s):
+    """Take an LLC header."""
+    return ether_type(d, p, e, np.int64(0), s)
+
+
+@_njit
+def _family(p, family, s):
     """Map an address family of BSD, Linux or Darwin."""
     if family == 2:
         return _set(s, p, 0x0800)
@@ -178,7 +184,7 @@ def _loopback(d, p, e, s):
     family = le32(d, p)
     if family > 0xFFFF:
         family = be32(d, p)
-    return _family(d, p + 4, e, family, s)
+    return _family(p + 4, family, s)
 
 
 @_njit
@@ -443,7 +449,7 @@ def _ipv6(d, x, e, s):
 @_njit
 def _icmp_ports(kind, code, six, s):
     """Stand type and code in the ports, answers paired with their questions as Community ID 1.0 does."""
-    other = np.int64(-1)
+    other = -1
     if six:
         if 128 <= kind <= 129:
             other = kind ^ 1

@@ -14,88 +14,92 @@ IX_OFFSET: Final = 0  # of the captured bytes in the window
 IX_CAPTURED: Final = 1
 IX_WIRE: Final = 2
 IX_TIME: Final = 3  # microseconds since 1970 UTC
-IX_LINK: Final = 4
+IX_LINK: Final = 4  # -1 unknown
 
 # --- state of the file walkers ----------------------------------------------------------------------------------
 WALK_SIZE: Final = 16
-WK_FORMAT: Final = 0  # 1 pcap, 2 pcapng
-WK_SWAPPED: Final = 1  # 1 big-endian
-WK_NANOS: Final = 2
-WK_HEADER: Final = 3  # record header length of pcap: 16, 24 modified, 28 nokia is not a thing seen
-WK_LINK: Final = 4
-WK_SNAP: Final = 5
-WK_POSITION: Final = 6  # in: where to start in the window; out: where the walk stopped
-WK_LAST_TIME: Final = 7
-WK_INTERFACES: Final = 8
-WK_NEED: Final = 9  # bytes the next record needs, when it does not fit the window
-WK_IN_SECTION: Final = 10
-WK_SKIPPED_BLOCKS: Final = 11
+WK_SWAPPED: Final = 0  # 1 big-endian
+WK_UNITS: Final = 1  # pcap: fractions of a second that one unit of time is
+WK_HEADER: Final = 2  # pcap: length of a record's header, 16 or (modified) 24
+WK_LINK: Final = 3
+WK_SNAP: Final = 4
+WK_POSITION: Final = 5  # in: where to start in the window; out: where the walk stopped
+WK_LAST_TIME: Final = 6
+WK_INTERFACES: Final = 7
+WK_NEED: Final = 8  # bytes from WK_POSITION on that the next record needs
+WK_OLD: Final = 9  # pcap before version 2.3 has the two lengths swapped; 2.3 may
+WK_MAGIC: Final = 10
+WK_LAST: Final = 11  # 1: no bytes follow this window
 
 MAX_INTERFACES: Final = 1024
-INTERFACE_COLUMNS: Final = 4  # link type, units per second, offset seconds, snap length
+INTERFACE_COLUMNS: Final = 4
+IF_LINK: Final = 0
+IF_RESOLUTION: Final = 1  # as if_tsresol: power of ten, or of two with bit 7
+IF_OFFSET: Final = 2  # seconds
+IF_SNAP: Final = 3
 
 # why a walk stopped
-WALK_END: Final = 0  # window used up, or too short for the next record (WK_NEED)
+WALK_END: Final = 0  # the window is used up, or the next record needs WK_NEED bytes
 WALK_FULL: Final = 1  # index full
 WALK_DAMAGED: Final = 2  # nonsense at WK_POSITION
 
 MAX_RECORD: Final = 1 << 20  # no link layer carries more; beyond it a length is damage
 MAX_BLOCK: Final = 1 << 24
+MAX_TIME: Final = 253_402_300_799_000_000  # the end of year 9999, in microseconds
 
-# --- flow table: one row a live flow ----------------------------------------------------------------------------
+# --- flow table: one row a live flow. A and B are the ends in canonical order; pairs are [sent by A, sent by B] ---
+# The first 24 words are touched by every packet: three cache lines.
 COLUMNS: Final = 56
-F_KEY: Final = 0  # ports, protocol, version
+F_KEY: Final = 0  # port of A << 40 | port of B << 24 | protocol << 8 | IP version
 F_A_HI: Final = 1
 F_A_LO: Final = 2
 F_B_HI: Final = 3
 F_B_LO: Final = 4
 F_SPACE: Final = 5  # VLAN and virtual network: the same address in two of them is two hosts
-F_NEXT: Final = 6  # chain of the hash bucket, or of the free list
+F_NEXT: Final = 6  # next slot + 1 in the hash bucket, 0 none; of a free slot, the next free one, -1 none
 F_LAST: Final = 7
-F_FIRST: Final = 8  # of this part
-F_PACKETS: Final = 9  # from originator; +1 from responder
-F_BYTES: Final = 11
-F_FLAGS: Final = 13
-F_ORIGIN: Final = 15  # 1 when A is the originator
-F_STATE: Final = 16
-F_PAYLOADS: Final = 17
-F_PAYLOAD_BYTES: Final = 19
-F_WIRE: Final = 21
-F_SERIAL: Final = 23
-F_POSITION: Final = 24
-F_HASH: Final = 25
-F_PART: Final = 26
-F_KIND: Final = 27
-F_ISN: Final = 28  # first sequence number of each direction, -1 unknown
-F_BASE: Final = 30  # sequence number of the first byte selected, -1 none
-F_SMAC: Final = 32  # of the first packet's sender
-F_DMAC: Final = 33
-F_VLAN: Final = 34
-F_VLAN_INNER: Final = 35
-F_TUNNEL: Final = 36
-F_OUTER: Final = 37  # source hi lo, destination hi lo
-F_OUTER_VERSION: Final = 41
-F_TUNNEL_ID: Final = 42
-F_FRAGMENTS: Final = 43
-F_ICMP: Final = 44  # type << 8 | code of the first packet
-F_REASON: Final = 45
-F_SENT_BY_A: Final = 46  # 1 when the first packet's sender is A
-F_LIVE: Final = 47
-F_BUCKET: Final = 48
-F_BEGAN: Final = 49  # first packet of the whole flow, over all parts
-F_FOLLOW: Final = 50  # per direction: sequence number of the next record head, -1 none
-F_NEXT_SEQ: Final = 52  # per direction: highest sequence number seen + length
-F_SELECTED: Final = 54  # per direction: bytes handed to reassembly after the first budget
+F_FIRST: Final = 8  # time of the first packet of this record
+F_PACKETS: Final = 9
+F_BYTES: Final = 11  # IP bytes
+F_FLAGS: Final = 13  # TCP flags seen, of B's packets << 8
+F_STATE: Final = 14
+F_KIND: Final = 15
+F_PAYLOADS: Final = 16
+F_WIRE: Final = 18  # frame bytes
+F_NEXT_SEQ: Final = 20  # stream position after the highest byte seen, 0 unknown; positions never wrap
+F_SERIAL: Final = 22
+F_LIVE: Final = 23
+F_BASE: Final = 24  # stream position of the first selected byte, 0 none
+F_FOLLOW: Final = 26  # stream position of the next record's head
+F_WANT: Final = 28  # bytes before this stream position are wanted
+F_HEAD: Final = 30  # bytes of a split record head << 3 | how many
+F_BEGAN: Final = 32  # time of the first packet of the flow, over all records
+F_BEGAN_POSITION: Final = 33  # and where it stands in the capture
+F_POSITION: Final = 34  # where the first packet of this record stands in the capture
+F_PART: Final = 35
+F_BUCKET: Final = 36
+F_REASON: Final = 37
+F_FRAGMENTS: Final = 38
+F_ICMP: Final = 39  # of the first packet: type << 8 | code, bit 16 when the type has an answer
+F_SMAC: Final = 40  # of the first packet
+F_DMAC: Final = 41
+F_VLAN: Final = 42
+F_VLAN_INNER: Final = 43
+F_TUNNEL: Final = 44
+F_TUNNEL_ID: Final = 45
+F_OUTER_VERSION: Final = 46
+F_FIRST_SIDE: Final = 47  # who sent the first packet
+F_OUTER: Final = 48  # of the first packet: source hi lo, destination hi lo
+F_ISN: Final = 52  # stream position after the SYN, 0 none seen
 
-# TCP state bits (F_STATE)
-ST_SYN: Final = 1
-ST_SYN_ACK: Final = 2
-ST_FIN_ORIGIN: Final = 4
-ST_FIN_RESPONDER: Final = 8
-ST_RESET: Final = 16
-ST_DATA: Final = 32
-ST_DONE_ORIGIN: Final = 64  # nothing more to select from this direction
-ST_DONE_RESPONDER: Final = 128
+# F_STATE; pairs of bits are shifted by the sender
+ST_ORIGIN_B: Final = 1
+ST_SYN: Final = 2
+ST_SYN_ACK: Final = 4
+ST_RESET: Final = 8
+ST_FIN: Final = 16  # and 32
+ST_DONE: Final = 64  # and 128: nothing more to select from this direction
+ST_OPEN: Final = 256  # and 512: TLS application data seen; HTTP: the end of the head is still to come
 
 # why a flow record was written (F_REASON)
 END_IDLE: Final = 1
@@ -114,15 +118,15 @@ REASONS: Final = {
 # --- selected payload: one row a piece --------------------------------------------------------------------------
 ITEM_COLUMNS: Final = 10
 IT_SERIAL: Final = 0
-IT_SIDE: Final = 1  # bit 0: from responder; bit 1: sender is B
+IT_SENDER: Final = 1  # 0 A, 1 B; bit 1: bytes before have not come
 IT_OFFSET: Final = 2  # in the window
 IT_LENGTH: Final = 3
-IT_REL: Final = 4  # offset in the direction's stream; for fragments the byte offset
+IT_STREAM: Final = 4  # stream position of the first byte; positions of a direction never wrap
 IT_TIME: Final = 5
 IT_KIND: Final = 6
 IT_SLOT: Final = 7
-IT_PACKET: Final = 8  # packet's row in the index
-IT_EXTRA: Final = 9  # fragments: ip id << 1 | more fragments
+IT_POSITION: Final = 8  # where the packet stands in the capture
+IT_BASE: Final = 9  # stream position where the direction's selection began
 
 KIND_NONE: Final = 0
 KIND_TLS: Final = 1
@@ -130,12 +134,12 @@ KIND_HTTP: Final = 2
 KIND_SSH: Final = 3
 KIND_SMB: Final = 4
 KIND_DNS_TCP: Final = 5
-KIND_PENDING: Final = 6
+KIND_PENDING: Final = 6  # undecided: early bytes are missing or too few for a signature
+KIND_DATAGRAM: Final = 16  # kinds from here on are datagrams
 KIND_DNS: Final = 16
 KIND_MDNS: Final = 17
 KIND_LLMNR: Final = 18
 KIND_NBNS: Final = 19
-KIND_FRAGMENT: Final = 24
 PROTOCOLS: Final = {
     KIND_TLS: "tls",
     KIND_HTTP: "http",
@@ -149,7 +153,7 @@ PROTOCOLS: Final = {
 }
 
 # --- decoded packet ---------------------------------------------------------------------------------------------
-SCRATCH: Final = 40
+SCRATCH: Final = 41
 S_VERSION: Final = 0
 S_SRC_HI: Final = 1
 S_SRC_LO: Final = 2
@@ -187,6 +191,7 @@ S_NEXT: Final = 36
 S_PAYLOAD_WIRE: Final = 37
 S_NEXT_SPACE: Final = 38
 S_NEXT_ID: Final = 39
+S_HOLE: Final = 40  # 1: bytes of the stream before this payload have not come
 
 # decode results: 0 = an IP packet stands in the scratch row
 OK: Final = 0
@@ -239,10 +244,10 @@ MAX_DEPTH: Final = 4
 # --- control words of the meter ---------------------------------------------------------------------------------
 CONTROL: Final = 96
 C_CAPACITY: Final = 0
-C_MASK: Final = 1
+C_MASK: Final = 1  # of the hash buckets
 C_FREE: Final = 2  # head of the free list, -1 none
 C_SERIAL: Final = 3
-C_OUT: Final = 4
+C_OUT: Final = 4  # rows written
 C_OUT_ROOM: Final = 5
 C_ITEMS: Final = 6
 C_ITEM_ROOM: Final = 7
@@ -252,21 +257,23 @@ C_PACKETS: Final = 10
 C_LIVE: Final = 11
 C_SELECT: Final = 12  # 0 flows only
 C_BASE: Final = 13  # decompressed offset of the window
-C_IDLE_TCP: Final = 14
+C_IDLE_TCP: Final = 14  # microseconds
 C_IDLE: Final = 15
 C_IDLE_CLOSED: Final = 16
 C_ACTIVE: Final = 17
-C_WIRE_BYTES: Final = 18
-C_IN_FLOWS: Final = 19
-C_FRAGMENTS: Final = 20
-C_TUNNELLED: Final = 21
-C_LAST_TIME: Final = 22
-C_CURSOR: Final = 23
-C_BUDGET: Final = 24  # bytes of a direction handed to reassembly
+C_EVICTED: Final = 18
+C_FRAGMENTS: Final = 19
+C_TUNNELLED: Final = 20
+C_CLOCK: Final = 21  # packet clock
+C_CLOCK_DOUBT: Final = 22  # a time far from the clock, believed when the next packet agrees
+C_CURSOR: Final = 23  # where the sweep for idle flows stands
+C_HIGH: Final = 24  # slots ever used
+C_BUDGET: Final = 25  # bytes of a direction handed to reassembly
+C_SEED: Final = 26
+C_ITEM_BYTES: Final = 27
 C_RESULTS: Final = 32  # + decode result: packets
 FRAGMENT_SLOTS: Final = 4096
 FRAGMENT_COLUMNS: Final = 8
-BAD_COLUMNS: Final = 4  # row in the index, code, offset in window, length
-
-# why the meter stopped
-METER_DONE: Final = -1
+BAD_COLUMNS: Final = 4  # code, position in the capture, offset in the window, length
+OUT_RESERVE: Final = 40  # rows that one packet and the sweep after it may write at most
+SWEEP: Final = 16  # slots looked at after every 16 packets

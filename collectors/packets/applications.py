@@ -1,0 +1,202 @@
+"""Turn selected payload into the events of applications: order it, dissect it, add the flow's addressing.
+
+State per flow is small and goes with the flow; conversations are bounded in number and in the bytes that wait.
+"""
+
+from __future__ import annotations
+
+from mmap import mmap
+from typing import Final
+
+from collectors.packets import layout
+from collectors.packets.addressing import instant_text, put_addressing
+from collectors.packets.dissectors.base import Fields, Message, StreamDissector
+from collectors.packets.dissectors.registry import DATAGRAM_DATASETS, DATAGRAMS, STREAMS
+from collectors.packets.meter import Meter, Row
+from collectors.packets.streams import Conversation
+from soc_core.model.event import EVENT_ID, TIMESTAMP, Event, make_event_id
+
+MAX_CONVERSATIONS: Final = 20_000
+_KINDS: Final = {name: kind for kind, name in layout.PROTOCOLS.items() if kind < layout.KIND_PENDING}
+_METHODS: Final = (
+    b"GET ",
+    b"POST ",
+    b"HEAD ",
+    b"PUT ",
+    b"DELETE ",
+    b"OPTIONS ",
+    b"CONNECT ",
+    b"PATCH ",
+    b"HTTP/1.",
+)
+
+
+def stream_protocol(prefix: bytes) -> str | None:
+    """Return the protocol whose signature ``prefix`` begins with: the kernel's test, for starts cut into pieces."""
+    if prefix.startswith(b"SSH-"):
+        return "ssh"
+    if prefix.startswith(_METHODS):
+        return "http"
+    if len(prefix) >= 6 and prefix[0] == 0x16 and prefix[1] == 3 and prefix[2] <= 4 and prefix[5] in (1, 2):
+        return "tls"
+    if len(prefix) >= 8 and prefix[0] == 0 and prefix[4] >= 0xFC and prefix[5:8] == b"SMB":
+        return "smb"
+    return None
+
+
+class FlowContext:
+    """Hold what the messages of one flow share."""
+
+    __slots__ = ("addressing", "began", "conversation", "messages", "over", "position")
+
+    def __init__(self, row: Row) -> None:
+        """Take the addressing from the flow's row."""
+        self.addressing: Event = {"event.start": instant_text(row[layout.F_BEGAN])}
+        put_addressing(self.addressing, row)
+        self.began = row[layout.F_BEGAN]
+        self.position = row[layout.F_BEGAN_POSITION]
+        self.conversation: Conversation | None = None
+        self.messages = 0
+        self.over = False
+
+
+class Applications:
+    """Make application events of one reading of one source."""
+
+    def __init__(self, meter: Meter, identity: bytes, fixed: Event, limit: int) -> None:
+        """Take the fields all events share as ``fixed``; ``limit`` bounds what waits in one direction, in bytes."""
+        self._meter = meter
+        self._identity = identity
+        self._fixed = fixed
+        self._limit = limit
+        self._flows: dict[int, FlowContext] = {}
+        self._talking: dict[int, Conversation] = {}
+        self.given_up = 0
+
+    def take(self, items: list[Row], window: mmap, ended: list[Row]) -> list[Event]:
+        """Return the events that the payload of ``items`` completes, in their order."""
+        events: list[Event] = []
+        gone: dict[int, Row] | None = None
+        for item in items:
+            context = self._flows.get(item[layout.IT_SERIAL])
+            if context is None:
+                row = self._meter.live_row(item[layout.IT_SLOT])
+                if row[layout.F_SERIAL] != item[layout.IT_SERIAL]:
+                    if gone is None:
+                        gone = {row[layout.F_SERIAL]: row for row in ended}
+                    row = gone[item[layout.IT_SERIAL]]
+                context = self._flows[item[layout.IT_SERIAL]] = FlowContext(row)
+            if context.over:
+                continue
+            start = item[layout.IT_OFFSET]
+            data = window[start : start + item[layout.IT_LENGTH]]
+            if item[layout.IT_KIND] >= layout.KIND_DATAGRAM:
+                event = self._datagram(context, item, data)
+                if event is not None:
+                    events.append(event)
+            else:
+                messages = self._stream(context, item, data)
+                events.extend(self._finish(context, message) for message in messages)
+        return events
+
+    def end(self, row: Row) -> list[Event]:
+        """Return what was left of a flow whose last record is ``row``."""
+        context = self._flows.pop(row[layout.F_SERIAL], None)
+        if context is None:
+            return []
+        return self._close(row[layout.F_SERIAL], context)
+
+    def _close(self, serial: int, context: FlowContext) -> list[Event]:
+        self._talking.pop(serial, None)
+        conversation, context.conversation = context.conversation, None
+        if conversation is None:
+            return []
+        return [self._finish(context, message) for message in conversation.close()]
+
+    def _datagram(self, context: FlowContext, item: Row, data: bytes) -> Event | None:
+        protocol = layout.PROTOCOLS[item[layout.IT_KIND]]
+        fields = DATAGRAMS[protocol](data)
+        if fields is None:
+            return None
+        timestamp = instant_text(item[layout.IT_TIME])
+        event_id = make_event_id(timestamp, self._identity, item[layout.IT_POSITION], data)
+        return self._event(context, fields, DATAGRAM_DATASETS[protocol], timestamp, event_id)
+
+    def _stream(self, context: FlowContext, item: Row, data: bytes) -> list[Message]:
+        kind, serial = item[layout.IT_KIND], item[layout.IT_SERIAL]
+        conversation = context.conversation
+        found: list[Message] = []
+        if conversation is not None and conversation.kind not in (kind, layout.KIND_PENDING):
+            found = conversation.close()
+            conversation = None
+        if conversation is None:
+            conversation = self._open(context, item)
+            if conversation is None:
+                return found
+        elif conversation.kind != kind:
+            dissector = _dissector(kind)
+            if dissector is None:
+                return found
+            found += conversation.start(kind, dissector, item[layout.IT_SENDER] & 1, item[layout.IT_BASE])
+        found += conversation.add(item, data, self._limit)
+        if kind == layout.KIND_PENDING:
+            found += self._recognise(conversation, item)
+        if conversation.dissector is not None and conversation.dissector.done:
+            found += conversation.close()
+            context.conversation, context.over = None, True
+            self._talking.pop(serial, None)
+            self._meter.enough(item[layout.IT_SLOT], serial)
+        return found
+
+    def _open(self, context: FlowContext, item: Row) -> Conversation | None:
+        """Start a conversation; one too many ends the oldest, whose flow is then no longer followed."""
+        kind, serial = item[layout.IT_KIND], item[layout.IT_SERIAL]
+        dissector = _dissector(kind)
+        if dissector is None and kind != layout.KIND_PENDING:
+            context.over = True
+            return None
+        if len(self._talking) >= MAX_CONVERSATIONS:
+            oldest = next(iter(self._talking))
+            self._talking.pop(oldest)
+            self._flows[oldest].conversation, self._flows[oldest].over = None, True
+            self.given_up += 1
+        row = self._meter.live_row(item[layout.IT_SLOT])
+        origin = row[layout.F_STATE] & layout.ST_ORIGIN_B if row[layout.F_SERIAL] == serial else 0
+        conversation = context.conversation = Conversation(kind, origin, dissector)
+        self._talking[serial] = conversation
+        return conversation
+
+    def _recognise(self, conversation: Conversation, item: Row) -> list[Message]:
+        """Decide the protocol of a start that came in pieces."""
+        sender = item[layout.IT_SENDER] & 1
+        protocol = stream_protocol(conversation.prefix(sender, 64))
+        dissector = _dissector(_KINDS.get(protocol or "", 0))
+        if protocol is None or dissector is None:
+            return []
+        self._meter.decide(item[layout.IT_SLOT], item[layout.IT_SERIAL], _KINDS[protocol])
+        return conversation.start(_KINDS[protocol], dissector, sender, item[layout.IT_BASE])
+
+    def _finish(self, context: FlowContext, message: Message) -> Event:
+        timestamp = instant_text(message.time_us)
+        name = f"{message.dataset}/{message.side}/{message.offset}".encode()
+        event_id = make_event_id(timestamp, self._identity, context.position, name, context.messages)
+        context.messages += 1
+        return self._event(context, message.fields, message.dataset, timestamp, event_id)
+
+    def _event(
+        self, context: FlowContext, fields: Fields, dataset: str, timestamp: str, event_id: str
+    ) -> Event:
+        return {
+            **self._fixed,
+            **context.addressing,
+            **fields,
+            TIMESTAMP: timestamp,
+            EVENT_ID: event_id,
+            "event.dataset": dataset,
+        }
+
+
+def _dissector(kind: int) -> StreamDissector | None:
+    """Return a new dissector for streams of ``kind``, ``None`` where there is none."""
+    make = STREAMS.get(layout.PROTOCOLS.get(kind, ""))
+    return make() if make is not None else None
