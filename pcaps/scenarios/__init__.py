@@ -1,0 +1,1 @@
+"""Hold one scenario per module; ``registry`` lists them all."""

@@ -1,0 +1,1 @@
+"""Build packets, connections and capture files byte by byte, fast and without any packet library."""
