@@ -64,13 +64,17 @@ _ZEEK: Final = {
     "rstrh": Outcome.REFUSED,
 }
 
+DHCP: Final = frozenset({(67, 68), (547, 546)})
+"""A server answers a client's broadcast by unicast (RFC 2131 §4.1, RFC 8415 §7.2): a flow of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class FlowRecord:
     """Hold one flow as detectors see it: bytes are IP bytes, ``duration`` seconds, ``time_us`` µs since 1970.
 
     ``transport`` is ``tcp``, ``udp``, ``icmp`` … in lower case. ``part`` is above 1 for the further records of one
-    long connection: they add bytes, not connections.
+    long connection: they add bytes, not connections. ``midstream`` TCP begins with an acknowledgement instead of a SYN:
+    a probe by ACK, or what is left of a connection that was there before we looked.
     """
 
     event_id: str
@@ -88,6 +92,7 @@ class FlowRecord:
     duration: float
     outcome: Outcome
     part: int = 1
+    midstream: bool = False
 
     @property
     def failed(self) -> bool:
@@ -158,6 +163,7 @@ def read_flow(event: Event) -> FlowRecord | None:
         duration=number(event, "event.duration") / 1e9,
         outcome=_outcome(event),
         part=max(1, number(event, "edusoc.flow.part")),
+        midstream=_is_midstream(event),
     )
 
 
@@ -189,6 +195,8 @@ def is_backscatter(flow: FlowRecord) -> bool:
     Without this a DNS server looks like a port scanner of its clients. 32768 is where Linux' ephemeral ports start,
     and 49152 Windows' (RFC 6335); scanners that fake source port 53 still reach the ports below.
     """
+    if (flow.source_port, flow.port) in DHCP:
+        return True
     return 0 < flow.source_port < 1024 and flow.port >= 32_768
 
 
@@ -230,6 +238,11 @@ def _flags(event: Event, side: str) -> str:
     except ValueError:
         return ""
     return "".join(letter for bit, letter in _FLAG_BITS if bits & bit)
+
+
+def _is_midstream(event: Event) -> bool:
+    asked = str(event.get("edusoc.flow.tcp_flags_source", "")).upper()
+    return "A" in asked and "S" not in asked
 
 
 def _time_of(event: Event) -> str:

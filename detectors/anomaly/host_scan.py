@@ -107,7 +107,7 @@ def _counts(flow: FlowRecord) -> bool:
         return flow.part == 1
     if flow.transport not in {"tcp", "udp"} or flow.part > 1 or is_backscatter(flow):
         return False
-    return flow.port not in NOISY_PORTS and flow.port not in BITTORRENT
+    return not flow.midstream and flow.port not in NOISY_PORTS and flow.port not in BITTORRENT
 
 
 def _group(flow: FlowRecord, site: Site) -> Group:

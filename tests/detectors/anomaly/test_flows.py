@@ -92,3 +92,20 @@ def test_backscatter_is_an_answer_from_a_service_port() -> None:
     record = read_flow(Maker().flow(0, "10.0.0.1", "10.0.0.2", 50_000, source__port=53))
     assert record is not None
     assert is_backscatter(record)
+
+
+@pytest.mark.parametrize(("server", "client"), [(67, 68), (547, 546)])
+def test_a_dhcp_server_s_answers_are_backscatter(server: int, client: int) -> None:
+    record = read_flow(Maker().flow(0, "10.0.0.1", "10.0.0.2", client, source__port=server))
+    assert record is not None
+    assert is_backscatter(record)
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [("S", False), ("SAPF", False), ("A", True), ("PAF", True), ("R", False), ("", False)],
+)
+def test_midstream_is_an_acknowledgement_without_a_beginning(asked: str, expected: bool) -> None:
+    record = read_flow(Maker().flow(0, "10.0.0.1", "10.0.0.2", 443, edusoc__flow__tcp_flags_source=asked))
+    assert record is not None
+    assert record.midstream is expected
