@@ -75,12 +75,13 @@ def _dns_lies(capture: Capture) -> list[bytes]:
 
 
 def _garble(capture: Capture, frames: list[bytes]) -> list[bytes]:
-    """Return each frame with a few bits flipped."""
+    """Return each frame with a few bits flipped, but none in the addresses, which would make up new peers."""
     garbled = []
     for frame in frames:
         data = bytearray(frame)
+        places = [place for place in range(len(data)) if not 26 <= place < 34]
         for _ in range(capture.rng.randrange(1, 6)):
-            data[capture.rng.randrange(len(data))] ^= 1 << capture.rng.randrange(8)
+            data[capture.rng.choice(places)] ^= 1 << capture.rng.randrange(8)
         garbled.append(bytes(data))
     return garbled
 

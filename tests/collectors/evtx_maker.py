@@ -79,6 +79,8 @@ def _body(start: int, number: int, instant: datetime, event: Mapping[str, str]) 
     def system() -> None:
         writer.element("Provider", attributes={"Name": event.get("Provider", "Test")})
         writer.element("EventID", code)
+        if "Keywords" in event:
+            writer.element("Keywords", event["Keywords"])
         writer.element("TimeCreated", attributes={"SystemTime": instant.strftime("%Y-%m-%dT%H:%M:%S.%f0Z")})
         writer.element("EventRecordID", str(number))
         writer.element("Channel", channel)
@@ -86,7 +88,7 @@ def _body(start: int, number: int, instant: datetime, event: Mapping[str, str]) 
 
     def data() -> None:
         for name, text in event.items():
-            if name not in ("Channel", "EventID", "Provider", "Computer"):
+            if name not in ("Channel", "EventID", "Provider", "Computer", "Keywords"):
                 writer.element("Data", text, {"Name": name})
 
     def inside() -> None:

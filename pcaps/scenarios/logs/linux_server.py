@@ -1,4 +1,7 @@
-"""Write a web server's ``auth.log``: ten hours with an intruder who guesses a password and then tries ``sudo``."""
+"""Write a web server's ``auth.log``: ten hours with an intruder who guesses a password and then tries ``sudo``.
+
+Times are written as rsyslog on Debian 12 writes them, with year and zone.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ class _Log:
         """Add one line."""
         moment = self.start + timedelta(seconds=seconds)
         stamp = moment.astimezone(CHINA)
-        self.lines.append((moment, f"{stamp:%b} {stamp.day:2d} {stamp:%H:%M:%S} {HOST} {text}\n"))
+        self.lines.append((moment, f"{stamp.isoformat(timespec='microseconds')} {HOST} {text}\n"))
 
     def next_process(self) -> int:
         """Return the number of a new process."""

@@ -12,10 +12,12 @@ COMPUTER = "CWS-PC01"
 ATTACKER = "203.0.113.71"
 USERS = ("administrator", "admin", "caiwu", "user", "test")
 BASE = {"Channel": "Security", "Provider": "Microsoft-Windows-Security-Auditing", "Computer": COMPUTER}
+AUDIT_SUCCESS = {"Keywords": "0x8020000000000000"}
+AUDIT_FAILURE = {"Keywords": "0x8010000000000000"}
 
 
 def _logon(rng: random.Random, user: str, kind: str, source: str, *, refused: bool) -> dict[str, str]:
-    more = {"Status": "0xc000006d", "SubStatus": "0xc000006a"} if refused else {}
+    more = AUDIT_FAILURE | {"Status": "0xc000006d", "SubStatus": "0xc000006a"} if refused else AUDIT_SUCCESS
     port = str(rng.randrange(30_000, 60_000)) if source != "-" else "-"
     return {
         **BASE, "EventID": "4625" if refused else "4624", "SubjectUserName": COMPUTER + "$", "TargetUserName": user,
@@ -24,9 +26,9 @@ def _logon(rng: random.Random, user: str, kind: str, source: str, *, refused: bo
 
 
 def build(rng: random.Random, start: datetime) -> list[LogFile]:
-    """Return the file: 60 refused log-ins, a success, and between them what a PC writes of itself."""
+    """Return the file: 32 refused log-ins, a success, and between them what a PC writes of itself."""
     events: list[dict[str, str]] = []
-    for number in range(60):
+    for number in range(32):
         events.append(_logon(rng, USERS[number % len(USERS)], "10", ATTACKER, refused=True))
         if number % 6 == 0:
             events.append(_logon(rng, "SYSTEM", "5", "-", refused=False))
@@ -39,7 +41,7 @@ def build(rng: random.Random, start: datetime) -> list[LogFile]:
                 "NewProcessId": "0x1a40",
                 "ProcessId": "0x3c8",
             }
-            events.append({**BASE, **program})
+            events.append({**BASE, **AUDIT_SUCCESS, **program})
     events.append(_logon(rng, "caiwu", "10", ATTACKER, refused=False))
     return [LogFile("Security.evtx", make_evtx([events], start), len(events))]
 
