@@ -64,9 +64,10 @@ class ByteStream:
     what is skipped is no loss. The owner bounds the length by parsing, skipping or ``clear``.
     """
 
-    __slots__ = ("_data", "_skipping", "position", "time_us")
+    __slots__ = ("_begun", "_data", "_skipping", "position", "time_us")
 
     def __init__(self) -> None:
+        self._begun = False
         self._data = bytearray()
         self._skipping = 0
         self.position = 0
@@ -83,8 +84,12 @@ class ByteStream:
     def push(self, offset: int, time_us: int, data: bytes) -> int:
         """Add a piece; return how many bytes are missing before it that somebody needed (0: none).
 
-        After a loss the buffer holds only the new piece: the parser has to find its feet again.
+        After a loss the buffer holds only the new piece: the parser has to find its feet again. The first piece
+        begins the stream wherever its offset is.
         """
+        if not self._begun:
+            self._begun = True
+            self.position = offset
         expected = self.position + len(self._data)
         if offset < expected:
             data = data[expected - offset :]

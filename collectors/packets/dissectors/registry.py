@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from collectors.packets.dissectors import dns, llmnr, mdns, nbns
+from collectors.packets.dissectors import dns, http, llmnr, mdns, nbns, smb, ssh, tls
 from collectors.packets.dissectors.base import DatagramDissector, StreamDissector
 
 STREAMS: Final[Mapping[str, Callable[[], StreamDissector]]] = {
     "dns": dns.DnsStream,
+    "http": http.HttpStream,
+    "smb": smb.SmbStream,
+    "ssh": ssh.SshStream,
+    "tls": tls.TlsStream,
 }
 """Protocol over TCP → makes a dissector of one conversation."""
 

@@ -1,0 +1,115 @@
+"""Read SMB 1, 2 and 3 over TCP ([MS-CIFS], [MS-SMB2]): log-ins, shares, and what is done to files.
+
+Events: ``session_setup`` (one a log-in attempt), ``tree_connect`` (one a share asked for) and ``file_activity`` (one a
+minute, with counts and sample names). Of each message only the front is held, data of reads and writes is passed over.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from collectors.packets.dissectors.base import ByteStream, Message
+from collectors.packets.dissectors.smb1 import read_old_message
+from collectors.packets.dissectors.smb2 import READ, WRITE, read_messages
+from collectors.packets.dissectors.smb_session import Session
+
+FRONT: Final = 16_384
+HEADER: Final = 64
+DATA_FRONT: Final = 128
+MAX_FRAME: Final = 1 << 24
+_SESSION_MESSAGE: Final = 0x00
+# NetBIOS session service (RFC 1002 §4.3.1): request, positive and negative response, retarget, keep-alive
+_CONTROL: Final = frozenset({0x81, 0x82, 0x83, 0x84, 0x85})
+_PROTOCOLS: Final = (b"\xffSMB", b"\xfeSMB", b"\xfdSMB", b"\xfcSMB")
+
+
+class SmbStream:
+    """Follow one conversation. At most 16 KB of a message a direction are held; tables are bounded."""
+
+    def __init__(self) -> None:
+        self.done = False
+        self._sides = (ByteStream(), ByteStream())
+        self._lost = [False, False]
+        self._session = Session()
+
+    def feed(self, side: int, offset: int, time_us: int, data: bytes) -> list[Message]:
+        """Return the events that ``data`` completes."""
+        if self.done:
+            return []
+        stream = self._sides[side]
+        if stream.push(offset, time_us, data) or self._lost[side]:
+            # A message begins with its length and a sign: a piece that does not is the middle of one.
+            self._lost[side] = _begin(data) not in _PROTOCOLS
+            if self._lost[side]:
+                stream.clear()
+                return []
+        while self._message(side, stream, time_us):
+            pass
+        return self._session.taken()
+
+    def close(self) -> list[Message]:
+        """Return the last period's event."""
+        if self.done:
+            return []
+        self.done = True
+        self._session.close()
+        return self._session.taken()
+
+    def _message(self, side: int, stream: ByteStream, time_us: int) -> bool:
+        """Take the front of one message and pass over the rest; tell whether there was one."""
+        if len(stream) < 4:
+            return False
+        kind = stream.byte(0)
+        size = int.from_bytes(stream.peek(3, 1), "big")
+        if kind != _SESSION_MESSAGE:
+            if kind not in _CONTROL or size > 512:
+                self._lost[side] = True
+                stream.clear()
+                return False
+            stream.skip(4 + size)
+            return True
+        if len(stream) < 4 + min(size, HEADER):
+            return False
+        wanted = _wanted(stream, size)
+        if len(stream) < 4 + wanted:
+            return False
+        place = stream.position
+        front = stream.take(4 + wanted)[4:]
+        stream.skip(size - wanted)
+        return self._read(side, front, time_us, place)
+
+    def _read(self, side: int, front: bytes, time_us: int, place: int) -> bool:
+        sign = front[:4]
+        session = self._session
+        session.at(side, time_us, place)
+        if sign == b"\xfeSMB":
+            read_messages(front, session)
+        elif sign == b"\xffSMB":
+            read_old_message(front, session)
+        elif sign == b"\xfdSMB":
+            session.encrypted_message()
+        elif sign == b"\xfcSMB":
+            session.compressed_message()
+        elif len(front) >= 4:
+            self._lost[side] = True
+            self._sides[side].clear()
+            return False
+        return True
+
+
+def _begin(data: bytes) -> bytes:
+    return data[4:8]
+
+
+def _wanted(stream: ByteStream, size: int) -> int:
+    """Return how much of a message is looked at: little of one that carries file data and nothing after it."""
+    head = stream.peek(HEADER, 4)
+    if head[:4] == b"\xfeSMB" and len(head) >= 24 and head[20:24] == b"\0\0\0\0":
+        command = int.from_bytes(head[12:14], "little")
+        if command in (READ, WRITE):
+            return min(size, DATA_FRONT)
+    elif head[:4] == b"\xffSMB" and head[4:5] in (b"\x2e", b"\x2f"):
+        return min(size, DATA_FRONT)
+    elif head[:4] in (b"\xfdSMB", b"\xfcSMB"):
+        return min(size, HEADER)
+    return min(size, FRONT)
