@@ -13,6 +13,7 @@ from typing import Protocol
 from cases.alerts.model import Alert
 from soc_core import i18n
 from soc_core.clock import LOCAL_ZONE, parse_instant
+from soc_core.fields import FIELDS
 from soc_core.model.detection import Detection, Reason
 from soc_core.model.organisation import Asset
 from soc_core.organisations.repository import OrganisationTree
@@ -183,7 +184,12 @@ class CardMaker:
         return tuple(dict.fromkeys(texts))[:MAX_REASONS]
 
     def _reason(self, reason: Reason) -> str:
-        return i18n.text(reason.key, self.language, **reason.values)
+        """Render a reason; a field of the dictionary is named in words, as people know it."""
+        values = dict(reason.values)
+        known = FIELDS.get(str(values.get("field", "")))
+        if known is not None:
+            values["field"] = known.en if self.language == "en" else known.zh
+        return i18n.text(reason.key, self.language, **values)
 
     def _words(self, alert: Alert) -> RuleWords | None:
         return self._rules.describe(alert.rule_id, self.language) if alert.rule_kind == "sigma" else None

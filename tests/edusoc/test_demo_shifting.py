@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from collectors.reading import collect, read_paths
 from edusoc.demo.shifting import copy_moved, moved
 from soc_core.errors import InputError
+from tests.collectors.evtx_maker import make_evtx
 
 END = datetime(2026, 11, 16, 10, 0, tzinfo=UTC)
 
@@ -108,7 +109,20 @@ def test_moving_there_and_back_gives_the_same_text(days: int, tail: bytes) -> No
 
 def test_other_binary_files_are_refused() -> None:
     with pytest.raises(InputError, match="can't be moved"):
-        moved(b"ElfFile\0\0\0", 1, year=2026)
+        moved(b"MZ\0\0", 1, year=2026)
+
+
+def test_windows_event_logs_move_with_their_checksums() -> None:
+    event = {
+        "Channel": "Security",
+        "EventID": "4625",
+        "TargetUserName": "a",
+        "When": "on 2026-11-16T08:00:00Z",
+    }
+    later = {**event, "When": "on 2026-12-31T08:00:00Z"}
+    before = make_evtx([[event, event], [event]], END)
+    after = make_evtx([[later, later], [later]], END + timedelta(days=45))
+    assert moved(before, 45, year=2026) == after
 
 
 def test_the_copy_is_unpacked_and_read_as_moved(tmp_path: Path) -> None:
