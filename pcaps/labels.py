@@ -22,7 +22,19 @@ Seen: TypeAlias = tuple[str, str, str, str]
 """Kind, entity, peer (empty where there is none) and severity of one alert or detection."""
 SUFFIX = ".label.yml"
 _KEYS = frozenset(
-    "scenario title attack files start end packets records addresses must_find must_not".split(" ")
+    {
+        "scenario",
+        "title",
+        "attack",
+        "files",
+        "start",
+        "end",
+        "packets",
+        "records",
+        "addresses",
+        "must_find",
+        "must_not",
+    }
 )
 
 

@@ -112,13 +112,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="scenarios; all when none is named")
     parser.add_argument("--check", action="store_true", help="compare with what is there, write nothing")
     parsed = parser.parse_args(arguments)
-    known = [scenario.name for scenario in (*scenarios(), *log_scenarios())]
+    known = [*(capture.name for capture in scenarios()), *(logs.name for logs in log_scenarios())]
     unknown = sorted(set(parsed.names) - set(known))
     if unknown:
         print(f"unknown: {', '.join(unknown)}; known: {', '.join(known)}", file=sys.stderr)
         return 2
     different: list[str] = []
-    for files in tqdm(make_all(parsed.names), total=len(parsed.names or known), unit="scenario", disable=None):
+    for files in tqdm(
+        make_all(parsed.names), total=len(parsed.names or known), unit="scenario", disable=None
+    ):
         for made in files:
             if parsed.check:
                 different += [made.path] if made.differs(ROOT) else []

@@ -54,7 +54,17 @@ DISK: Final = Service("pan.yunpan.example", "198.18.33.14")
 PUSH: Final = Service("push.handset.example", "198.18.34.8")
 CAMERA_CLOUD: Final = Service("p2p.camcloud.example", "198.18.35.3", "", 25_000)
 TIME: Final = Service("ntp.shijian.example", "198.18.40.1", "", 20_000)
-BROWSED: Final = (PLATFORM, PLATFORM_STATIC, SEARCH, NEWS, PICTURES, STATISTICS, BUREAU, INPUT, PLATFORM_LOGIN)
+BROWSED: Final = (
+    PLATFORM,
+    PLATFORM_STATIC,
+    SEARCH,
+    NEWS,
+    PICTURES,
+    STATISTICS,
+    BUREAU,
+    INPUT,
+    PLATFORM_LOGIN,
+)
 
 
 def resolve(capture: Capture, device: Endpoint, resolver: Endpoint, service: Service, at_us: int) -> int:

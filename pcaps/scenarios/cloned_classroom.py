@@ -51,7 +51,10 @@ SCENARIO = Scenario(
     en="Cloned classroom PCs, one name behind one address (normal)",
     build=build,
     addresses={
-        "10.20.0.5": ("机房出口地址，其后 45 台同名电脑", "the room's one address, 45 PCs of one name behind it"),
+        "10.20.0.5": (
+            "机房出口地址，其后 45 台同名电脑",
+            "the room's one address, 45 PCs of one name behind it",
+        ),
         "10.20.30.6": ("教师机", "the teacher's PC"),
     },
 )

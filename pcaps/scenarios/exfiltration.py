@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pcaps.scenarios.scenario import Scenario, inside, outside
 from pcaps.scenarios import background
+from pcaps.scenarios.scenario import Scenario, inside, outside
 from pcaps.wire import ssh
 from pcaps.wire.capture import Capture
 from pcaps.wire.tcp import CLIENT, SERVER, Connection, Pace

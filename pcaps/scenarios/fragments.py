@@ -23,13 +23,17 @@ def _add(capture: Capture, at: float, ends: tuple[Endpoint, Endpoint], parts: li
         capture.add_frame(capture.at(at) + number * 40, bytes(frame))
 
 
+def _split(packet: Packet, size: int) -> list[Packet]:
+    return list(fragment(packet, fragsize=size))  # type: ignore[no-untyped-call]  # scapy's
+
+
 def _scan(capture: Capture) -> None:
     """Add 200 SYNs in pieces of eight bytes, so that the flags lie in the second one, and the refusals in one piece."""
     for number, port in enumerate(capture.rng.sample(range(1, 5_000), 200)):
         seq = capture.rng.getrandbits(32)
         syn = TCP(sport=51_111, dport=port, flags="S", seq=seq, window=1024, options=[("MSS", 1460)])
         probe = IP(src=SCANNER.ip, dst=SERVER.ip, id=20_000 + number, ttl=52) / syn
-        _add(capture, 10 + number * 0.05, (SCANNER, SERVER), fragment(IP(bytes(probe)), fragsize=8))
+        _add(capture, 10 + number * 0.05, (SCANNER, SERVER), _split(IP(bytes(probe)), 8))
         refusal = TCP(sport=port, dport=51_111, flags="RA", seq=0, ack=(seq + 1) & 0xFFFFFFFF, window=0)
         answer = IP(src=SERVER.ip, dst=SCANNER.ip, id=0, flags="DF") / refusal
         _add(capture, 10.0009 + number * 0.05, (SERVER, SCANNER), [answer])
@@ -41,14 +45,15 @@ def _large(capture: Capture) -> None:
     for number in range(5):
         for kind, pair in ((8, ends), (0, back)):
             ping = IP(src=pair[0].ip, dst=pair[1].ip, id=100 + number) / ICMP(type=kind, id=5, seq=number)
-            parts = fragment(IP(bytes(ping / Raw(bytes(4_000)))), fragsize=1_480)
+            parts = _split(IP(bytes(ping / Raw(bytes(4_000)))), 1_480)
             _add(capture, 2 + number + (0.001 if kind == 0 else 0), pair, parts)
     datagram = IP(src=NURSE.ip, dst=SERVER.ip, id=777) / UDP(sport=40_000, dport=2_049) / Raw(b"nfs" * 2_000)
-    parts = fragment(IP(bytes(datagram)), fragsize=1_480)
+    parts = _split(IP(bytes(datagram)), 1_480)
     _add(capture, 8, ends, [*reversed(parts), parts[1]])
     six = IPv6(src="fd20::21", dst="fd20::22") / IPv6ExtHdrFragment(id=4_242) / UDP(sport=40_001, dport=4_500)
-    _add(capture, 9, ends, fragment6(six / Raw(b"v6" * 1_800), 1_280))
-    lonely = fragment(IP(bytes(datagram)), fragsize=1_480)[2]
+    whole = six / Raw(b"v6" * 1_800)
+    _add(capture, 9, ends, list(fragment6(whole, 1_280)))  # type: ignore[no-untyped-call]  # scapy's
+    lonely = _split(IP(bytes(datagram)), 1_480)[2]
     lonely.id = 778
     _add(capture, 9.5, ends, [lonely])
 

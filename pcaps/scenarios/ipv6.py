@@ -37,7 +37,9 @@ def _neighbours(capture: Capture) -> None:
     """Add what IPv6 needs to live: router advertisement, neighbour solicitation, echo with an extension header."""
     router = Ether(src=ROUTER_MAC, dst="33:33:00:00:00:01") / IPv6(src="fe80::1", dst="ff02::1", hlim=255)
     advertised = ICMPv6ND_RA() / ICMPv6NDOptPrefixInfo(prefixlen=64, prefix=PREFIX)
-    asking = Ether(src=SCANNER.mac, dst="33:33:ff:00:00:01") / IPv6(src=SCANNER.ip, dst="ff02::1:ff00:1", hlim=255)
+    asking = Ether(src=SCANNER.mac, dst="33:33:ff:00:00:01") / IPv6(
+        src=SCANNER.ip, dst="ff02::1:ff00:1", hlim=255
+    )
     asked = ICMPv6ND_NS(tgt=RESOLVER.ip) / ICMPv6NDOptSrcLLAddr(lladdr=SCANNER.mac)
     telling = Ether(src=RESOLVER.mac, dst=SCANNER.mac) / IPv6(src=RESOLVER.ip, dst=SCANNER.ip, hlim=255)
     told = ICMPv6ND_NA(tgt=RESOLVER.ip, R=1, S=1) / ICMPv6NDOptDstLLAddr(lladdr=RESOLVER.mac)

@@ -24,8 +24,10 @@ PEER = inside("192.168.30.90")
 
 def _head(protocol: Packet, **ip: int | str) -> bytes:
     """Return a frame whose IPv4 header has the given fields, right or wrong, and no padding."""
-    values = {"src": DEVICE.ip, "dst": PEER.ip, "id": 1, **ip}
-    return bytes(Ether(src=DEVICE.mac, dst=PEER.mac) / IP(**values) / protocol)
+    header = IP(src=DEVICE.ip, dst=PEER.ip, id=1)
+    for name, value in ip.items():
+        header.setfieldval(name, value)
+    return bytes(Ether(src=DEVICE.mac, dst=PEER.mac) / header / protocol)
 
 
 def _wrong_headers() -> list[bytes]:
@@ -51,7 +53,9 @@ def _wrong_headers() -> list[bytes]:
         _head(udp, flags="MF", frag=8_100),
         _head(udp, src=PEER.ip, dst=PEER.ip),
         bytes(Ether(src=DEVICE.mac, dst=PEER.mac) / hop_by_hop),
-        ethernet(DEVICE.mac, PEER.mac, ETHER_IPV6, struct.pack("!IHBB", 0x60000000, 5_000, 6, 64) + bytes(32)),
+        ethernet(
+            DEVICE.mac, PEER.mac, ETHER_IPV6, struct.pack("!IHBB", 0x60000000, 5_000, 6, 64) + bytes(32)
+        ),
         ethernet(DEVICE.mac, PEER.mac, ETHER_IPV4, b""),
         ethernet(DEVICE.mac, PEER.mac, 0x8100, b"\0\x05"),
         ethernet(DEVICE.mac, PEER.mac, 0x88B5, b"local experiment"),

@@ -35,11 +35,27 @@ def build(capture: Capture) -> None:
     }
     work.send(CLIENT, _line(id=1, jsonrpc="2.0", method="login", params=account))
     worker = rng.randbytes(8).hex()
-    job = {"blob": rng.randbytes(76).hex(), "job_id": rng.randbytes(8).hex(), "target": "b88d0600", "algo": "rx/0"}
-    work.send(SERVER, _line(id=1, jsonrpc="2.0", error=None, result={"id": worker, "job": job, "status": "OK"}))
+    job = {
+        "blob": rng.randbytes(76).hex(),
+        "job_id": rng.randbytes(8).hex(),
+        "target": "b88d0600",
+        "algo": "rx/0",
+    }
+    work.send(
+        SERVER, _line(id=1, jsonrpc="2.0", error=None, result={"id": worker, "job": job, "status": "OK"})
+    )
     for number in range(2, 42):
-        share = {"id": worker, "job_id": job["job_id"], "nonce": rng.randbytes(4).hex(), "result": rng.randbytes(32).hex()}
-        work.send(CLIENT, _line(id=number, jsonrpc="2.0", method="submit", params=share), think=rng.expovariate(1 / 26))
+        share = {
+            "id": worker,
+            "job_id": job["job_id"],
+            "nonce": rng.randbytes(4).hex(),
+            "result": rng.randbytes(32).hex(),
+        }
+        work.send(
+            CLIENT,
+            _line(id=number, jsonrpc="2.0", method="submit", params=share),
+            think=rng.expovariate(1 / 26),
+        )
         work.send(SERVER, _line(id=number, jsonrpc="2.0", error=None, result={"status": "OK"}))
         if number % 4 == 0:
             job = job | {"blob": rng.randbytes(76).hex(), "job_id": rng.randbytes(8).hex()}

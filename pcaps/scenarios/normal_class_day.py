@@ -73,7 +73,9 @@ def _start(capture: Capture, device: Endpoint, at: float, name: str) -> None:
     background.keep_time(capture, device, TIME.endpoint, capture.at(at + 4))
     background.search_devices(capture, device, capture.at(at + 6))
     if capture.rng.random() < 0.4:
-        background.ask_neighbours(capture, device, capture.at(at + 7), capture.rng.choice(("wpad", "fileserver")))
+        background.ask_neighbours(
+            capture, device, capture.at(at + 7), capture.rng.choice(("wpad", "fileserver"))
+        )
     moment = background.resolve(capture, device, resolver_of(device), ANTIVIRUS, capture.at(at + 12))
     background.visit(capture, device, ANTIVIRUS, moment + 300, ((1_800, 900),), client=tls.WINDOWS)
 
@@ -83,7 +85,9 @@ def _surf(capture: Capture, device: Endpoint, spans: tuple[tuple[float, float], 
     for _ in range(pages):
         begin, end = capture.rng.choice(spans)
         moment = capture.at(capture.rng.uniform(begin, end))
-        client = tls.PHONE if device in PHONES else capture.rng.choice((tls.BROWSER, tls.BROWSER, tls.FIREFOX))
+        client = (
+            tls.PHONE if device in PHONES else capture.rng.choice((tls.BROWSER, tls.BROWSER, tls.FIREFOX))
+        )
         background.browse(capture, device, resolver_of(device), moment, client)
 
 
@@ -164,7 +168,7 @@ def _print(capture: Capture, device: Endpoint, at: float) -> None:
     """Print two pages by the raw port 9100."""
     printer = PRINTERS[capture.rng.randrange(2)]
     job = Connection(capture, (device, printer), 9100, capture.at(at), pace=Pace(800)).open()
-    job.send(CLIENT, b"\x1b%-12345X@PJL JOB NAME=\"document\"\r\n@PJL ENTER LANGUAGE=PCL\r\n")
+    job.send(CLIENT, b'\x1b%-12345X@PJL JOB NAME="document"\r\n@PJL ENTER LANGUAGE=PCL\r\n')
     job.send_cut(CLIENT, capture.rng.randrange(90_000, 600_000))
     job.close(CLIENT)
 
@@ -203,7 +207,9 @@ def _things(capture: Capture) -> None:
         cameras.play(video, 420)
         for turn in range(9):
             background.keep_time(capture, camera, TIME.endpoint, capture.at(90 + number * 7 + turn * 1_000))
-        moment = background.resolve(capture, camera, resolver_of(camera), CAMERA_CLOUD, capture.at(20 + number))
+        moment = background.resolve(
+            capture, camera, resolver_of(camera), CAMERA_CLOUD, capture.at(20 + number)
+        )
         cloud = background.connect(capture, camera, CAMERA_CLOUD, moment + 300, 8_883)
         tls.handshake(cloud, tls.DEVICE, CAMERA_CLOUD.name, issuer="CamCloud Device CA")
         while cloud.now < capture.at(LENGTH - 200):
@@ -217,16 +223,26 @@ def _things(capture: Capture) -> None:
 def _updates(capture: Capture) -> None:
     """Let some PCs fetch updates, one of them large; a name is misspelt now and then."""
     for number, device in enumerate((*STUDENTS[:4], *TEACHERS[:3])):
-        moment = background.resolve(capture, device, resolver_of(device), UPDATE, capture.at(3_000 + number * 210))
+        moment = background.resolve(
+            capture, device, resolver_of(device), UPDATE, capture.at(3_000 + number * 210)
+        )
         size = 30_000_000 if number == 5 else 900_000
-        background.visit(capture, device, UPDATE, moment + 300, ((1_100, 8_000), (600, size)), client=tls.WINDOWS)
+        background.visit(
+            capture, device, UPDATE, moment + 300, ((1_100, 8_000), (600, size)), client=tls.WINDOWS
+        )
         dns.look_up(
-            capture, (device, resolver_of(device)), moment + 9_000_000, "www.smartclas.example", code=dns.NAME_ERROR
+            capture,
+            (device, resolver_of(device)),
+            moment + 9_000_000,
+            "www.smartclas.example",
+            code=dns.NAME_ERROR,
         )
     for device in STUDENTS[::3]:
         at = LESSONS[1] + 1_200 + capture.rng.uniform(0, 60)
         moment = background.resolve(capture, device, resolver_of(device), EXAM, capture.at(at))
-        background.visit(capture, device, EXAM, moment + 300, ((900, 30_000), (2_500, 400), (2_500, 400)), think=40)
+        background.visit(
+            capture, device, EXAM, moment + 300, ((900, 30_000), (2_500, 400), (2_500, 400)), think=40
+        )
 
 
 def build(capture: Capture) -> None:

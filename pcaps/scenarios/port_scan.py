@@ -27,7 +27,9 @@ def build(capture: Capture) -> None:
         else:
             probe.refused()
     for number in range(12):
-        background.browse(capture, inside("192.168.10.21"), inside("192.168.10.1"), capture.at(2 + number * 9))
+        background.browse(
+            capture, inside("192.168.10.21"), inside("192.168.10.1"), capture.at(2 + number * 9)
+        )
 
 
 SCENARIO = Scenario(

@@ -25,17 +25,34 @@ class Told(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Return the scenario's name."""
+        ...
+
     @property
-    def zh(self) -> str: ...
+    def zh(self) -> str:
+        """Return its title in Chinese."""
+        ...
+
     @property
-    def en(self) -> str: ...
+    def en(self) -> str:
+        """Return its title in English."""
+        ...
+
     @property
-    def addresses(self) -> Mapping[str, tuple[str, str]]: ...
+    def addresses(self) -> Mapping[str, tuple[str, str]]:
+        """Return who is who."""
+        ...
+
     @property
-    def must_find(self) -> tuple[tuple[str, ...], ...]: ...
+    def must_find(self) -> tuple[tuple[str, ...], ...]:
+        """Return what must be found."""
+        ...
+
     @property
-    def must_not(self) -> tuple[Mapping[str, str], ...]: ...
+    def must_not(self) -> tuple[Mapping[str, str], ...]:
+        """Return what must not be found."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,16 @@ WORKER = inside("192.168.20.53")
 FILES = inside("192.168.30.30")
 FOLDERS = ("教务处", "德育处", "学籍", "财务")
 NOTE = "README_DECRYPT.txt"
-NOTE_TEXT = b"ALL YOUR FILES ARE ENCRYPTED. Write to unlock@decrypt-service.example with your ID 7F31-AA02.\r\n"
+NOTE_TEXT = (
+    b"ALL YOUR FILES ARE ENCRYPTED. Write to unlock@decrypt-service.example with your ID 7F31-AA02.\r\n"
+)
 
 
 def build(capture: Capture) -> None:
     """Build 80 files encrypted in about a minute; a colleague works in the same share beside it."""
-    session = Smb(Connection(capture, (INFECTED, FILES), 445, capture.at(30), pace=Pace(500, 60_000_000)).open())
+    session = Smb(
+        Connection(capture, (INFECTED, FILES), 445, capture.at(30), pace=Pace(500, 60_000_000)).open()
+    )
     session.log_in("wangli", "PC-2052").connect(r"\\192.168.30.30\share")
     for number in range(80):
         folder = FOLDERS[number // 20]

@@ -30,7 +30,7 @@ def _outer(protocol: int, inner: bytes, missing: int, *, back: bool) -> bytes:
 
 
 def _in_gre(server: Endpoint) -> Link:
-    def link(packet: Packet, source: Endpoint, destination: Endpoint) -> Packet:
+    def link(packet: Packet, source: Endpoint, _: Endpoint) -> Packet:
         inner = bytes(GRE(proto=ETHER_IPV4)) + packet.data
         return Packet(_outer(47, inner, packet.missing, back=source == server), packet.missing)
 
@@ -38,7 +38,7 @@ def _in_gre(server: Endpoint) -> Link:
 
 
 def _in_six(server: Endpoint) -> Link:
-    def link(packet: Packet, source: Endpoint, destination: Endpoint) -> Packet:
+    def link(packet: Packet, source: Endpoint, _: Endpoint) -> Packet:
         return Packet(_outer(41, packet.data, packet.missing, back=source == server), packet.missing)
 
     return link
@@ -65,7 +65,9 @@ def build(capture: Capture) -> None:
     capture.link = _in_vxlan(5_001, VXLAN_SCANNER)
     for last in range(10, 90):
         target = inside(f"192.168.103.{last}")
-        probe = Connection(capture, (VXLAN_SCANNER, target), 445, capture.at(20 + last * 0.2), pace=Pace(4_000))
+        probe = Connection(
+            capture, (VXLAN_SCANNER, target), 445, capture.at(20 + last * 0.2), pace=Pace(4_000)
+        )
         probe.refused() if last % 5 == 0 else probe.unanswered(repeats=1)
     capture.link = _in_six(SIX_SERVER)
     for number, port in enumerate(capture.rng.sample(range(1, 3_000), 120)):

@@ -59,7 +59,9 @@ def build(capture: Capture) -> None:
         else:
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
             body = f"pass=system%28%27{written}%27%29%3B".encode()
-            asked = http.request("POST", f"{SHELL}?cmd={written}", HOST, headers=headers, body=body, agent=AGENT)
+            asked = http.request(
+                "POST", f"{SHELL}?cmd={written}", HOST, headers=headers, body=body, agent=AGENT
+            )
         http.fetch(order, asked, http.response(200, b"GIF89a" + output.encode()))
         order.close(CLIENT)
     for number in range(40):

@@ -74,7 +74,9 @@ def digest(user: str, password: str, realm: str, nonce: str, line: tuple[str, st
     return f'Digest username="{user}", realm="{realm}", nonce="{nonce}", uri="{line[1]}", response="{proof}"'
 
 
-def fetch(connection: Connection, asked: bytes, answered: bytes, *, think: float = 0.05, more: int = 0) -> None:
+def fetch(
+    connection: Connection, asked: bytes, answered: bytes, *, think: float = 0.05, more: int = 0
+) -> None:
     """Play one exchange on ``connection``; ``more`` bytes of the answer's body follow unrecorded."""
     connection.send(CLIENT, asked, think=think)
     connection.send(SERVER, answered, think=0.004)

@@ -41,21 +41,28 @@ def negotiate() -> bytes:
     return _first(b"NTLMSSP\0" + struct.pack("<II", 1, _FLAGS) + bytes(16) + _VERSION)
 
 
+def _target_info(server: str) -> bytes:
+    """Return the names of a server as attribute pairs (MS-NLMP 2.2.2.1)."""
+    name = server.encode("utf-16-le")
+    return b"".join(struct.pack("<HH", kind, len(name)) + name for kind in (2, 1, 4, 3)) + bytes(4)
+
+
 def challenge(server: str, rng: random.Random) -> bytes:
     """Return the server's challenge; it names itself."""
-    name = server.encode("utf-16-le")
-    info = b"".join(struct.pack("<HH", kind, len(name)) + name for kind in (2, 1, 4, 3)) + bytes(4)
+    name, info = server.encode("utf-16-le"), _target_info(server)
     head = b"NTLMSSP\0" + struct.pack("<IHHI", 2, len(name), len(name), 56) + struct.pack("<I", _FLAGS)
     head += rng.randbytes(8) + bytes(8) + struct.pack("<HHI", len(info), len(info), 56 + len(name)) + _VERSION
     return _later(head + name + info)
 
 
-def authenticate(user: str, workstation: str, rng: random.Random, domain: str = "WORKGROUP") -> bytes:
-    """Return the client's proof for ``user`` at ``workstation``."""
+def authenticate(user: str, workstation: str, server: str, rng: random.Random) -> bytes:
+    """Return the client's NTLMv2 proof for ``user`` at ``workstation`` (MS-NLMP 2.2.2.8); its hash is chance."""
+    stamp = struct.pack("<Q", 134_088_480_000_000_000)
+    proof = rng.randbytes(16) + bytes.fromhex("0101000000000000") + stamp + rng.randbytes(8) + bytes(4)
     parts = (
         bytes(24),
-        rng.randbytes(16) + bytes.fromhex("0101000000000000") + rng.randbytes(180),
-        domain.encode("utf-16-le"),
+        proof + _target_info(server) + bytes(4),
+        "WORKGROUP".encode("utf-16-le"),
         user.encode("utf-16-le"),
         workstation.encode("utf-16-le"),
         rng.randbytes(16),

