@@ -81,6 +81,11 @@ class ByteStream:
         """Return how many bytes that have not come yet will be passed over."""
         return self._skipping
 
+    @property
+    def end(self) -> int:
+        """Return the stream offset behind the last byte known: held, or to be passed over."""
+        return self.position + len(self._data) + self._skipping
+
     def push(self, offset: int, time_us: int, data: bytes) -> int:
         """Add a piece; return how many bytes are missing before it that somebody needed (0: none).
 

@@ -13,10 +13,9 @@ from collectors.packets.dissectors.smb1 import read_old_message
 from collectors.packets.dissectors.smb2 import READ, WRITE, read_messages
 from collectors.packets.dissectors.smb_session import Session
 
-FRONT: Final = 16_384
+FRONT: Final = 4_096
 HEADER: Final = 64
 DATA_FRONT: Final = 128
-MAX_FRAME: Final = 1 << 24
 _SESSION_MESSAGE: Final = 0x00
 # NetBIOS session service (RFC 1002 §4.3.1): request, positive and negative response, retarget, keep-alive
 _CONTROL: Final = frozenset({0x81, 0x82, 0x83, 0x84, 0x85})
@@ -24,7 +23,7 @@ _PROTOCOLS: Final = (b"\xffSMB", b"\xfeSMB", b"\xfdSMB", b"\xfcSMB")
 
 
 class SmbStream:
-    """Follow one conversation. At most 16 KB of a message a direction are held; tables are bounded."""
+    """Follow one conversation. At most 4 KB of a message a direction are held; tables are bounded."""
 
     def __init__(self) -> None:
         self.done = False
@@ -37,6 +36,8 @@ class SmbStream:
         if self.done:
             return []
         stream = self._sides[side]
+        if offset > stream.end:
+            self._cut_short(side, stream)
         if stream.push(offset, time_us, data) or self._lost[side]:
             # A message begins with its length and a sign: a piece that does not is the middle of one.
             self._lost[side] = _begin(data) not in _PROTOCOLS
@@ -52,6 +53,8 @@ class SmbStream:
         if self.done:
             return []
         self.done = True
+        for side, stream in enumerate(self._sides):
+            self._cut_short(side, stream)
         self._session.close()
         return self._session.taken()
 
@@ -77,6 +80,16 @@ class SmbStream:
         front = stream.take(4 + wanted)[4:]
         stream.skip(size - wanted)
         return self._read(side, front, time_us, place)
+
+    def _cut_short(self, side: int, stream: ByteStream) -> None:
+        """Read a message whose end will not come: what stands in front says most, and the next one's place is known."""
+        if len(stream) < 4 + HEADER or stream.byte(0) != _SESSION_MESSAGE:
+            return
+        size = int.from_bytes(stream.peek(3, 1), "big")
+        place = stream.position
+        front = stream.take(len(stream))[4:]
+        stream.skip(max(0, size - len(front)))
+        self._read(side, front, stream.time_us, place)
 
     def _read(self, side: int, front: bytes, time_us: int, place: int) -> bool:
         sign = front[:4]

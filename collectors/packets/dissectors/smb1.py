@@ -9,7 +9,7 @@ from collectors.packets.dissectors.ntlm import Authenticate, find_authenticate
 from collectors.packets.dissectors.smb2 import text16
 from collectors.packets.dissectors.smb_activity import CREATED, DELETED, READ, RENAMED, WRITTEN, OpenFile
 from collectors.packets.dissectors.smb_session import MAX_FILES, Request, Session, remember
-from collectors.packets.dissectors.smb_tables import OLD_COMMANDS, OLD_STATUSES
+from collectors.packets.dissectors.smb_tables import OLD_COMMANDS, OLD_STATUSES, QUIET, status_name
 
 DELETE: Final = 0x06
 RENAME: Final = 0x07
@@ -73,10 +73,10 @@ def read_old_message(front: bytes, session: Session) -> None:
 def _status(session: Session, status: int, flags2: int) -> int:
     """Return the NT status; a DOS error is noted by its name and stands for failure."""
     if flags2 & _NT_STATUS or status == 0:
-        session.activity.state(status)
+        session.activity.result(status_name(status), is_error=status not in QUIET)
         return status
     code = (status & 0xFF) << 16 | status >> 16
-    session.activity.state_name(OLD_STATUSES.get(code) or f"0x{code:06x}")
+    session.activity.result(OLD_STATUSES.get(code) or f"0x{code:06x}", is_error=True)
     return _UNSUCCESSFUL
 
 

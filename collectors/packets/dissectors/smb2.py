@@ -9,7 +9,7 @@ from collectors.packets.dissectors.ntlm import find_authenticate
 from collectors.packets.dissectors.smb_activity import CREATED, DELETED, RENAMED, WRITTEN, OpenFile
 from collectors.packets.dissectors.smb_activity import READ as FILES_READ
 from collectors.packets.dissectors.smb_session import MAX_FILES, Request, Session, remember
-from collectors.packets.dissectors.smb_tables import COMMANDS, DIALECTS
+from collectors.packets.dissectors.smb_tables import COMMANDS, DIALECTS, QUIET, status_name
 
 NEGOTIATE: Final = 0
 SESSION_SETUP: Final = 1
@@ -131,7 +131,7 @@ def _response(part: bytes, session: Session, command: int, status: int, ids: tup
     if asked is None or asked.command != command:
         asked = Request(command, tree=tree)
         session.request(_name_of(command))
-    session.activity.state(status)
+    session.activity.result(status_name(status), is_error=status not in QUIET)
     body = part[64:]
     if command == NEGOTIATE and len(body) >= 6:
         session.set_dialect(DIALECTS.get(_u16(body, 4), f"0x{_u16(body, 4):04x}"))

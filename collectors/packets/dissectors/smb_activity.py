@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from collectors.packets.dissectors.base import Fields
-from collectors.packets.dissectors.smb_tables import QUIET, status_name
 
 PERIOD_US: Final = 60_000_000
 MAX_OPERATIONS: Final = 10_000
@@ -20,6 +19,7 @@ MAX_OPENED: Final = 16
 MAX_EXTENSIONS: Final = 16
 MAX_SHARES: Final = 16
 MAX_STATES: Final = 16
+MAX_RESULTS: Final = 64
 CREATED: Final = "edusoc.smb.files_created"
 WRITTEN: Final = "edusoc.smb.files_written"
 RENAMED: Final = "edusoc.smb.files_renamed"
@@ -64,6 +64,7 @@ class Activity:
         self._extensions: dict[str, None] = {}
         self._shares: dict[str, None] = {}
         self._states: dict[str, None] = {}
+        self._results: Counter[str] = Counter()
 
     def command(self, name: str, time_us: int, offset: int) -> None:
         """Count one request."""
@@ -79,14 +80,12 @@ class Activity:
             return True
         return bool(self._files) and time_us - self.began_us >= PERIOD_US
 
-    def state(self, status: int) -> None:
-        """Note an error."""
-        if status not in QUIET:
-            self.state_name(status_name(status))
-
-    def state_name(self, name: str) -> None:
-        """Note an error by its name."""
-        _note(self._states, name, MAX_STATES)
+    def result(self, name: str, *, is_error: bool) -> None:
+        """Count how a command ended."""
+        if name in self._results or len(self._results) < MAX_RESULTS:
+            self._results[name] += 1
+        if is_error:
+            _note(self._states, name, MAX_STATES)
 
     def share(self, name: str) -> None:
         """Note a share that was used."""
@@ -128,6 +127,10 @@ class Activity:
         """Return the counts and samples; names of changed files come first."""
         fields: Fields = {"event.action": "file_activity"}
         fields["edusoc.smb.commands"] = [f"{name}={count}" for name, count in sorted(self._commands.items())]
+        if self._results:
+            fields["edusoc.smb.results"] = [
+                f"{name}={count}" for name, count in sorted(self._results.items())
+            ]
         fields.update({name: count for name, count in self._files.items() if count})
         names = list(dict.fromkeys([*self._changed, *self._opened]))[:MAX_NAMES]
         for name, values in (

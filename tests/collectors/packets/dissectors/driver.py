@@ -15,6 +15,7 @@ from collectors.packets.dissectors.http_head import METHODS
 from collectors.packets.dissectors.registry import DATAGRAM_DATASETS, DATAGRAMS, STREAMS
 
 Endpoint = tuple[str, int]
+SERVERS = {22, 53, 80, 139, 443, 445}
 
 
 @dataclass
@@ -116,7 +117,7 @@ class Conversation:
         self.messages += self.dissector.feed(side, offset, time_us, data)
 
     def choose(self) -> None:
-        """Pick the dissector by the first bytes; after 8 pieces without a sign there is none."""
+        """Pick the dissector by the first bytes; after 16 pieces without a sign there is none."""
         for side in (0, 1):
             start = b"".join(data for s, _, _, data in self.early if s == side)[:64]
             name = protocol_of(start, self.source[1], self.destination[1])
@@ -126,7 +127,14 @@ class Conversation:
                     self.messages += self.dissector.feed(*piece)
                 self.early = []
                 return
-        self.given_up = len(self.early) > 8
+        for place, (_, _, _, data) in enumerate(self.early):  # STARTTLS and its like
+            if data[:2] == b"\x16\3" and data[5:6] == b"\1":
+                self.dissector = STREAMS["tls"]()
+                for piece in self.early[place:]:
+                    self.messages += self.dissector.feed(*piece)
+                self.early = []
+                return
+        self.given_up = len(self.early) > 16
         if self.given_up:
             self.early = []
 
@@ -153,13 +161,15 @@ def protocol_of(start: bytes, *ports: int) -> str:
         return "ssh"
     if start[4:8] in (b"\xffSMB", b"\xfeSMB", b"\xfdSMB", b"\xfcSMB") or start[:1] == b"\x81":
         return "smb"
-    if 53 in ports and len(start) >= 12 or start[2:3] and start[4:8] in (b"\x01\0\0\1", b"\x81\x80\0\1"):
+    if 53 in ports and len(start) >= 12:
         return "dns"
     return ""
 
 
 def datagram_protocol(data: bytes, source: int, destination: int) -> str:
     ports = {source, destination}
+    if 53 in ports:
+        return "dns"
     if 5353 in ports:
         return "mdns"
     if 5355 in ports:
@@ -191,7 +201,7 @@ def packets(path: Path) -> Iterator[tuple[int, dpkt.Packet]]:
             stamp, frame = next(with_errors)
         except (StopIteration, dpkt.Error, ValueError):
             return
-        yield from ((round(stamp * 1e6), ip) for ip in ip_packets(link, frame))
+        yield from ((round(stamp * 1_000_000), ip) for ip in ip_packets(link, frame))
 
 
 def ip_packets(link: int, frame: bytes) -> Iterator[dpkt.Packet]:
@@ -230,7 +240,6 @@ def read(path: Path) -> list[Seen]:
     conversations: dict[tuple[Endpoint, Endpoint], Conversation] = {}
     ended: list[Conversation] = []
     seen: list[Seen] = []
-    asked: dict[tuple[Endpoint, Endpoint], None] = {}
     for time_us, ip in packets(path):
         family = socket.AF_INET if isinstance(ip, dpkt.ip.IP) else socket.AF_INET6
         source, destination = socket.inet_ntop(family, ip.src), socket.inet_ntop(family, ip.dst)
@@ -246,7 +255,11 @@ def read(path: Path) -> list[Seen]:
             ):
                 ended.append(conversations.pop(key))
             if key not in conversations:
-                key = (two, one) if layer.flags & 0x12 == 0x12 else (one, two)
+                begun = layer.flags & dpkt.tcp.TH_SYN
+                from_server = (
+                    layer.flags & 0x12 == 0x12 if begun else one[1] in SERVERS and two[1] not in SERVERS
+                )
+                key = (two, one) if from_server else (one, two)
                 conversations[key] = Conversation(*key)
             conversations[key].packet(0 if key == (one, two) else 1, layer, time_us)
         elif isinstance(layer, dpkt.udp.UDP):
@@ -256,11 +269,8 @@ def read(path: Path) -> list[Seen]:
             one, two = (source, layer.sport), (destination, layer.dport)
             if fields is not None:
                 message = Message(DATAGRAM_DATASETS[name], time_us, 0, fields)
-                turned = (two, one) in asked or (two[1] == 53 != one[1]) is (one[1] == 53 != two[1])
-                pair = (two, one) if (two, one) in asked else (one, two)
-                asked.setdefault(pair)
-                del turned
-                seen.append(Seen(message, *pair, "udp"))
+                answer = fields["dns.type"] == "answer" and name != "mdns"
+                seen.append(Seen(message, *((two, one) if answer else (one, two)), "udp"))
     for conversation in [*ended, *conversations.values()]:
         conversation.close()
         seen += [Seen(m, conversation.source, conversation.destination, "tcp") for m in conversation.messages]
