@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from detectors.sigma.matcher import Matcher
-from detectors.sigma.model import Head, RuleSet, SigmaRule
+from detectors.sigma.model import DEFAULT_ENTITY, Head, RuleSet, SigmaRule
 from detectors.sigma.reasons import explain
 from soc_core.model.detection import Detection, Entity, make_detection_id
 from soc_core.model.event import EVENT_ID, ORGANIZATION_ID, TIMESTAMP, ZONE, Event, values_of
@@ -55,9 +55,12 @@ def make_detection(rule: SigmaRule, event: Event) -> Detection:
 
 
 def entity_of(head: Head, event: Event) -> Entity:
-    """Return what a detection on this event is about: the first of the rule's fields that the event has."""
+    """Return what a detection on this event is about: the first of the rule's fields, or of the usual ones, it has.
+
+    An access log does not know its own address, for example, so there it is the client's.
+    """
     zone = str(event.get(ZONE, DEFAULT_ZONE))
-    for field in head.entity:
+    for field in (*head.entity, *DEFAULT_ENTITY):
         values = values_of(event, field)
         if values:
             return Entity(kind_of(field), str(values[0]), zone)
@@ -65,8 +68,10 @@ def entity_of(head: Head, event: Event) -> Entity:
 
 
 def peer_of(head: Head, event: Event) -> str:
-    """Return the other side, empty where the rule names none or the event has none."""
-    return next((str(values[0]) for field in head.peer if (values := values_of(event, field))), "")
+    """Return the other side, empty where the rule names none, the event has none, or it is the entity itself."""
+    about = entity_of(head, event).value
+    found = next((str(values[0]) for field in head.peer if (values := values_of(event, field))), "")
+    return "" if found == about else found
 
 
 def kind_of(field: str) -> str:
