@@ -18,7 +18,7 @@ from detectors.anomaly.bounded import BoundedTable
 from detectors.anomaly.targets import Calendar, Period, when_it_becomes_true
 from detectors.base import Site, Window
 from detectors.sigma.detector import RULE_KIND, entity_of, peer_of
-from detectors.sigma.model import CorrelationRule, CorrelationType, SigmaRule, to_query
+from detectors.sigma.model import DEFAULT_ENTITY, CorrelationRule, CorrelationType, SigmaRule, to_query
 from detectors.sigma.reasons import explain
 from soc_core.clock import epoch_us, parse_instant
 from soc_core.fields import FIELDS
@@ -228,5 +228,5 @@ def _all(event: Event, name: str) -> Sequence[Scalar]:
 def _fields(rule: CorrelationRule, query: Query) -> tuple[str, ...]:
     """Return the dictionary's fields a correlation reads."""
     named = {name for places in rule.group_by for names in places.values() for name in names}
-    named |= {*rule.counted, *rule.head.entity, *rule.head.peer}
+    named |= {*rule.counted, *rule.head.entity, *DEFAULT_ENTITY, *rule.head.peer}
     return tuple(sorted(fields_of(query) | {name if name in FIELDS else EXTRA for name in named}))

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 
 from soc_core.clock import parse_instant
 from soc_core.fields import FIELDS
-from soc_core.model.event import Event, Scalar, Value, extra_values, values_of
+from soc_core.model.event import Event, Scalar, Value, extra_values
 from soc_core.query.tree import (
     And,
     Cidr,
@@ -99,10 +99,11 @@ def reader_of(field: str) -> Callable[[Event], Value | None]:
 
 def all_text(event: Event) -> Iterable[str]:
     """Yield every text value of an event: what full-text search looks at."""
-    for field in event:
-        for value in values_of(event, field):
-            if isinstance(value, str):
-                yield value
+    for value in event.values():
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list):
+            yield from (item for item in value if isinstance(item, str))
 
 
 def value_test(query: ValueQuery) -> Callable[[Scalar], bool]:
