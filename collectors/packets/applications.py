@@ -47,13 +47,14 @@ def stream_protocol(prefix: bytes) -> str | None:
 class FlowContext:
     """Hold what the messages of one flow share."""
 
-    __slots__ = ("addressing", "began", "conversation", "messages", "over", "position")
+    __slots__ = ("addressing", "began", "conversation", "messages", "origin", "over", "position")
 
     def __init__(self, row: Row) -> None:
         """Take the addressing from the flow's row."""
         self.addressing: Event = {"event.start": instant_text(row[layout.F_BEGAN])}
         put_addressing(self.addressing, row)
         self.began = row[layout.F_BEGAN]
+        self.origin = row[layout.F_STATE] & layout.ST_ORIGIN_B
         self.position = row[layout.F_BEGAN_POSITION]
         self.conversation: Conversation | None = None
         self.messages = 0
@@ -161,8 +162,9 @@ class Applications:
             self._flows[oldest].conversation, self._flows[oldest].over = None, True
             self.given_up += 1
         row = self._meter.live_row(item[layout.IT_SLOT])
-        origin = row[layout.F_STATE] & layout.ST_ORIGIN_B if row[layout.F_SERIAL] == serial else 0
-        conversation = context.conversation = Conversation(kind, origin, dissector)
+        if row[layout.F_SERIAL] == serial:  # else the flow has ended within this window
+            context.origin = row[layout.F_STATE] & layout.ST_ORIGIN_B
+        conversation = context.conversation = Conversation(kind, context.origin, dissector)
         self._talking[serial] = conversation
         return conversation
 

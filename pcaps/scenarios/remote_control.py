@@ -42,6 +42,6 @@ SCENARIO = Scenario(
         "192.168.20.71": ("运行远程控制软件的电脑", "the PC with the tools"),
         "192.168.20.72": ("正常上网的电脑", "a PC that browses"),
     },
-    must_find=(("remote_control", "192.168.20.71", "medium"),),
-    must_not=({"min_severity": "medium", "entity": "192.168.20.72"},),
+    must_find=(("remote_control", "192.168.20.71", "low"),),
+    must_not=({"min_severity": "low", "entity": "192.168.20.72"},),
 )

@@ -147,3 +147,18 @@ def test_our_collectors_read_every_packet_and_record_at_its_time(label: Label) -
         assert (statistics.events, statistics.bad) == (label.records, 0)
     elif label.scenario != "malformed":
         assert statistics.bad == 0
+
+
+def test_the_one_who_connects_is_the_client_in_every_conversation() -> None:
+    """Flows end within one window of the reader here; still no side may be taken for the other."""
+    label = LABELS["ssh_bruteforce"]
+    clients = {
+        (event["source.ip"], event["edusoc.ssh.client"])
+        for batch in read_paths(find_inputs(list(label.paths)), lambda source: ReadContext(label.end))
+        for event in batch.events
+        if event["event.dataset"] == "packets.ssh"
+    }
+    assert clients == {
+        ("203.0.113.66", "SSH-2.0-libssh2_1.10.0"),
+        ("192.168.10.8", "SSH-2.0-OpenSSH_for_Windows_9.5"),
+    }
