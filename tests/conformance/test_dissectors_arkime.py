@@ -160,7 +160,8 @@ COMPARISONS: Final[dict[str, Compared]] = {
         _text(row["opcode"] for row in _dns_rows(body, "opcode")), _all(seen, "dns.op_code")
     ),
     "dns.status": lambda body, seen: (
-        {_CODES.get(str(row["status"]), str(row["status"])) for row in _dns_rows(body, "status")}, _all(seen, "dns.response_code")
+        {_CODES.get(str(row["status"]), str(row["status"])) for row in _dns_rows(body, "status")},
+        _all(seen, "dns.response_code"),
     ),
     "dns.answers": lambda body, seen: _among(_answers(body), _our_answers(seen)),
     "ssh.hassh": lambda body, seen: (_text(_list(body, "ssh", "hassh")), _all(seen, "edusoc.ssh.hassh")),

@@ -8,7 +8,7 @@ from typing import Final
 from collectors.packets.dissectors.ntlm import Authenticate, find_authenticate
 from collectors.packets.dissectors.smb2 import text16
 from collectors.packets.dissectors.smb_activity import CREATED, DELETED, READ, RENAMED, WRITTEN, OpenFile
-from collectors.packets.dissectors.smb_session import MAX_FILES, Request, Session, remember
+from collectors.packets.dissectors.smb_session import MAX_FILES, Early, Request, Session, remember
 from collectors.packets.dissectors.smb_tables import OLD_COMMANDS, OLD_STATUSES, QUIET, status_name
 
 DELETE: Final = 0x06
@@ -134,26 +134,31 @@ def _login(part: _Part, wide: bool) -> Authenticate | None:
 
 def _response(part: _Part, session: Session, command: int, ids: tuple[int, int], status: int) -> None:
     key, tree = ids
-    asked = session.pending.pop(key, None)
-    if asked is None or asked.command != command:
-        asked = Request(command, tree=tree)
-        session.request(_name_of(command))
-    if command == NEGOTIATE and len(part.words) >= 2:
-        session.set_dialect("NT LM 0.12" if len(part.words) >= 34 else "LANMAN")
+    words = part.words
+    session.answer(
+        key, Early(command, _name_of(command), lambda asked: _answered(words, session, asked, status, tree))
+    )
+
+
+def _answered(words: bytes, session: Session, asked: Request, status: int, tree: int) -> None:
+    """Take what a response says about its request."""
+    command = asked.command
+    if command == NEGOTIATE and len(words) >= 2:
+        session.set_dialect("NT LM 0.12" if len(words) >= 34 else "LANMAN")
     elif command == SESSION_SETUP:
         session.logged_in(asked.login, status)
     elif command == TREE_CONNECT:
         session.connected(asked.text, tree, status)
     elif status == 0:
-        if command == NT_CREATE and asked.file is not None and len(part.words) >= 11:
-            _created(part, session, asked.file)
+        if command == NT_CREATE and asked.file is not None and len(words) >= 11:
+            _created(words, session, asked.file)
         session.confirm(asked)
 
 
-def _created(part: _Part, session: Session, file: OpenFile) -> None:
-    remember(session.files, part.words[5:7], file, MAX_FILES)
+def _created(words: bytes, session: Session, file: OpenFile) -> None:
+    remember(session.files, words[5:7], file, MAX_FILES)
     session.activity.opened(file)
-    action = int.from_bytes(part.words[7:11], "little")
+    action = int.from_bytes(words[7:11], "little")
     if action == 2:
         session.activity.did(CREATED, file)
     elif action in (0, 3):  # superseded, overwritten

@@ -8,7 +8,7 @@ from typing import Final
 from collectors.packets.dissectors.ntlm import find_authenticate
 from collectors.packets.dissectors.smb_activity import CREATED, DELETED, RENAMED, WRITTEN, OpenFile
 from collectors.packets.dissectors.smb_activity import READ as FILES_READ
-from collectors.packets.dissectors.smb_session import MAX_FILES, Request, Session, remember
+from collectors.packets.dissectors.smb_session import MAX_FILES, Early, Request, Session, remember
 from collectors.packets.dissectors.smb_tables import COMMANDS, DIALECTS, QUIET, status_name
 
 NEGOTIATE: Final = 0
@@ -22,6 +22,7 @@ WRITE: Final = 9
 SET_INFO: Final = 17
 MAX_CHAIN: Final = 64
 MAX_NAME: Final = 1_024
+ANSWER_KEPT: Final = 256
 _HEADER: Final = Struct("<4x2xHIHHIIQIIQ")
 _PENDING: Final = 0x103
 _RESPONSE: Final = 1
@@ -127,12 +128,17 @@ def _response(part: bytes, session: Session, command: int, status: int, ids: tup
     message, tree = ids
     if status == _PENDING:
         return
-    asked = session.pending.pop(message, None)
-    if asked is None or asked.command != command:
-        asked = Request(command, tree=tree)
-        session.request(_name_of(command))
+    front = part[:ANSWER_KEPT]
+    session.answer(
+        message,
+        Early(command, _name_of(command), lambda asked: _answered(front, session, asked, status, tree)),
+    )
+
+
+def _answered(part: bytes, session: Session, asked: Request, status: int, tree: int) -> None:
+    """Take what a response says about its request."""
     session.activity.result(status_name(status), is_error=status not in QUIET)
-    body = part[64:]
+    command, body = asked.command, part[64:]
     if command == NEGOTIATE and len(body) >= 6:
         session.set_dialect(DIALECTS.get(_u16(body, 4), f"0x{_u16(body, 4):04x}"))
     elif command == SESSION_SETUP:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -13,6 +14,7 @@ from collectors.packets.dissectors.smb_tables import MORE_PROCESSING, status_nam
 
 DATASET: Final = "packets.smb"
 MAX_PENDING: Final = 1_024
+MAX_EARLY: Final = 256
 MAX_TREES: Final = 256
 MAX_FILES: Final = 4_096
 MAX_EVENTS: Final = 50_000
@@ -36,6 +38,15 @@ class Request:
     tree: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Early:
+    """Hold a response that came before its request: pieces of the other direction may wait for a hole to fill."""
+
+    command: int
+    name: str
+    apply: Callable[[Request], None]
+
+
 def remember(table: OrderedDict[Key, Item], key: Key, item: Item, limit: int) -> None:
     """Keep ``item``; the oldest goes when there are more than ``limit``."""
     table[key] = item
@@ -49,6 +60,7 @@ class Session:
     def __init__(self) -> None:
         self.activity = Activity()
         self.pending: OrderedDict[int, Request] = OrderedDict()
+        self._early: OrderedDict[int, Early] = OrderedDict()
         self.trees: OrderedDict[int, str] = OrderedDict()
         self.files: OrderedDict[bytes, OpenFile] = OrderedDict()
         self.version = ""
@@ -97,10 +109,34 @@ class Session:
         self.request("compressed")
 
     def wait(self, key: int, request: Request) -> None:
-        """Keep a request until its response comes."""
+        """Keep a request until its response comes, or take the response that is there already."""
+        early = self._early.pop(key, None)
+        if early is not None and early.command == request.command:
+            early.apply(request)
+            return
+        if early is not None:
+            self._orphan(early)
         if len(self.pending) >= MAX_PENDING:
             self._unanswered(self.pending.popitem(last=False)[1])
         self.pending[key] = request
+
+    def answer(self, key: int, early: Early) -> None:
+        """Apply a response to its request, or keep it a while when that has not come."""
+        asked = self.pending.get(key)
+        if asked is not None and asked.command == early.command:
+            del self.pending[key]
+            early.apply(asked)
+            return
+        if key in self._early:
+            self._orphan(self._early.pop(key))
+        elif len(self._early) >= MAX_EARLY:
+            self._orphan(self._early.popitem(last=False)[1])
+        self._early[key] = early
+
+    def _orphan(self, early: Early) -> None:
+        """Take a response whose request was not captured."""
+        self.request(early.name)
+        early.apply(Request(early.command))
 
     def confirm(self, request: Request) -> None:
         """Count what a successful request did to its file."""
@@ -173,6 +209,8 @@ class Session:
 
     def close(self) -> None:
         """Close the last period."""
+        while self._early:
+            self._orphan(self._early.popitem(last=False)[1])
         for request in self.pending.values():
             self._unanswered(request)
         self._close_period()

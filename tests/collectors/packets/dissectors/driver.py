@@ -47,7 +47,8 @@ class Seen:
 
 
 class Conversation:
-    """Order the bytes of both directions and feed them; a hole is given up when its side ends or 200 pieces wait."""
+    """Order the bytes of both directions and feed them; a hole is given up when the peer
+    acknowledges it, when its side ends or 200 pieces wait."""
 
     def __init__(self, source: Endpoint, destination: Endpoint) -> None:
         self.source, self.destination = source, destination
@@ -60,6 +61,11 @@ class Conversation:
     def packet(self, side: int, tcp: dpkt.tcp.TCP, time_us: int) -> None:
         state = self.sides[side]
         data = bytes(tcp.data)
+        other = self.sides[1 - side]
+        if other.waiting and tcp.flags & dpkt.tcp.TH_ACK:
+            first = min(other.waiting, key=lambda s: s - (other.next or 0) & 0xFFFFFFFF)
+            if (tcp.ack - first + 0x80000000 & 0xFFFFFFFF) >= 0x80000000:  # received, but not captured
+                self.jump(1 - side)
         if tcp.flags & dpkt.tcp.TH_SYN:
             state.next = state.base = (tcp.seq + 1) & 0xFFFFFFFF
             if data:
