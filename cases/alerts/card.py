@@ -189,6 +189,8 @@ class CardMaker:
         known = FIELDS.get(str(values.get("field", "")))
         if known is not None:
             values["field"] = known.en if self.language == "en" else known.zh
+            if known.type == "boolean" and values.get("value") in {"true", "false"}:
+                values["value"] = i18n.text(f"cases.card.{values['value']}", self.language)
         return i18n.text(reason.key, self.language, **values)
 
     def _words(self, alert: Alert) -> RuleWords | None:
