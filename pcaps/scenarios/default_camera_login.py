@@ -29,8 +29,10 @@ SCENARIO = Scenario(
     addresses={
         "192.168.20.88": ("登录摄像头的学生电脑", "the student's PC"),
         "192.168.50.11": ("仍用出厂口令的摄像头", "a camera with its first password"),
+        "192.168.50.12": ("仍用出厂口令的摄像头", "a camera with its first password"),
+        "192.168.50.13": ("仍用出厂口令的摄像头", "a camera with its first password"),
         "192.168.50.2": ("录像机", "the recorder"),
     },
-    must_find=(("default_credentials", "192.168.50.11", "high"),),
+    must_find=tuple(("default_credentials", camera.ip, "high", INTRUDER.ip) for camera in CAMERAS),
     must_not=({"min_severity": "high", "entity": "192.168.50.2"},),
 )
