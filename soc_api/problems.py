@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from cases.alerts.repository import ConflictError
 from soc_core.errors import EdusocError, InputError, NotAllowedError, StoreBusyError, StoreError, UsageError
 
 MEDIA_TYPE: Final = "application/problem+json"
-STATUS: Final[tuple[tuple[type[EdusocError], int], ...]] = (
-    (ConflictError, 409),
-    (NotAllowedError, 404),  # what you may not see looks like it does not exist
-    (UsageError, 422),
-    (InputError, 422),
-    (StoreBusyError, 503),
-    (StoreError, 503),
-)
 
 
 class NotLoggedInError(EdusocError):
@@ -30,6 +24,64 @@ class NotLoggedInError(EdusocError):
 
 class ForbiddenError(EdusocError):
     """Report that the caller's role does not allow the action."""
+
+
+class PreconditionMissingError(UsageError):
+    """Report a change without ``If-Match`` (RFC 6585, 428)."""
+
+
+class PreconditionFailedError(UsageError):
+    """Report that ``If-Match`` names an old version (RFC 9110, 412)."""
+
+
+STATUS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
+    (NotLoggedInError, 401, "not logged in"),
+    (ForbiddenError, 403, "not allowed"),
+    (NotAllowedError, 404, "not found"),  # what you may not see looks like it does not exist
+    (PreconditionMissingError, 428, "precondition required"),
+    (PreconditionFailedError, 412, "precondition failed"),
+    (ConflictError, 409, "changed meanwhile"),
+    (UsageError, 422, "not valid"),
+    (InputError, 422, "not valid"),
+    (StoreBusyError, 503, "busy"),
+    (StoreError, 503, "store not available"),
+    (OperationalError, 503, "busy"),
+)
+WORDS: Final = {401: "not logged in", 403: "your role does not allow it, or the CSRF token is missing"}
+
+
+class Fault(BaseModel):
+    """Name one part of a request that is not valid."""
+
+    where: str
+    what: str
+
+
+class Problem(BaseModel):
+    """Say what went wrong: ``title`` is the kind, ``detail`` this case, ``errors`` the parts of a bad request."""
+
+    type: str
+    title: str
+    status: int
+    detail: str | None = None
+    errors: list[Fault] | None = None
+
+
+def answers(*statuses: int, **words: str) -> dict[int | str, dict[str, object]]:
+    """Return the documentation of a route's problem answers; ``words`` such as ``s404="no such alert"`` explain."""
+    named = {name.removeprefix("s"): text for name, text in words.items()}
+    return {
+        status: {
+            "description": named.get(str(status), WORDS.get(status, title_of(status))),
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in statuses
+    }
+
+
+def title_of(status: int) -> str:
+    """Return the short name of a problem's kind."""
+    return next((title for _, code, title in STATUS if code == status), "error")
 
 
 def problem(
@@ -43,31 +95,35 @@ def problem(
     return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE)
 
 
-def install(app: FastAPI) -> None:
-    """Make the application answer all errors as problem details."""
-    app.add_exception_handler(EdusocError, _on_error)
-    app.add_exception_handler(RequestValidationError, _on_validation)
-    app.add_exception_handler(HTTPException, _on_http)
+def install(app: FastAPI, on_page_error: Callable[[Request, Exception], Response]) -> None:
+    """Make the API answer all errors as problem details, and pages as ``on_page_error`` says."""
+
+    def answer(request: Request, error: Exception) -> Response:
+        api = request.url.path.startswith("/api/")
+        return on_error(request, error) if api else on_page_error(request, error)
+
+    for kind in (EdusocError, OperationalError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, answer)
 
 
-def _on_error(_request: Request, error: Exception) -> Response:
-    if isinstance(error, NotLoggedInError):
-        return problem(401, "not logged in", str(error))
-    if isinstance(error, ForbiddenError):
-        return problem(403, "your role does not allow this", str(error))
-    status = next((code for kind, code in STATUS if isinstance(error, kind)), 500)
-    return problem(status, error.what if isinstance(error, EdusocError) else "error", str(error))
+def status_of(error: Exception) -> int:
+    """Return the HTTP status that an error stands for."""
+    if isinstance(error, HTTPException):
+        return error.status_code
+    if isinstance(error, RequestValidationError):
+        return 422
+    return next((code for kind, code, _ in STATUS if isinstance(error, kind)), 500)
 
 
-def _on_validation(_request: Request, error: Exception) -> Response:
-    details = error.errors() if isinstance(error, RequestValidationError) else []
-    faults = [{"where": ".".join(str(part) for part in item["loc"]), "what": item["msg"]} for item in details]
-    return problem(422, "the request is not valid", extra={"errors": faults})
-
-
-def _on_http(_request: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException):
-        return problem(500, "error")
-    answer = problem(error.status_code, str(error.detail))
-    answer.headers.update(error.headers or {})
-    return answer
+def on_error(_request: Request, error: Exception) -> Response:
+    """Return the problem details of an error; what is not ours gives nothing away."""
+    status = status_of(error)
+    if isinstance(error, HTTPException):
+        answer = problem(status, str(error.detail))
+        answer.headers.update(error.headers or {})
+        return answer
+    if isinstance(error, RequestValidationError):
+        faults = [{"where": ".".join(map(str, item["loc"])), "what": item["msg"]} for item in error.errors()]
+        return problem(status, "the request is not valid", extra={"errors": faults})
+    detail = str(error) if isinstance(error, EdusocError) else ""
+    return problem(status, title_of(status), detail)

@@ -1,7 +1,8 @@
 """Find out who is asking and what they may see.
 
 Browsers send the session cookie; every changing request must also carry the session's CSRF token in the header
-``X-CSRF-Token`` (or the form field ``csrf``). What a caller may see comes from ``OrganisationTree.visible_to`` alone.
+``X-CSRF-Token`` (or the form field ``csrf``), and must not come from another site. What a caller may see comes from
+``OrganisationTree.visible_to`` alone.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from sqlalchemy import Connection
@@ -16,7 +18,7 @@ from sqlalchemy import Connection
 from soc_api.problems import ForbiddenError, NotLoggedInError
 from soc_api.services import Services, ServicesDependency
 from soc_core.access.accounts import Session, User, find_session
-from soc_core.organisations.repository import OrganisationTree, load_tree, today
+from soc_core.organisations.repository import OrganisationTree, today
 from soc_core.store.interface import Scope
 
 COOKIE: Final = "edusoc_session"
@@ -36,6 +38,13 @@ class Caller:
         """Return the caller's account."""
         return self.session.user
 
+    def narrowed(self, organisation: str) -> Scope:
+        """Return the scope, or the part of it below one unit (an id); a unit outside it gives nothing."""
+        if not organisation:
+            return self.scope
+        below = self.tree.subtree(organisation) if organisation in self.tree.units else frozenset()
+        return Scope(below if self.scope.ids is None else below & self.scope.ids)
+
 
 def find_caller(services: Services, connection: Connection, token: str) -> Caller | None:
     """Return the caller of a session token, or ``None`` when the session is over."""
@@ -43,7 +52,7 @@ def find_caller(services: Services, connection: Connection, token: str) -> Calle
     session = find_session(connection, token, now=now) if token else None
     if session is None:
         return None
-    tree = load_tree(connection, today(now))
+    tree = services.trees.current(connection, today(now))
     return Caller(session, tree, tree.visible_to(session.user.organisation_id))
 
 
@@ -62,6 +71,15 @@ def check_csrf(caller: Caller, token: str) -> None:
     """Raise ``ForbiddenError`` unless the token is the session's."""
     if not hmac.compare_digest(token.encode(), caller.session.csrf.encode()):
         raise ForbiddenError("the CSRF token is missing or wrong", todo="send the header X-CSRF-Token")
+
+
+def from_another_site(request: Request) -> bool:
+    """Tell whether a browser says that another site's page sent this (Fetch Metadata, or Origin in older ones)."""
+    kind = request.headers.get("sec-fetch-site", "")
+    if kind:
+        return kind not in {"same-origin", "none"}
+    origin = request.headers.get("origin", "")
+    return bool(origin) and urlsplit(origin).netloc != request.headers.get("host", "")
 
 
 CallerDependency = Annotated[Caller, Depends(current_caller)]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from cases.alerts.card import RuleBook
 from soc_core.clock import Clock
 from soc_core.keys.store import KeyStore
+from soc_core.organisations.repository import TreeCache
 from soc_core.state.database import Database
 from soc_core.store.interface import EventReader, Scope
 
@@ -34,6 +35,22 @@ class PacketCutter(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class TourStep:
+    """Hold one stop of a tour: what to look at in both languages, and the page it opens (a path of ours)."""
+
+    text: Mapping[str, str]
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tour:
+    """Hold the demo's tour for one account: shown behind its door on the start page."""
+
+    user_name: str
+    steps: Sequence[TourStep]
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """Hold the opened parts of one installation."""
 
@@ -44,6 +61,8 @@ class Services:
     clock: Clock
     packets: PacketCutter
     demo: bool = False
+    tours: Sequence[Tour] = ()
+    trees: TreeCache = field(default_factory=TreeCache)
 
 
 def services_of(request: Request) -> Services:

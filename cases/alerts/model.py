@@ -16,12 +16,15 @@ ATTACH_GAP: Final = timedelta(hours=12)
 
 
 class Status(StrEnum):
-    """Name where an alert stands. ``merged`` alerts live on in another one."""
+    """Name where an alert stands."""
 
     NEW = "new"
     ASSIGNED = "assigned"
     IN_PROGRESS = "in_progress"
     CLOSED = "closed"
+
+
+OPEN: Final = (Status.NEW, Status.ASSIGNED, Status.IN_PROGRESS)
 
 
 class CloseReason(StrEnum):
@@ -43,7 +46,10 @@ ALLOWED: Final[Mapping[Status, frozenset[Status]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Hold an alert as stored: ``priority`` 0–100, times canonical UTC text, ``version`` grows with each change."""
+    """Hold an alert as stored: ``priority`` 0–100, times canonical UTC text, ``version`` grows with each change.
+
+    ``help_wanted``: the school asked the centre for help with it.
+    """
 
     id: str
     organization_id: str
@@ -57,6 +63,7 @@ class Alert:
     status: Status
     close_reason: str
     assigned_to: str
+    help_wanted: bool
     first_seen: str
     last_seen: str
     detection_count: int

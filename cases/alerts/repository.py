@@ -5,30 +5,59 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Final
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, select, tuple_, update
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Integer,
+    RowMapping,
+    Select,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from cases.alerts.attach import SEVERITIES
-from cases.alerts.model import ALLOWED, Alert, CloseReason, HistoryEntry, Status
+from cases.alerts.model import ALLOWED, OPEN, Alert, CloseReason, HistoryEntry, Status
+from cases.alerts.tables import OPEN as OPEN_ONLY
 from cases.alerts.tables import alert_history, alerts, detections
-from soc_core.clock import format_instant
+from soc_core.clock import format_instant, parse_instant
 from soc_core.errors import NotAllowedError, UsageError
 from soc_core.jobs import outbox
 from soc_core.model.detection import Detection, Entity, Reason, Severity
 from soc_core.model.event import Scalar
+from soc_core.organisations.tables import organisations
 from soc_core.store.interface import Scope
+
+MERGED_UNITS: Final = 400
+"""Up to this many units each gives its first alerts, which are merged; above, the whole order is walked instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlertFilter:
-    """Narrow a list of alerts; empty parts do not narrow. ``min_severity`` is a level, times bound ``last_seen``."""
+    """Narrow a list of alerts; empty parts do not narrow.
+
+    ``min_severity`` is that level and above, ``severities`` exactly these; times bound ``last_seen``; ``address`` is
+    the beginning of what the alert is about or of the other side; ``help_wanted`` keeps those where a school asks.
+    """
 
     statuses: tuple[str, ...] = ()
     min_severity: Severity | None = None
+    severities: tuple[Severity, ...] = ()
     kinds: tuple[str, ...] = ()
     organization_ids: frozenset[str] | None = None
     entity: str = ""
+    address: str = ""
+    assigned_to: str = ""
+    help_wanted: bool = False
     start: str = ""
     end: str = ""
 
@@ -55,19 +84,48 @@ def list_alerts(
     after: AlertCursor | None = None,
 ) -> list[Alert]:
     """Return alerts by falling priority, then newest last sighting, then id: a total order that pages stably."""
-    question = select(alerts).where(*_conditions(scope, narrow))
+    conditions = _conditions(narrow)
     if after is not None:
         key = tuple_(alerts.c.priority, alerts.c.last_seen, alerts.c.id)
-        question = question.where(key < (after.priority, after.last_seen, after.id))
-    order = (alerts.c.priority.desc(), alerts.c.last_seen.desc(), alerts.c.id.desc())
-    rows = connection.execute(question.order_by(*order).limit(limit))
+        conditions.append(key < (after.priority, after.last_seen, after.id))
+    ids = _seen(scope, narrow)
+    if ids is not None and len(ids) <= MERGED_UNITS:
+        rows = connection.execute(_merged(ids, conditions, limit))
+    else:
+        if ids is not None:
+            # The empty text keeps the planner from reading all alerts of these units to sort them: with so many
+            # units, walking the order finds a page soon.
+            conditions.append((alerts.c.organization_id + "").in_(sorted(ids)))
+        rows = connection.execute(select(alerts).where(*conditions).order_by(*_order(alerts)).limit(limit))
     return [_alert(row._mapping) for row in rows]
 
 
-def count_alerts(connection: Connection, scope: Scope, narrow: AlertFilter) -> int:
-    """Return how many alerts match."""
-    question = select(func.count()).select_from(alerts).where(*_conditions(scope, narrow))
-    return connection.scalar(question) or 0
+def _order(table: FromClause) -> tuple[ColumnElement[int], ColumnElement[str], ColumnElement[str]]:
+    return (table.c.priority.desc(), table.c.last_seen.desc(), table.c.id.desc())
+
+
+def _merged(ids: frozenset[str], conditions: Sequence[ColumnElement[bool]], limit: int) -> Select[Any]:
+    """Return the question that merges the first ``limit`` of each unit: its cost follows units, not alerts."""
+    first = (
+        select(alerts.c.id)
+        .where(alerts.c.organization_id == organisations.c.id, *conditions)
+        .order_by(*_order(alerts))
+        .limit(limit)
+        .correlate(organisations)
+    )
+    shown = alerts.alias("shown")
+    question: Select[Any] = select(shown).select_from(organisations.join(shown, shown.c.id.in_(first)))
+    return question.where(organisations.c.id.in_(sorted(ids))).order_by(*_order(shown)).limit(limit)
+
+
+def count_alerts(
+    connection: Connection, scope: Scope, narrow: AlertFilter, *, most: int = 1_000_000_000
+) -> int:
+    """Return how many alerts match, counting no further than ``most``."""
+    question = (
+        select(literal_column("1", Integer)).select_from(alerts).where(*_within(scope, narrow)).limit(most)
+    )
+    return connection.scalar(select(func.count()).select_from(question.subquery())) or 0
 
 
 def count_by(connection: Connection, scope: Scope, narrow: AlertFilter, column: str) -> dict[str, int]:
@@ -76,16 +134,27 @@ def count_by(connection: Connection, scope: Scope, narrow: AlertFilter, column: 
         raise UsageError(f"alerts can't be counted by '{column}'")
     by = alerts.c[column]
     question = select(by.label("key"), func.count().label("number")).select_from(alerts)
-    rows = connection.execute(question.where(*_conditions(scope, narrow)).group_by(by))
+    rows = connection.execute(question.where(*_within(scope, narrow)).group_by(by))
     counts = {row.key: int(row.number) for row in rows}
     return {
         SEVERITIES[key].value if column == "severity" else str(key): number for key, number in counts.items()
     }
 
 
+def count_open(connection: Connection, scope: Scope, start: str = "") -> dict[str, dict[Severity, int]]:
+    """Return how many alerts last seen since ``start`` are open, per unit and severity; zeros are left out."""
+    narrow = AlertFilter(statuses=tuple(OPEN), start=start)
+    by = (alerts.c.organization_id, alerts.c.severity)
+    question = select(*by, func.count().label("number")).where(*_within(scope, narrow)).group_by(*by)
+    counts: dict[str, dict[Severity, int]] = {}
+    for row in connection.execute(question):
+        counts.setdefault(row.organization_id, {})[SEVERITIES[row.severity]] = int(row.number)
+    return counts
+
+
 def get_alert(connection: Connection, scope: Scope, alert_id: str) -> Alert | None:
     """Return the alert, or ``None`` when there is none inside the scope: outside it looks like it does not exist."""
-    question = select(alerts).where(alerts.c.id == alert_id, *_conditions(scope, AlertFilter()))
+    question = select(alerts).where(alerts.c.id == alert_id, *_within(scope, AlertFilter()))
     row = connection.execute(question).first()
     return None if row is None else _alert(row._mapping)
 
@@ -123,20 +192,19 @@ class AlertChange:
     status: Status | None = None
     close_reason: CloseReason | None = None
     assigned_to: str | None = None
+    help_wanted: bool | None = None
     comment: str = ""
 
 
 def change_alert(
     connection: Connection, scope: Scope, alert_id: str, change: AlertChange, *, now: datetime
 ) -> Alert:
-    """Apply a change and record it.
+    """Apply a change and record it; closing also ends a call for help.
 
     Raises ``NotAllowedError`` outside the scope, ``ConflictError`` when the version is old, ``UsageError`` for a step
     that the alert's state does not allow or a closing without reason.
     """
-    alert = get_alert(connection, scope, alert_id)
-    if alert is None:
-        raise NotAllowedError(f"there is no alert '{alert_id}' that you may see")
+    alert = _need(connection, scope, alert_id)
     if alert.version != change.version:
         raise ConflictError(
             "the alert was changed meanwhile", where=alert_id, todo="read it again and repeat"
@@ -144,27 +212,63 @@ def change_alert(
     values = _values(alert, change)
     connection.execute(
         update(alerts)
-        .where(alerts.c.id == alert_id)
+        .where(alerts.c.id == alert_id, *_within(scope, AlertFilter()))
         .values(**values, version=alert.version + 1, updated_at=format_instant(now))
     )
     detail: dict[str, Scalar] = {**values, **({"comment": change.comment} if change.comment else {})}
-    connection.execute(
-        insert(alert_history).values(
-            alert_id=alert_id,
-            at=format_instant(now),
-            actor=change.actor,
-            action=f"status.{values['status']}" if "status" in values else "changed",
-            detail=orjson.dumps(detail).decode(),
-        )
+    _remember(
+        connection, scope, alert_id, HistoryEntry(format_instant(now), change.actor, _action(values), detail)
     )
     outbox.publish(connection, "alert.updated", alert.organization_id, {"alert_id": alert_id}, now=now)
-    changed = get_alert(connection, scope, alert_id)
-    assert changed is not None  # noqa: S101 - same transaction, same scope
-    return changed
+    return _need(connection, scope, alert_id)
 
 
-def _values(alert: Alert, change: AlertChange) -> dict[str, str]:
-    values: dict[str, str] = {}
+def note_alert(connection: Connection, scope: Scope, alert_id: str, entry: HistoryEntry) -> None:
+    """Add a step to the history that changes nothing else: a note, a look at packets.
+
+    Raises ``NotAllowedError`` outside the scope.
+    """
+    alert = _need(connection, scope, alert_id)
+    _remember(connection, scope, alert_id, entry)
+    outbox.publish(
+        connection,
+        "alert.updated",
+        alert.organization_id,
+        {"alert_id": alert_id},
+        now=parse_instant(entry.at),
+    )
+
+
+def _remember(connection: Connection, scope: Scope, alert_id: str, entry: HistoryEntry) -> None:
+    known = select(alerts.c.id).where(alerts.c.id == alert_id, *_within(scope, AlertFilter()))
+    connection.execute(
+        insert(alert_history).values(
+            alert_id=known.scalar_subquery(),
+            at=entry.at,
+            actor=entry.actor,
+            action=entry.action,
+            detail=orjson.dumps(dict(entry.detail)).decode(),
+        )
+    )
+
+
+def _need(connection: Connection, scope: Scope, alert_id: str) -> Alert:
+    alert = get_alert(connection, scope, alert_id)
+    if alert is None:
+        raise NotAllowedError(f"there is no alert '{alert_id}' that you may see")
+    return alert
+
+
+def _action(values: Mapping[str, Scalar]) -> str:
+    if "status" in values:
+        return f"status.{values['status']}"
+    if "help_wanted" in values:
+        return "help.wanted" if values["help_wanted"] else "help.over"
+    return "handed" if "assigned_to" in values else "noted"
+
+
+def _values(alert: Alert, change: AlertChange) -> dict[str, str | bool]:
+    values: dict[str, str | bool] = {}
     if change.status is not None and change.status != alert.status:
         if change.status not in ALLOWED[alert.status]:
             raise UsageError(f"an alert that is {alert.status} can't become {change.status}", where=alert.id)
@@ -176,26 +280,63 @@ def _values(alert: Alert, change: AlertChange) -> dict[str, str]:
         values["close_reason"] = change.close_reason.value
     elif alert.status == Status.CLOSED and "status" in values:
         values["close_reason"] = ""
-    if change.assigned_to is not None:
+    if change.assigned_to is not None and change.assigned_to != alert.assigned_to:
         values["assigned_to"] = change.assigned_to
+    help_wanted = False if closing else change.help_wanted
+    if help_wanted is not None and help_wanted != alert.help_wanted:
+        values["help_wanted"] = help_wanted
     return values
 
 
-def _conditions(scope: Scope, narrow: AlertFilter) -> list[ColumnElement[bool]]:
-    ids = scope.ids
-    if narrow.organization_ids is not None:
-        ids = narrow.organization_ids if ids is None else ids & narrow.organization_ids
-    conditions: list[ColumnElement[bool]] = []
+def _seen(scope: Scope, narrow: AlertFilter) -> frozenset[str] | None:
+    """Return the units that both the scope and the filter allow; ``None`` means all."""
+    if narrow.organization_ids is None:
+        return scope.ids
+    return narrow.organization_ids if scope.ids is None else scope.ids & narrow.organization_ids
+
+
+def _within(scope: Scope, narrow: AlertFilter) -> list[ColumnElement[bool]]:
+    ids = _seen(scope, narrow)
+    conditions = _conditions(narrow)
     if ids is not None:
         conditions.append(alerts.c.organization_id.in_(sorted(ids)))
-    if narrow.statuses:
+    return conditions
+
+
+def _conditions(narrow: AlertFilter) -> list[ColumnElement[bool]]:
+    """Return what the filter asks for, without units."""
+    conditions: list[ColumnElement[bool]] = []
+    if narrow.statuses and set(narrow.statuses) <= set(OPEN):
+        conditions.append(literal_column(OPEN_ONLY.text, Boolean))
+    if narrow.statuses and set(narrow.statuses) != set(OPEN):
         conditions.append(alerts.c.status.in_(narrow.statuses))
     if narrow.min_severity is not None:
         conditions.append(alerts.c.severity >= narrow.min_severity.rank)
+    if narrow.severities:
+        conditions.append(alerts.c.severity.in_([level.rank for level in narrow.severities]))
     if narrow.kinds:
         conditions.append(alerts.c.kind.in_(narrow.kinds))
+    if narrow.help_wanted:
+        conditions.append(alerts.c.help_wanted.is_(True))
+    return conditions + _about(narrow) + _times(narrow)
+
+
+def _about(narrow: AlertFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
     if narrow.entity:
         conditions.append(alerts.c.entity_value == narrow.entity)
+    if narrow.address:
+        # A range instead of LIKE: it uses the index and gives % and _ no meaning.
+        end = narrow.address + "\U0010ffff"
+        about, peer = alerts.c.entity_value, alerts.c.peer
+        conditions.append(or_(about.between(narrow.address, end), peer.between(narrow.address, end)))
+    if narrow.assigned_to:
+        conditions.append(alerts.c.assigned_to == narrow.assigned_to)
+    return conditions
+
+
+def _times(narrow: AlertFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
     if narrow.start:
         conditions.append(alerts.c.last_seen >= narrow.start)
     if narrow.end:
@@ -217,6 +358,7 @@ def _alert(row: RowMapping) -> Alert:
         status=Status(row["status"]),
         close_reason=row["close_reason"],
         assigned_to=row["assigned_to"],
+        help_wanted=bool(row["help_wanted"]),
         first_seen=row["first_seen"],
         last_seen=row["last_seen"],
         detection_count=row["detection_count"],

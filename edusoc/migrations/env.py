@@ -6,6 +6,7 @@ from alembic import context
 
 import cases.alerts.tables
 import intake.tables
+import soc_core.access.answers
 import soc_core.access.tables
 import soc_core.jobs.jobs
 import soc_core.jobs.outbox
@@ -15,6 +16,7 @@ from soc_core.state.database import metadata
 TABLES = (
     cases.alerts.tables,
     intake.tables,
+    soc_core.access.answers,
     soc_core.access.tables,
     soc_core.jobs.jobs,
     soc_core.jobs.outbox,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-
-from sqlalchemy import Connection
+from typing import Final
 
 from cases.alerts.card import AlertCard, CardMaker
 from cases.alerts.model import Alert, HistoryEntry, Status
@@ -24,8 +23,10 @@ from soc_api.services import Services
 from soc_core.clock import format_instant
 from soc_core.errors import NotAllowedError, UsageError
 from soc_core.model.detection import Severity
-from soc_core.model.organisation import Asset
-from soc_core.organisations.repository import find_asset
+from soc_core.organisations.repository import find_assets
+
+MOST_COUNTED: Final = 10_000
+"""Lists say "10,000 and more" above this: counting a million on every page would be slower than showing it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,13 @@ class AlertQuestion:
 
     status: tuple[str, ...] = ()
     severity: str = ""
+    levels: tuple[str, ...] = ()
     kind: str = ""
     organisation: str = ""
     entity: str = ""
+    address: str = ""
+    assigned_to: str = ""
+    help_wanted: bool = False
     start: datetime | None = None
     end: datetime | None = None
     limit: int = 50
@@ -45,8 +50,7 @@ class AlertQuestion:
     @property
     def text(self) -> str:
         """Return the question without paging: cursors are bound to it."""
-        bounds = tuple(format_instant(bound) if bound else "" for bound in (self.start, self.end))
-        return repr((self.status, self.severity, self.kind, self.organisation, self.entity, bounds))
+        return repr(replace(self, limit=0, cursor=""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +65,11 @@ class AlertRow:
 
 @dataclass(frozen=True, slots=True)
 class AlertRows:
-    """Hold one page of rows."""
+    """Hold one page of rows; ``total`` is at least that many where ``exact`` is false."""
 
     rows: list[AlertRow]
     total: int
+    exact: bool
     cursor: str
 
 
@@ -74,22 +79,23 @@ def card_maker(services: Services, caller: Caller, language: str = "") -> CardMa
 
 
 def alert_filter(question: AlertQuestion, caller: Caller) -> AlertFilter:
-    """Return the filter of a question; raise ``UsageError`` for an unknown status, level or unit."""
+    """Return the filter of a question; raise ``UsageError`` for an unknown status or level."""
     unknown = [status for status in question.status if status not in set(Status)]
     if unknown:
         raise UsageError(f"there is no status '{unknown[0]}'")
-    if question.severity and question.severity not in set(Severity):
-        raise UsageError(f"there is no severity '{question.severity}'")
-    units = None
-    if question.organisation:
-        unit = caller.tree.units.get(question.organisation)
-        units = caller.tree.subtree(unit.id) if unit is not None else frozenset()
+    unknown = [level for level in (question.severity, *question.levels) if level not in {"", *Severity}]
+    if unknown:
+        raise UsageError(f"there is no severity '{unknown[0]}'")
     return AlertFilter(
         statuses=question.status,
         min_severity=Severity(question.severity) if question.severity else None,
+        severities=tuple(Severity(level) for level in question.levels),
         kinds=(question.kind,) if question.kind else (),
-        organization_ids=units,
+        organization_ids=caller.narrowed(question.organisation).ids if question.organisation else None,
         entity=question.entity,
+        address=question.address,
+        assigned_to=question.assigned_to,
+        help_wanted=question.help_wanted,
         start=format_instant(question.start) if question.start else "",
         end=format_instant(question.end) if question.end else "",
     )
@@ -106,15 +112,19 @@ def page_of_alerts(
         after = AlertCursor(int(priority), str(last_seen), str(id_))
     with services.database.read() as connection:
         found = list_alerts(connection, caller.scope, narrow, limit=question.limit + 1, after=after)
-        total = count_alerts(connection, caller.scope, narrow)
+        total = count_alerts(connection, caller.scope, narrow, most=MOST_COUNTED + 1)
         shown = found[: question.limit]
-        maker = card_maker(services, caller, language)
-        rows = [_row(connection, maker, alert) for alert in shown]
+        assets = find_assets(connection, [_key(alert) for alert in shown])
+    maker = card_maker(services, caller, language)
+    rows = [
+        AlertRow(alert, maker.title(alert), maker.unit(alert), maker.device(alert, assets.get(_key(alert))))
+        for alert in shown
+    ]
     cursor = ""
     if len(found) > question.limit:
         last = shown[-1]
         cursor = seal(services.keys, question.text, (last.priority, last.last_seen, last.id))
-    return AlertRows(rows, total, cursor)
+    return AlertRows(rows, min(total, MOST_COUNTED), total <= MOST_COUNTED, cursor)
 
 
 def card_of(
@@ -127,15 +137,9 @@ def card_of(
             raise NotAllowedError(f"there is no alert '{alert_id}' that you may see")
         found = detections_of(connection, caller.scope, alert_id)
         history = history_of(connection, caller.scope, alert_id)
-        asset = _asset(connection, alert)
+        asset = find_assets(connection, [_key(alert)]).get(_key(alert))
     return card_maker(services, caller, language).make(alert, found, asset), history
 
 
-def _row(connection: Connection, maker: CardMaker, alert: Alert) -> AlertRow:
-    return AlertRow(
-        alert, maker.title(alert), maker.unit(alert), maker.device(alert, _asset(connection, alert))
-    )
-
-
-def _asset(connection: Connection, alert: Alert) -> Asset | None:
-    return find_asset(connection, alert.organization_id, alert.entity.zone, alert.entity.value)
+def _key(alert: Alert) -> tuple[str, str, str]:
+    return (alert.organization_id, alert.entity.zone, alert.entity.value)

@@ -31,6 +31,7 @@ class AlertOut(BaseModel):
     status: str
     close_reason: str
     assigned_to: str
+    help_wanted: bool
     first_seen: str
     last_seen: str
     detection_count: int
@@ -41,10 +42,14 @@ class AlertOut(BaseModel):
 
 
 class AlertPage(BaseModel):
-    """Give one page of alerts, how many match in all, and the cursor of the next page (empty at the end)."""
+    """Give one page of alerts and the cursor of the next (empty at the end).
+
+    ``total`` says how many match in all; where ``total_exact`` is false there are at least that many.
+    """
 
     items: list[AlertOut]
     total: int
+    total_exact: bool
     cursor: str
 
 
@@ -89,8 +94,18 @@ class AlertPatch(BaseModel):
     model_config = ConfigDict(extra="forbid")
     status: Status | None = None
     close_reason: CloseReason | None = None
-    assigned_to: Annotated[str, Field(max_length=64)] | None = None
+    assigned_to: Annotated[str, Field(max_length=64, description="account; empty takes it away")] | None = (
+        None
+    )
+    help_wanted: bool | None = None
     comment: Annotated[str, Field(max_length=2_000)] = ""
+
+
+class NoteIn(BaseModel):
+    """Take a note on an alert."""
+
+    model_config = ConfigDict(extra="forbid")
+    comment: str = Field(min_length=1, max_length=2_000)
 
 
 def alert_out(alert: Alert, *, title: str, organisation: str, device: str) -> AlertOut:
@@ -118,7 +133,7 @@ def alert_detail(card: AlertCard, history: list[HistoryEntry]) -> AlertDetail:
     return AlertDetail.model_validate(values)
 
 
-def _values(alert: Alert, *, title: str, organisation: str, device: str) -> dict[str, str | int]:
+def _values(alert: Alert, *, title: str, organisation: str, device: str) -> dict[str, str | int | bool]:
     return {
         "id": alert.id,
         "title": title,
@@ -137,6 +152,7 @@ def _values(alert: Alert, *, title: str, organisation: str, device: str) -> dict
         "status": alert.status.value,
         "close_reason": alert.close_reason,
         "assigned_to": alert.assigned_to,
+        "help_wanted": alert.help_wanted,
         "first_seen": alert.first_seen,
         "last_seen": alert.last_seen,
         "detection_count": alert.detection_count,

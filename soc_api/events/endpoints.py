@@ -8,23 +8,24 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
-from soc_core.query.language import parse_query
 
 from soc_api.cursors import seal, unseal
 from soc_api.events.schemas import BucketOut, BucketsOut, CountOut, EventPage
+from soc_api.problems import answers
 from soc_api.security import Caller, CallerDependency
 from soc_api.services import Services, ServicesDependency
 from soc_core.clock import format_instant, parse_instant
 from soc_core.errors import NotAllowedError, UsageError
 from soc_core.fields import FIELDS
 from soc_core.model.event import Value
+from soc_core.query.language import parse_query
 from soc_core.query.tree import Everything
-from soc_core.store.interface import Aggregation, Scope, Search
+from soc_core.store.interface import Aggregation, Search
 
 router = APIRouter(
     prefix="/api/v1/events",
     tags=["events"],
-    responses={401: {"description": "not logged in"}, 422: {"description": "not valid"}},
+    responses=answers(401, 422),
 )
 LONGEST = timedelta(days=400)
 
@@ -47,7 +48,7 @@ class EventQuery(BaseModel):
         if start >= end or end - start > LONGEST:
             raise UsageError(f"'start' must lie before 'end', at most {LONGEST.days} days")
         query = parse_query(self.q) if self.q.strip() else Everything()
-        return Search(scope=narrowed(caller, self.organisation), start=start, end=end, query=query)
+        return Search(scope=caller.narrowed(self.organisation), start=start, end=end, query=query)
 
 
 class EventListQuery(EventQuery):
@@ -65,15 +66,6 @@ class AggregateQuery(EventQuery):
     field: str = Field("", max_length=128)
     size: int = Field(10, ge=1, le=200)
     interval_seconds: int = Field(3_600, ge=1, le=31 * 86_400)
-
-
-def narrowed(caller: Caller, organisation: str) -> Scope:
-    """Return the caller's scope, or the part of it below one unit; a unit outside it gives nothing."""
-    if not organisation:
-        return caller.scope
-    unit = caller.tree.units.get(organisation)
-    below = caller.tree.subtree(unit.id) if unit is not None else frozenset()
-    return Scope(below if caller.scope.ids is None else below & caller.scope.ids)
 
 
 @router.get("")
@@ -128,7 +120,7 @@ def aggregate(
     return BucketsOut(buckets=buckets, exact=found.exact, partial=found.partial)
 
 
-@router.get("/{event_id}", responses={404: {"description": "no such event that you may see"}})
+@router.get("/{event_id}", responses=answers(404, s404="no such event that you may see"))
 def show(
     event_id: Annotated[str, Path(pattern=r"^[0-9]{8}-[0-9a-v]{26}$")],
     caller: CallerDependency,

@@ -6,42 +6,41 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from cases.alerts.model import Status
-from cases.alerts.repository import AlertFilter, count_by
+from cases.alerts.repository import count_open
 from soc_api.organisations.schemas import OrganisationList, OrganisationOut
+from soc_api.problems import answers
 from soc_api.security import Caller, CallerDependency
-from soc_api.services import Services, ServicesDependency
+from soc_api.services import ServicesDependency
 from soc_core.errors import NotAllowedError
+from soc_core.model.detection import Severity
 from soc_core.model.organisation import Organisation
 
-router = APIRouter(
-    prefix="/api/v1/organisations",
-    tags=["organisations"],
-    responses={401: {"description": "not logged in"}, 422: {"description": "not valid"}},
-)
-OPEN = tuple(status.value for status in Status if status != Status.CLOSED)
+router = APIRouter(prefix="/api/v1/organisations", tags=["organisations"])
+Counts = dict[str, dict[Severity, int]]
 
 
 def visible_units(caller: Caller) -> list[Organisation]:
     """Return the units the caller may see, parents before children, siblings by code."""
     root = caller.user.organisation_id
-    found: list[Organisation] = []
+    found: dict[str, Organisation] = {}
     waiting = [caller.tree.units[root]] if root in caller.tree.units else []
     while waiting:
         unit = waiting.pop()
-        if caller.scope.allows(unit.id) and unit not in found:
-            found.append(unit)
+        if caller.scope.allows(unit.id) and unit.id not in found:
+            found[unit.id] = unit
             waiting.extend(reversed(caller.tree.children(unit.id)))
-    return found
+    return list(found.values())
 
 
-@router.get("")
+@router.get("", responses=answers(401))
 def list_(caller: CallerDependency, services: ServicesDependency) -> OrganisationList:
     """List the units you may see."""
-    return OrganisationList(items=[_out(services, caller, unit) for unit in visible_units(caller)])
+    with services.database.read() as connection:
+        counts = count_open(connection, caller.scope)
+    return OrganisationList(items=[_out(caller, unit, counts) for unit in visible_units(caller)])
 
 
-@router.get("/{organisation_id}", responses={404: {"description": "no such unit that you may see"}})
+@router.get("/{organisation_id}", responses=answers(401, 404, 422, s404="no such unit that you may see"))
 def show(
     organisation_id: Annotated[str, Path(max_length=32, pattern=r"^[a-z0-9]+$")],
     caller: CallerDependency,
@@ -51,13 +50,20 @@ def show(
     unit = caller.tree.units.get(organisation_id)
     if unit is None or not caller.scope.allows(unit.id):
         raise NotAllowedError(f"there is no unit '{organisation_id}' that you may see")
-    return _out(services, caller, unit)
-
-
-def _out(services: Services, caller: Caller, unit: Organisation) -> OrganisationOut:
-    narrow = AlertFilter(statuses=OPEN, organization_ids=caller.tree.subtree(unit.id))
     with services.database.read() as connection:
-        counts = count_by(connection, caller.scope, narrow, "severity")
+        return _out(caller, unit, count_open(connection, caller.narrowed(unit.id)))
+
+
+def below(caller: Caller, unit: Organisation, counts: Counts) -> dict[Severity, int]:
+    """Return a unit's open alerts per severity, those of all units below it included."""
+    total: dict[Severity, int] = {}
+    for id_ in caller.tree.subtree(unit.id):
+        for severity, number in counts.get(id_, {}).items():
+            total[severity] = total.get(severity, 0) + number
+    return total
+
+
+def _out(caller: Caller, unit: Organisation, counts: Counts) -> OrganisationOut:
     return OrganisationOut(
         id=unit.id,
         code=unit.code,
@@ -65,7 +71,7 @@ def _out(services: Services, caller: Caller, unit: Organisation) -> Organisation
         name_en=unit.name_en,
         level=unit.level,
         kind=unit.kind,
-        parent_id=unit.parent_id,
+        parent_id=unit.parent_id if caller.scope.allows(unit.parent_id or "") else None,
         codes=unit.codes,
-        open_alerts=counts,
+        open_alerts={level.value: number for level, number in below(caller, unit, counts).items()},
     )

@@ -3,30 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from markupsafe import Markup
 
 from soc_core.clock import LOCAL_ZONE, parse_instant
-from soc_core.store.interface import Bucket
+from soc_core.store.interface import Aggregation, Bucket, EventReader, Search
 
-HEIGHT = 72
+HEIGHT: Final = 72
+LOCAL_OFFSET_SECONDS: Final = 28_800
 
 
-def bars(buckets: Sequence[Bucket], start: datetime, end: datetime, step: timedelta) -> Markup:
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Hold a drawing, its highest value, and its first and last place as text."""
+
+    drawing: Markup
+    top: int
+    first: str
+    last: str
+
+
+def events_over_time(reader: EventReader, search: Search, hours: int) -> tuple[Chart, int]:
+    """Return the events that match, drawn over time in steps that fit a range of ``hours``, and how many they are."""
+    step = _step(hours)
+    wanted = Aggregation(
+        "histogram", interval_seconds=int(step.total_seconds()), offset_seconds=LOCAL_OFFSET_SECONDS
+    )
+    found = reader.aggregate(search, wanted).buckets
+    first, last = _aligned(search.start, step), _aligned(search.end, step) + step
+    return bars(found, first, last, step), sum(bucket.count for bucket in found)
+
+
+def _step(hours: int) -> timedelta:
+    if hours <= 48:
+        return timedelta(hours=1)
+    return timedelta(hours=6) if hours <= 24 * 14 else timedelta(days=1)
+
+
+def _aligned(moment: datetime, step: timedelta) -> datetime:
+    """Return the start of the local-time step that holds ``moment``."""
+    local = moment.astimezone(LOCAL_ZONE)
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight + ((local - midnight) // step) * step
+
+
+def bars(buckets: Sequence[Bucket], start: datetime, end: datetime, step: timedelta) -> Chart:
     """Return a bar per step from ``start`` to ``end``; a missing bucket is an empty place, so gaps can be seen."""
     counts = {parse_instant(str(bucket.key)): bucket.count for bucket in buckets}
-    places = int((end - start) / step)
-    top = max(counts.values(), default=1) or 1
+    places = max(1, int((end - start) / step))
+    top = max(counts.values(), default=0)
     parts: list[Markup] = []
     for index in range(places):
         moment = start + index * step
         count = counts.get(moment, 0)
-        height = max(1, round(count / top * HEIGHT)) if count else 0
-        label = f"{moment.astimezone(LOCAL_ZONE):%Y-%m-%d %H:%M} · {count}"
-        rect = '<rect x="{}" y="{}" width="8" height="{}"><title>{}</title></rect>'
-        parts.append(Markup(rect).format(index * 10, HEIGHT - height, height, label))
+        if not count:
+            continue
+        height = max(1, round(count / top * HEIGHT))
+        label = f"{moment.astimezone(LOCAL_ZONE):%Y-%m-%d %H:%M} · {count:,}"
+        parts.append(
+            Markup('<rect x="{}" y="{}" width="8" height="{}"><title>{}</title></rect>').format(
+                index * 10 + 1, HEIGHT - height, height, label
+            )
+        )
     head = Markup('<svg viewBox="0 0 {} {}" preserveAspectRatio="none" role="img">').format(
         places * 10, HEIGHT
     )
-    return head + Markup("").join(parts) + Markup("</svg>")
+    shown = "%m-%d %H:%M" if step < timedelta(days=1) else "%m-%d"
+    last = end - step
+    return Chart(
+        head + Markup("").join(parts) + Markup("</svg>"),
+        top,
+        start.astimezone(LOCAL_ZONE).strftime(shown),
+        last.astimezone(LOCAL_ZONE).strftime(shown),
+    )

@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlencode
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
@@ -20,10 +21,25 @@ from soc_core import i18n
 from soc_core.clock import LOCAL_ZONE, parse_instant
 from soc_core.fields import FIELDS
 from soc_core.model.detection import Severity
-from soc_core.model.event import Scalar
+from soc_core.model.event import Event, Scalar
+from soc_core.model.organisation import Organisation
 
 HERE: Final = Path(__file__).parent
 LANGUAGE_COOKIE: Final = "edusoc_language"
+THEME_COOKIE: Final = "edusoc_theme"
+SUMMARY_FIELDS: Final = (
+    "dns.question.name",
+    "url.original",
+    "url.path",
+    "tls.client.server_name",
+    "process.command_line",
+    "file.path",
+    "user.name",
+    "message",
+    "event.action",
+    "network.protocol",
+)
+"""What tells most about an event, in this order; the first two that are there stand in lists."""
 
 
 @cache
@@ -58,6 +74,8 @@ class View:
         self.services = services
         self.caller = caller
         self.language = language_for(request, caller)
+        chosen = request.cookies.get(THEME_COOKIE, "")
+        self.theme = chosen if chosen in {"light", "dark"} else "auto"
         self.now = services.clock()
 
     @property
@@ -85,6 +103,47 @@ class View:
         word = i18n.text(f"cases.severity.{severity}", self.language)
         return Markup('<span class="level {}">{}</span>').format(severity, word)
 
+    def shape(self, severity: str) -> Markup:
+        """Return only the shape and colour of a severity, the word for those who can't see it."""
+        word = i18n.text(f"cases.severity.{severity}", self.language)
+        return Markup('<span class="level bare {}" title="{}"><span class="away">{}</span></span>').format(
+            severity, word, word
+        )
+
+    def link(self, path: str, parameters: Mapping[str, str], **changes: str) -> str:
+        """Return an address with parameters; empty ones are left out."""
+        named = {name: value for name, value in {**parameters, **changes}.items() if value}
+        return f"{path}?{urlencode(named)}" if named else path
+
+    def number(self, value: int) -> str:
+        """Return a count with its thousands set apart."""
+        return f"{value:,}"
+
+    def unit_name(self, unit: Organisation | None) -> str:
+        """Return a unit's name in the reader's language; nothing for an unknown one."""
+        if unit is None:
+            return ""
+        return unit.name_en if self.language == "en" else unit.name
+
+    def summary(self, event: Event) -> str:
+        """Return what happened in an event, in one line."""
+        parts = [event[name] for name in SUMMARY_FIELDS if event.get(name) not in (None, "", [])]
+        shown = [", ".join(map(str, part)) if isinstance(part, list) else str(part) for part in parts[:2]]
+        return " · ".join(shown)
+
+    def side(self, event: Event, side: str) -> str:
+        """Return one side of an event as ``address:port``."""
+        address, port = str(event.get(f"{side}.ip", "")), event.get(f"{side}.port")
+        if port is None or not address:
+            return address
+        return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+    def term(self, field: str, value: Scalar) -> str:
+        """Return the query that finds events with this value of a field."""
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+        return f'{field}:"{quoted}"'
+
     def field_name(self, field: str) -> str:
         """Return a field's description in the reader's language."""
         found = FIELDS.get(field)
@@ -93,6 +152,7 @@ class View:
     def _ago(self, moment: datetime) -> str:
         seconds = max(0, int((self.now - moment).total_seconds()))
         for limit, size, unit in (
+            (60, 60, "now"),
             (3_600, 60, "minutes"),
             (172_800, 3_600, "hours"),
             (10**12, 86_400, "days"),

@@ -2,36 +2,57 @@
 
 from __future__ import annotations
 
+from threading import BoundedSemaphore
+from typing import Final
+
 from fastapi import APIRouter, Depends, Request, Response
 
-from soc_api.problems import NotLoggedInError
+from soc_api.problems import NotLoggedInError, answers
 from soc_api.security import COOKIE, CallerDependency, current_caller
 from soc_api.services import Services, ServicesDependency
 from soc_api.session.schemas import Credentials, SessionOut
 from soc_core.access.accounts import (
+    MAX_ADDRESS_FAILURES,
     SESSION_LENGTH,
     Session,
+    User,
     check_password,
     close_session,
     find_session,
     open_session,
+    recent_failures,
     record_failure,
 )
 from soc_core.errors import NotAllowedError
 
 router = APIRouter(prefix="/api/v1/session", tags=["session"])
+HASHED_AT_ONCE: Final = BoundedSemaphore(2)
+"""Each check of a password takes 64 MB for a moment (argon2id): a flood of log-ins waits instead of filling memory."""
 
 
-def log_in(services: Services, name: str, password: str) -> tuple[str, Session]:
-    """Check the password and open a session; raise ``NotAllowedError`` (after counting it) when it is wrong."""
+def log_in(services: Services, request: Request, name: str, password: str) -> tuple[str, Session]:
+    """Check the password and open a session; raise ``NotAllowedError`` (after counting it) when it is wrong.
+
+    Failures are counted by name and by address. Absent, disabled and locked names fail like wrong passwords do.
+    """
     now = services.clock()
+    address = f"@{request.client.host if request.client else ''}"
     try:
-        with services.database.read() as connection:
+        with services.database.read() as connection, HASHED_AT_ONCE:
+            if recent_failures(connection, address, now=now) >= MAX_ADDRESS_FAILURES:
+                raise NotAllowedError("too many failed attempts", todo="wait 15 minutes and try again")
             user = check_password(connection, name, password, now=now)
     except NotAllowedError:
         with services.database.write() as connection:
             record_failure(connection, name, now=now)
+            record_failure(connection, address, now=now)
         raise
+    return enter(services, user)
+
+
+def enter(services: Services, user: User) -> tuple[str, Session]:
+    """Open a session for an account; raise ``NotAllowedError`` when it was disabled meanwhile."""
+    now = services.clock()
     with services.database.write() as connection:
         token = open_session(connection, user, now=now)
         session = find_session(connection, token, now=now)
@@ -53,22 +74,20 @@ def set_cookie(request: Request, response: Response, token: str) -> None:
     )
 
 
-@router.post(
-    "", responses={401: {"description": "wrong name or password"}, 422: {"description": "not valid"}}
-)
+@router.post("", responses=answers(401, 403, 422, s401="wrong name or password, or too many failures"))
 def create(
     credentials: Credentials, request: Request, response: Response, services: ServicesDependency
 ) -> SessionOut:
     """Log in: sets the session cookie and returns the CSRF token."""
     try:
-        token, session = log_in(services, credentials.name, credentials.password)
+        token, session = log_in(services, request, credentials.name, credentials.password)
     except NotAllowedError as error:
         raise NotLoggedInError(error.what, todo=error.todo) from error
     set_cookie(request, response, token)
     return _out(session)
 
 
-@router.get("", responses={401: {"description": "not logged in"}})
+@router.get("", responses=answers(401))
 def show(caller: CallerDependency) -> SessionOut:
     """Say who is logged in."""
     return _out(caller.session)
@@ -78,7 +97,7 @@ def show(caller: CallerDependency) -> SessionOut:
     "",
     status_code=204,
     dependencies=[Depends(current_caller)],
-    responses={401: {"description": "not logged in"}, 403: {"description": "no CSRF token"}},
+    responses=answers(401, 403),
 )
 def end(request: Request, response: Response, services: ServicesDependency) -> None:
     """Log out."""

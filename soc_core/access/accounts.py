@@ -25,6 +25,8 @@ from soc_core.errors import NotAllowedError, UsageError
 SESSION_LENGTH: Final = timedelta(hours=10)
 FAILURE_WINDOW: Final = timedelta(minutes=15)
 MAX_FAILURES: Final = 10
+MAX_ADDRESS_FAILURES: Final = 100
+"""From one address: a school's staff share one, but nobody types a hundred wrong passwords in 15 minutes."""
 MIN_PASSWORD: Final = 10
 _hasher: Final = PasswordHasher()
 _ABSENT_HASH: Final = _hasher.hash(secrets.token_hex(16))
@@ -97,17 +99,20 @@ def list_users(connection: Connection, *, demo_only: bool = False) -> list[User]
 
 def check_password(connection: Connection, name: str, password: str, *, now: datetime) -> User:
     """Return the account when the password is right; raise ``NotAllowedError`` otherwise, always after equal work."""
-    since = format_instant(now - FAILURE_WINDOW)
-    recent = (
-        select(func.count()).select_from(failures).where(failures.c.user_name == name, failures.c.at >= since)
-    )
-    if (connection.scalar(recent) or 0) >= MAX_FAILURES:
+    if recent_failures(connection, name, now=now) >= MAX_FAILURES:
         raise NotAllowedError("too many failed attempts", todo="wait 15 minutes and try again")
     row = connection.execute(select(users).where(users.c.name == name)).first()
     right = _verify(row.password_hash if row is not None else _ABSENT_HASH, password)
     if row is None or not right or row.disabled:
         raise NotAllowedError("the name or the password is wrong")
     return _user(row._mapping)
+
+
+def recent_failures(connection: Connection, name: str, *, now: datetime) -> int:
+    """Return how many log-ins of a name (or, written ``@address``, from an address) failed in the last 15 minutes."""
+    since = format_instant(now - FAILURE_WINDOW)
+    recent = select(func.count()).select_from(failures)
+    return connection.scalar(recent.where(failures.c.user_name == name[:64], failures.c.at >= since)) or 0
 
 
 def record_failure(connection: Connection, name: str, *, now: datetime) -> None:

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, tuple_, update
 
 from soc_core.clock import LOCAL_ZONE, format_instant
 from soc_core.errors import UsageError
@@ -106,6 +106,31 @@ def load_tree(connection: Connection, day: date) -> OrganisationTree:
     return OrganisationTree({id_: _unit(id_, values, places.get(id_, {})) for id_, values in held.items()})
 
 
+class TreeCache:
+    """Keep the tree of today until an attribute, a unit or a zone is added, closed or removed.
+
+    Attributes are never changed in place (``put_unit``), so a few counts tell whether the tree is still the same. They
+    are read anew with each use: what a person may see follows the units as they are now. Only a network swapped for
+    another is not noticed; who needs address plans loads the tree.
+    """
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._held: tuple[tuple[object, ...], OrganisationTree] | None = None
+
+    def current(self, connection: Connection, day: date) -> OrganisationTree:
+        """Return the tree of ``day`` as the connection's snapshot has it."""
+        known = select(func.count(), func.max(attributes.c.number), func.count(attributes.c.valid_to))
+        parts = connection.execute(known.select_from(attributes)).one()
+        units = connection.scalar(select(func.count()).select_from(organisations))
+        networks = connection.scalar(select(func.count()).select_from(zones))
+        state = (day, *parts, units, networks)
+        held = self._held
+        if held is None or held[0] != state:
+            held = self._held = (state, load_tree(connection, day))
+        return held[1]
+
+
 def _unit(id_: str, values: Mapping[str, str], places: Mapping[str, Sequence[str]]) -> Organisation:
     return Organisation(
         id=id_,
@@ -203,6 +228,19 @@ def find_asset(connection: Connection, organization_id: str, zone: str, address:
         )
     ).first()
     return None if row is None else _asset(row._mapping)
+
+
+def find_assets(
+    connection: Connection, keys: Iterable[tuple[str, str, str]]
+) -> dict[tuple[str, str, str], Asset]:
+    """Return the assets at the keys (unit, zone, address) in one question; unknown keys are left out."""
+    key = tuple_(assets.c.organisation_id, assets.c.zone, assets.c.address)
+    wanted = sorted(set(keys))
+    if not wanted:
+        return {}
+    rows = connection.execute(select(assets).where(key.in_(wanted)))
+    found = (_asset(row._mapping) for row in rows)
+    return {(asset.organization_id, asset.zone, asset.address): asset for asset in found}
 
 
 def list_assets(connection: Connection, scope: Scope) -> list[Asset]:

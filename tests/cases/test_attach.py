@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from cases.alerts.attach import AlertSink
 from cases.alerts.model import CloseReason, Status, priority_of
@@ -29,6 +29,7 @@ from soc_core.jobs import outbox
 from soc_core.model.detection import Detection, Entity, Reason, Severity, make_detection_id
 from soc_core.model.organisation import Asset
 from soc_core.organisations.repository import OrganisationTree, put_asset
+from soc_core.organisations.tables import organisations
 from soc_core.state.database import Database
 from soc_core.store.interface import SYSTEM_SCOPE, Scope
 
@@ -58,6 +59,9 @@ def detection(
 
 def put(database: Database, clock: Clock, *found: Detection) -> None:
     with database.write() as connection:
+        for unit in {item.organization_id for item in found}:
+            values = {"id": unit, "created_at": format_instant(START)}
+            connection.execute(insert(organisations).prefix_with("OR IGNORE").values(**values))
         AlertSink(clock).take(connection, found)
 
 

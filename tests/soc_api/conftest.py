@@ -1,34 +1,47 @@
-"""A running application over a real store: two counties, three schools, alerts and events in each."""
+"""A running application over a real store: two counties, three schools, people of every role, alerts and events.
+
+Everything of a school carries the school's code, so that a leak can be found by looking for it. The place is built
+once; each test gets a copy of its files.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from soc_core.store.embedded import EmbeddedStore
 
 from cases.alerts.attach import AlertSink
+from cases.alerts.repository import AlertFilter, list_alerts
+from edusoc.migrating import upgrade
 from edusoc.packets import CaptureCutter
 from soc_api.app import create_app
+from soc_api.security import COOKIE
 from soc_api.services import Services
-from soc_core.access.accounts import Role, User, add_user
+from soc_core.access.accounts import Role, User, add_user, find_session, list_users, open_session
 from soc_core.clock import Clock, format_instant
 from soc_core.keys.store import KeyStore
 from soc_core.model.detection import Detection, Entity, Reason, Severity, make_detection_id
 from soc_core.model.event import Event, make_event_id
-from soc_core.model.organisation import Asset
-from soc_core.organisations.repository import OrganisationTree, put_asset
+from soc_core.model.organisation import Asset, Attribute
+from soc_core.organisations.repository import put_asset, put_unit
 from soc_core.state.database import Database
+from soc_core.store.embedded import EmbeddedStore
+from soc_core.store.interface import Scope
+from tests.conftest import NOW
 
 PASSWORD = "correct horse battery"
+UNITS = (("C", ""), ("D", ""), ("S1", "C"), ("S2", "C"), ("S3", "D"))
 PEOPLE = {
     "county": ("C", Role.ANALYST),
+    "auditor": ("C", Role.AUDITOR),
     "school1": ("S1", Role.CONTACT),
     "school3": ("S3", Role.CONTACT),
-    "auditor": ("C", Role.AUDITOR),
+    **{f"s1_{role.value}": ("S1", role) for role in Role if role is not Role.CONTACT},
 }
 LogIn = Callable[[str], TestClient]
 
@@ -40,8 +53,10 @@ class NoRules:
         return None
 
 
-def make_event(unit: str, number: int, now: datetime) -> Event:
-    at = format_instant(now - timedelta(minutes=number))
+def make_event(code: str, unit: str, number: int) -> Event:
+    from datetime import timedelta
+
+    at = format_instant(NOW - timedelta(minutes=number))
     return {
         "@timestamp": at,
         "event.id": make_event_id(at, unit.encode(), number, b""),
@@ -49,15 +64,15 @@ def make_event(unit: str, number: int, now: datetime) -> Event:
         "event.kind": "event",
         "event.category": ["network"],
         "organization.id": unit,
-        "edusoc.zone": "default",
+        "edusoc.zone": f"zone-{code}",
         "source.ip": "192.168.1.10",
-        "dns.question.name": f"n{number}.example",
+        "dns.question.name": f"n{number}.{code.lower()}.example",
     }
 
 
-def make_detection(unit: str, event: Event) -> Detection:
-    entity = Entity("ip", "192.168.1.10")
-    at = str(event["@timestamp"])
+def make_detection(code: str, event: Event) -> Detection:
+    unit, at = str(event["organization.id"]), str(event["@timestamp"])
+    entity = Entity("ip", "192.168.1.10", f"zone-{code}")
     return Detection(
         id=make_detection_id("beacon", unit, entity, at),
         rule_id="beacon",
@@ -70,25 +85,76 @@ def make_detection(unit: str, event: Event) -> Detection:
         last_seen=at,
         reasons=(Reason("cases.severity.high"),),
         evidence=(str(event["event.id"]),),
-        peer="203.0.113.9",
+        peer=f"peer-{code.lower()}.example",
     )
 
 
-@pytest.fixture
-def services(database: Database, tree: OrganisationTree, clock: Clock, tmp_path: Path) -> Iterator[Services]:
-    store = EmbeddedStore(tmp_path / "events", writer=True)
-    now = clock()
+@dataclass(frozen=True)
+class School:
+    """Hold what belongs to one unit: its ids, and texts that may only be seen by who may see the unit."""
+
+    unit: str
+    alert: str
+    event: str
+    secrets: tuple[str, ...]
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Mapping[str, School]]:
+    directory = tmp_path_factory.mktemp("api")
+    database = Database.in_directory(directory / "state")
+    upgrade(database)
+    store = EmbeddedStore(directory / "events", writer=True)
+    ids: dict[str, str] = {}
+    schools: dict[str, School] = {}
     with database.write() as connection:
-        for code in ("S1", "S2", "S3"):
-            unit = tree.find(code).id
-            found = [make_event(unit, number, now) for number in range(5)]
-            store.append(found)
-            AlertSink(clock).take(connection, [make_detection(unit, found[0])])
-            put_asset(connection, Asset(unit, "default", "192.168.1.10", f"教师机{code}", supervisor="张三"))
-        for name, (code, role) in PEOPLE.items():
-            add_user(
-                connection, User(name, name, role, tree.find(code).id, "zh", demo=False), PASSWORD, now=now
+        for code, parent in UNITS:
+            values = [
+                Attribute("code", code),
+                Attribute("name", f"单位{code}"),
+                Attribute("name_en", f"Unit {code}"),
+                Attribute("contact", f"联络员{code}"),
+            ]
+            if parent:
+                values.append(Attribute("parent_id", ids[parent]))
+            ids[code] = put_unit(
+                connection, values, {"default": ["192.168.1.0/24"]} if parent else {}, now=NOW
             )
+        for name, (code, role) in PEOPLE.items():
+            user = User(name, f"显示名{name}", role, ids[code], "zh", demo=False)
+            add_user(connection, user, PASSWORD, now=NOW)
+        for code in ("S1", "S2", "S3"):
+            found = [make_event(code, ids[code], number) for number in range(5)]
+            store.append(found)
+            AlertSink(lambda: NOW).take(connection, [make_detection(code, found[0])])
+            asset = Asset(
+                ids[code], f"zone-{code}", "192.168.1.10", f"教师机{code}", supervisor=f"张三{code}"
+            )
+            put_asset(connection, asset)
+            [alert] = list_alerts(connection, Scope(frozenset({ids[code]})), AlertFilter())
+            people = tuple(f"显示名{name}" for name, (of, _role) in PEOPLE.items() if of == code)
+            secrets = (
+                *(ids[code], alert.id, f"单位{code}", f"Unit {code}", f"教师机{code}", f"张三{code}"),
+                *(f"联络员{code}", f"zone-{code}", f"{code.lower()}.example", *people),
+                *(str(event["event.id"]) for event in found),
+            )
+            schools[code] = School(ids[code], alert.id, str(found[0]["event.id"]), secrets)
+    store.close()
+    database.close()
+    return directory, schools
+
+
+@pytest.fixture
+def schools(built: tuple[Path, Mapping[str, School]]) -> Mapping[str, School]:
+    return built[1]
+
+
+@pytest.fixture
+def services(built: tuple[Path, Mapping[str, School]], clock: Clock, tmp_path: Path) -> Iterator[Services]:
+    directory = tmp_path / "copy"
+    shutil.copytree(built[0], directory)
+    database = Database.in_directory(directory / "state")
+    store = EmbeddedStore(directory / "events", writer=False)
     yield Services(
         database=database,
         reader=store,
@@ -98,18 +164,28 @@ def services(database: Database, tree: OrganisationTree, clock: Clock, tmp_path:
         packets=CaptureCutter(database, store, tmp_path / "cut"),
     )
     store.close()
+    database.close()
 
 
 @pytest.fixture
-def log_in(services: Services) -> LogIn:
-    app = create_app(services)
+def app(services: Services) -> FastAPI:
+    return create_app(services)
+
+
+@pytest.fixture
+def log_in(app: FastAPI, services: Services) -> LogIn:
+    """Return what opens a session for a person; checking passwords is slow on purpose and has tests of its own."""
 
     def enter(name: str) -> TestClient:
         client = TestClient(app)
         if name:
-            answer = client.post("/api/v1/session", json={"name": name, "password": PASSWORD})
-            assert answer.status_code == 200, answer.text
-            client.headers["X-CSRF-Token"] = answer.json()["csrf"]
+            with services.database.write() as connection:
+                user = next(user for user in list_users(connection) if user.name == name)
+                token = open_session(connection, user, now=NOW)
+                session = find_session(connection, token, now=NOW)
+            assert session is not None
+            client.cookies.set(COOKIE, token)
+            client.headers["X-CSRF-Token"] = session.csrf
         return client
 
     return enter

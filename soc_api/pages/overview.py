@@ -1,0 +1,82 @@
+"""Serve the overview: how things stand and what to look at first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from fastapi import APIRouter, Response
+
+from cases.alerts.model import OPEN
+from cases.alerts.repository import AlertFilter, count_alerts, count_by, count_open
+from soc_api.alerts.queries import AlertQuestion, page_of_alerts
+from soc_api.organisations.endpoints import Counts, visible_units
+from soc_api.pages.charts import events_over_time
+from soc_api.pages.rendering import View
+from soc_api.pages.views import MemberView, PlaceDependency, caller_of, frame
+from soc_core.clock import format_instant
+from soc_core.model.detection import Severity
+from soc_core.model.organisation import Organisation
+from soc_core.store.interface import Scope, Search
+
+router = APIRouter(include_in_schema=False)
+SILENT: Final = timedelta(hours=24)
+FIRST: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class UnitTile:
+    """Hold a unit as the overview's grid shows it.
+
+    ``worst`` is the highest severity that is open, ``last`` the time of its newest event (empty: never any).
+    """
+
+    unit: Organisation
+    open_alerts: int
+    worst: Severity | None
+    last: str
+    silent: bool
+
+
+@router.get("/overview")
+def overview(view: MemberView, place: PlaceDependency) -> Response:
+    """Show open alerts by severity, the units, how much was seen, and the alerts to begin with."""
+    caller = caller_of(view)
+    scope = caller.narrowed(place.organisation)
+    narrow = AlertFilter(statuses=tuple(OPEN), start=format_instant(place.start))
+    with view.services.database.read() as connection:
+        by_severity = count_by(connection, scope, narrow, "severity")
+        help_wanted = count_alerts(
+            connection, scope, AlertFilter(statuses=tuple(OPEN), help_wanted=True, start=narrow.start)
+        )
+        per_unit = count_open(connection, scope, narrow.start)
+    question = AlertQuestion(
+        status=tuple(OPEN), organisation=place.organisation, start=place.start, limit=FIRST
+    )
+    chart, total = events_over_time(view.services.reader, Search(scope, place.start, place.end), place.hours)
+    values = {
+        "by_severity": by_severity,
+        "help_wanted": help_wanted,
+        "tiles": _tiles(view, scope, per_unit),
+        "rows": page_of_alerts(view.services, caller, question, view.language).rows,
+        "chart": chart,
+        "total": total,
+    }
+    return view.page("overview.html", {**frame(view, "overview", place), **values})
+
+
+def _tiles(view: View, scope: Scope, per_unit: Counts) -> list[UnitTile]:
+    """Return the units that hold data or could: those without units below them, and others with alerts or events."""
+    caller = caller_of(view)
+    newest: dict[str, str] = {}
+    for row in view.services.reader.statistics(scope):
+        newest[row.organization_id] = max(newest.get(row.organization_id, ""), row.last)
+    quiet = format_instant(view.now - SILENT)
+    tiles = []
+    for unit in visible_units(caller):
+        counts, last = per_unit.get(unit.id, {}), newest.get(unit.id, "")
+        if scope.allows(unit.id) and (counts or last or not caller.tree.children(unit.id)):
+            worst = max(counts, key=lambda level: level.rank, default=None)
+            tiles.append(UnitTile(unit, sum(counts.values()), worst, last, last < quiet))
+    return tiles
