@@ -30,8 +30,9 @@ class ModelCard:
 
     ``data_sha256`` is over the ids of the events it was learned from, in order. ``fitted`` flows shaped the model,
     ``held_out`` flows of other times (``held_out_days`` days of units) only set ``threshold``, so that at most
-    ``budget`` devices a unit and day exceed it; ``held_out_devices`` did. ``organizations`` are the units whose data it
-    was (empty: not known, so it judges all units). ``sha256`` and ``size`` are of the file. Times are canonical text.
+    ``budget`` episodes a unit and day exceed it; ``held_out_alerts`` is how many alerts they would have been.
+    ``organizations`` are the units whose data it was (empty: not known, so it judges all units). ``sha256`` and
+    ``size`` are of the file. Times are canonical text.
     """
 
     version: str
@@ -42,7 +43,7 @@ class ModelCard:
     fitted: int
     held_out: int
     held_out_days: float
-    held_out_devices: int
+    held_out_alerts: int
     days: float
     first: str
     last: str
@@ -89,7 +90,7 @@ def from_json(tree: object, where: str) -> ModelCard:
 RETRAIN: Final = "train a new one: edusoc models train"
 _LISTS: Final = frozenset({"columns", "organizations"})
 _NUMBERS: Final = frozenset({"budget", "threshold", "held_out_days", "days"})
-_WHOLE: Final = frozenset({"seed", "fitted", "held_out", "held_out_devices", "size", "format"})
+_WHOLE: Final = frozenset({"seed", "fitted", "held_out", "held_out_alerts", "size", "format"})
 
 
 def _typed(name: str, tree: Mapping[str, object]) -> str | int | float:

@@ -10,10 +10,11 @@ import numpy as np
 from detectors.anomaly.model.features import Numbers
 from detectors.anomaly.model.files import Model
 from detectors.anomaly.model.samples import (
+    DAY_US,
     Plans,
     Sample,
-    devices_over,
     gather,
+    greatest_scores,
     private_ranges,
     rows_of,
     unit_days,
@@ -88,4 +89,4 @@ def evaluate_events(
 
 
 def _alerts(model: Model, samples: list[Sample], scores: Numbers) -> int:
-    return sum(1 for score in devices_over(samples, scores).values() if score > model.card.threshold)
+    return sum(1 for score in greatest_scores(samples, scores, DAY_US) if score > model.card.threshold)

@@ -17,6 +17,7 @@ Plans: TypeAlias = Callable[[str, str], AddressPlan]
 """Returns the address plan of a unit id and network zone."""
 MAX_FLOWS: Final = 100_000
 BLOCKS: Final = 48
+HOUR_US: Final = 3_600_000_000
 DAY_US: Final = 86_400_000_000
 MIN_BLOCK_US: Final = 10_000_000
 
@@ -95,10 +96,10 @@ def unit_days(samples: Sequence[Sample]) -> float:
     return len(seen) * block / DAY_US
 
 
-def devices_over(samples: Sequence[Sample], scores: Numbers) -> dict[tuple[str, str, str, int], float]:
-    """Return per (unit, zone, device, day) the greatest score: what one alert would be about."""
+def greatest_scores(samples: Sequence[Sample], scores: Numbers, span_us: int) -> list[float]:
+    """Return the greatest score of each (unit, zone, device) in each span of time, greatest first."""
     greatest: dict[tuple[str, str, str, int], float] = {}
     for sample, score in zip(samples, scores.tolist(), strict=True):
-        key = (sample.unit, sample.zone, sample.device, sample.flow.time_us // DAY_US)
+        key = (sample.unit, sample.zone, sample.device, sample.flow.time_us // span_us)
         greatest[key] = max(score, greatest.get(key, 0.0))
-    return greatest
+    return sorted(greatest.values(), reverse=True)

@@ -15,11 +15,12 @@ from detectors.anomaly.model.features import FEATURES, Numbers, Usual, learn_usu
 from detectors.anomaly.model.files import Model
 from detectors.anomaly.model.samples import (
     DAY_US,
+    HOUR_US,
     Plans,
     Sample,
     block_us,
-    devices_over,
     gather,
+    greatest_scores,
     private_ranges,
     rows_of,
     unit_days,
@@ -90,13 +91,14 @@ def _split(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
 
 
 def choose_threshold(samples: Sequence[Sample], scores: Numbers, budget: float) -> float:
-    """Return the score above which, on held-out normal traffic, at most ``budget`` devices a unit and day lie.
+    """Return the score above which, on held-out normal traffic, at most ``budget`` episodes a unit and day lie.
 
+    An hour of a device counts as one episode, so that places with few devices are not told of each one every day.
     Where too little was held out to contain even one allowed alert, the scores' tail (exponential beyond the rarest
     hundredth) says where it would lie, at most ``MAX_STEP`` beyond the greatest score seen.
     """
     days = unit_days(samples)
-    ordered = sorted(devices_over(samples, scores).values(), reverse=True)
+    ordered = greatest_scores(samples, scores, HOUR_US)
     allowed = int(budget * days)
     if allowed >= len(ordered):
         return MIN_THRESHOLD
@@ -137,7 +139,7 @@ def _card(learned: _Learned, options: TrainingOptions, created_at: str) -> Model
         fitted=len(learned.fitted),
         held_out=len(held_out),
         held_out_days=round(unit_days(held_out), 4),
-        held_out_devices=sum(1 for score in devices_over(held_out, scores).values() if score > threshold),
+        held_out_alerts=sum(1 for score in greatest_scores(held_out, scores, DAY_US) if score > threshold),
         days=round((last - first) / DAY_US, 4),
         first=format_epoch_us(first),
         last=format_epoch_us(last),

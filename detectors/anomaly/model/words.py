@@ -53,16 +53,29 @@ def explain(model: Model, sample: Sample) -> list[Reason]:
         theme = _THEMES[FEATURES[column]]
         if len(found) == MAX_REASONS:
             break
-        if surprises[column] >= MIN_SURPRISE and theme not in found:
+        telling = surprises[column] >= MIN_SURPRISE and not _in_usual_range(
+            model, column, float(row[0, column])
+        )
+        if telling and theme not in found:
             found[theme] = _say(model, sample, column, float(row[0, column]))
     return list(found.values()) or [reason("unusual_flow", "combination", service=_service(sample))]
+
+
+def _in_usual_range(model: Model, column: int, value: float) -> bool:
+    """Tell whether the words would contradict themselves: a rare value between two common ones."""
+    usual = model.card.columns[column]
+    return (usual.name in _UNITS or usual.name == "ratio") and usual.low <= value <= usual.high
 
 
 def _say(model: Model, sample: Sample, column: int, value: float) -> Reason:
     name, flow = FEATURES[column], sample.flow
     usual = model.card.columns[column]
     if name.endswith("_here"):
-        return _compared(model, sample, column)
+        if service_of(flow) in model.usual.services:
+            return _compared(model, sample, column)
+        # A service never seen has no usual of its own: the amount is compared with all services.
+        base = FEATURES.index(name.removesuffix("_here"))
+        return _say(model, sample, base, float(rows_of([sample], model.usual)[0, base]))
     if name == "ratio":
         numbers = {"value": _times(value), "low": _times(usual.low), "high": _times(usual.high)}
         return reason("unusual_flow", "ratio", **numbers)
