@@ -27,7 +27,8 @@ STEPS: Final[Mapping[str, Mapping[str, str]]] = {
         "months": "/overview?hours=4320",
     },
     "contact": {
-        "list": "/alerts",
+        "tasks": "/tasks",
+        "task": "/tasks/{top}",
         "alert": "/alerts/{top}",
         "events": "/events?hours=168",
     },
