@@ -12,10 +12,11 @@ from typing import Final
 
 import yaml
 from sigma.correlations import SigmaCorrelationRule
-from sigma.exceptions import SigmaDetectionError, SigmaError
+from sigma.exceptions import SigmaError
 from sigma.filters import SigmaFilter
 from sigma.rule import SigmaRule as Parsed
 from sigma.rule.base import SigmaYAMLLoader, check_alias_expansion
+from sigma.rule.detection import EmptySigmaDetections
 
 from detectors.sigma.building import build_rule
 from detectors.sigma.correlating import build_correlation
@@ -134,16 +135,18 @@ class _Loader:
                 self._filters.append(SigmaFilter.from_dict(tree))
             else:
                 rule = Parsed.from_dict(respelled(tree), collect_errors=True)
-                if self._sound(document, rule.errors):
+                whole = not isinstance(rule.detection, EmptySigmaDetections)
+                if self._sound(document, rule.errors, whole=whole):
                     self._parsed.append((document, rule))
         except (SigmaError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as fault:
             self._complain(document, parse_reason(fault))
 
-    def _sound(self, document: Document, errors: Iterable[SigmaError]) -> bool:
-        """Note the parser's errors and tell whether the rule can be used: it has an id of its own and a detection."""
-        sound = True
+    def _sound(self, document: Document, errors: Iterable[SigmaError], *, whole: bool = True) -> bool:
+        """Note the parser's errors and tell whether the rule can be used: it is ``whole`` and has an id of its own."""
+        sound = whole
         for error in errors:
-            fatal = not _is_about_texts(error)
+            # A wrong detection may come as an error of the same class as a wrong date does.
+            fatal = not whole or type(error).__name__ not in _ABOUT_TEXTS
             sound = sound and not fatal
             self._complain(document, parse_reason(error), fatal=fatal)
         identity = str(document.tree.get("id") or "")
@@ -202,12 +205,7 @@ def parse_reason(fault: Exception) -> Reason:
     return problem("rule", detail=" ".join(str(detail).split())[:300])
 
 
-def _is_about_texts(error: SigmaError) -> bool:
-    """Tell whether an error concerns only what people read: the rule can still be judged."""
-    name = type(error).__name__
-    return name in _ABOUT_TEXTS and not isinstance(error, SigmaDetectionError)
-
-
+# Errors that concern only what people read: the rule can still be judged.
 _ABOUT_TEXTS: Final = frozenset(
     {
         "SigmaDateError", "SigmaModifiedError", "SigmaReferencesError", "SigmaAuthorError", "SigmaTagError",

@@ -13,7 +13,21 @@ from hypothesis import strategies as st
 from soc_core.log import Record
 from soc_core.model.event import Event
 from soc_core.query.evaluate import compile_query
-from soc_core.query.tree import And, Cidr, Everything, Exists, Not, OneOf, Or, Query, Range, Regex, Text
+from soc_core.query.tree import (
+    And,
+    Cidr,
+    Everything,
+    Exists,
+    Not,
+    OneOf,
+    Or,
+    Query,
+    Range,
+    Regex,
+    SameAs,
+    Text,
+    TimePart,
+)
 from soc_core.store.embedded import EmbeddedStore
 from soc_core.store.embedded.batches import encode, encode_line, to_table
 from soc_core.store.embedded.engine import View
@@ -36,6 +50,7 @@ FIELDS = {
     "event.risk_score": FLOATS,
     "tls.resumed": st.booleans(),
     "event.start": st.sampled_from(["2026-11-20T00:00:00.000000Z", "2026-11-20T00:00:00.000001Z"]),
+    "edusoc.extra": st.lists(LETTERS.map(lambda text: f"no.such={text}"), max_size=3),
 }
 EVENTS = st.lists(st.fixed_dictionaries({}, optional=FIELDS), min_size=1, max_size=6)
 NAMES = st.sampled_from([*FIELDS, "host.name", "no.such"])
@@ -85,7 +100,11 @@ LEAVES: st.SearchStrategy[Query] = st.one_of(
     ),
     st.builds(Regex, NAMES, PATTERNS, st.sampled_from(["", "i", "s", "m"])),
     st.builds(Cidr, NAMES, NETWORKS),
-    st.builds(Range, NAMES, *([st.one_of(st.none(), SCALARS)] * 4)),
+    st.builds(Range, NAMES, *([st.one_of(st.none(), SCALARS)] * 4), st.booleans()),
+    st.builds(SameAs, NAMES, NAMES, st.sampled_from(["equals", "contains", "startswith", "endswith"])),
+    st.builds(
+        TimePart, NAMES, st.sampled_from(["minute", "hour", "day", "week", "month", "year"]), NUMBERS, NUMBERS
+    ),
 )
 QUERIES: st.SearchStrategy[Query] = st.recursive(
     LEAVES,
@@ -143,3 +162,26 @@ def test_translated_regex_finds_the_same(pattern: str, text: str) -> None:
     if translated is not None:
         answer = duckdb.execute("SELECT regexp_matches(?, ?)", [text, translated]).fetchall()[0][0]
         assert answer == (compiled.search(text) is not None)
+
+
+@pytest.mark.parametrize(
+    ("query", "event", "expected"),
+    [
+        (Range("process.title", gt=5, numeric=True), {"process.title": "6"}, True),
+        (Range("process.title", gt=5, numeric=True), {"process.title": "5.0"}, False),
+        (Range("process.title", gt=5, numeric=True), {"process.title": "six"}, False),
+        (Range("process.title", gt=5), {"process.title": "6"}, False),
+        (SameAs("user.name", "user.target.name"), {"user.name": "Ann", "user.target.name": "ANN"}, True),
+        (SameAs("user.name", "user.target.name"), {"user.name": "Ann"}, False),
+        (SameAs("user.name", "tags", "endswith"), {"user.name": "xAnn", "tags": ["b", "ann"]}, True),
+        (TimePart("event.start", "hour", 22, 23), {"event.start": "2026-11-20T22:59:00.000000Z"}, True),
+        (TimePart("event.start", "week", 47, 47), {"event.start": "2026-11-20T22:59:00.000000Z"}, True),
+        (TimePart("event.start", "hour", 22, 23), {"event.start": "soon"}, False),
+        (OneOf("no.such", ("b",)), {"edusoc.extra": ["no.such=a", "no.such=B"]}, True),
+        (OneOf("no.such", ("b",)), {"edusoc.extra": ["no.such.b=b"]}, False),
+        (Exists("no.such"), {"edusoc.extra": ["no.such="]}, True),
+        (Exists("no.such"), {"edusoc.extra": ["no.suchy=1"]}, False),
+    ],
+)
+def test_comparisons_of_fields_times_and_extra_fields(query: Query, event: Event, expected: bool) -> None:
+    assert compile_query(query)(event) is expected
