@@ -7,6 +7,7 @@ from typing import Protocol
 
 from sigma.correlations import SigmaCorrelationRule
 from sigma.exceptions import SigmaError
+from sigma.rule import SigmaLevel, SigmaStatus
 from sigma.rule import SigmaRule as Parsed
 
 from detectors.sigma.mapping import Mappings, Route
@@ -45,7 +46,8 @@ class Source(Protocol):
 
 def build_head(document: Source, parsed: Parsed | SigmaCorrelationRule, complain: Complain) -> Head:
     """Return what rules and correlations have in common."""
-    texts = tuple(str(item) for item in parsed.falsepositives or ())
+    given = parsed.falsepositives
+    texts = tuple(str(item) for item in given) if isinstance(given, list) else ()
     english = English(str(parsed.title), str(parsed.description or "").strip(), texts)
     extension = read_extension(
         document.tree.get(BLOCK), english, lambda reason: complain(document.complaint(reason, fatal=False))
@@ -56,8 +58,10 @@ def build_head(document: Source, parsed: Parsed | SigmaCorrelationRule, complain
         name=parsed.name or "",
         file=document.file,
         line=document.line,
-        severity=Severity(parsed.level.name.lower()) if parsed.level else Severity.MEDIUM,
-        status=parsed.status.name.lower() if parsed.status else "",
+        severity=Severity(parsed.level.name.lower())
+        if isinstance(parsed.level, SigmaLevel)
+        else Severity.MEDIUM,
+        status=parsed.status.name.lower() if isinstance(parsed.status, SigmaStatus) else "",
         words=extension.words,
         techniques=tuple(
             tag.name.upper()

@@ -12,11 +12,12 @@ from typing import Final
 
 import yaml
 from sigma.correlations import SigmaCorrelationRule
-from sigma.exceptions import SigmaError
+from sigma.exceptions import SigmaError, SigmaIdentifierError, SigmaTitleError
 from sigma.filters import SigmaFilter
 from sigma.rule import SigmaRule as Parsed
 from sigma.rule.base import SigmaYAMLLoader, check_alias_expansion
 from sigma.rule.detection import EmptySigmaDetections
+from sigma.rule.logsource import EmptyLogSource
 
 from detectors.sigma.building import build_rule
 from detectors.sigma.correlating import build_correlation
@@ -29,6 +30,8 @@ MAX_BYTES: Final = 1 << 20
 SAMPLES: Final = ".samples.yml"
 _SUFFIXES: Final = (".yml", ".yaml")
 _RETIRED: Final = "_deprecated"
+# What the parser raises for documents of another form than it expects.
+_FAULTS: Final = (SigmaError, ValueError, TypeError, AttributeError, KeyError, RecursionError)
 # Modifiers of the specification that pySigma 2.0 knows under another name only.
 _MODIFIERS: Final = {"utf16le": "wide"}
 
@@ -126,33 +129,34 @@ class _Loader:
         if "action" in tree:
             self._complain(document, problem("action"))
             return
+        if not isinstance(tree.get("id"), str):
+            self._complain(document, problem("no_id"))
+            return
         try:
             if "correlation" in tree:
                 correlation = SigmaCorrelationRule.from_dict(tree, collect_errors=True)
-                if self._sound(document, correlation.errors):
+                if self._sound(document, correlation.errors, whole=not correlation.errors):
                     self._correlations.append((document, correlation))
             elif "filter" in tree:
                 self._filters.append(SigmaFilter.from_dict(tree))
             else:
                 rule = Parsed.from_dict(respelled(tree), collect_errors=True)
-                whole = not isinstance(rule.detection, EmptySigmaDetections)
+                hollow = isinstance(rule.detection, EmptySigmaDetections)
+                whole = not hollow and not isinstance(rule.logsource, EmptyLogSource)
                 if self._sound(document, rule.errors, whole=whole):
                     self._parsed.append((document, rule))
-        except (SigmaError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as fault:
+        except _FAULTS as fault:
             self._complain(document, parse_reason(fault))
 
-    def _sound(self, document: Document, errors: Iterable[SigmaError], *, whole: bool = True) -> bool:
+    def _sound(self, document: Document, errors: Iterable[SigmaError], *, whole: bool) -> bool:
         """Note the parser's errors and tell whether the rule can be used: it is ``whole`` and has an id of its own."""
         sound = whole
         for error in errors:
-            # A wrong detection may come as an error of the same class as a wrong date does.
-            fatal = not whole or type(error).__name__ not in _ABOUT_TEXTS
+            # Of a whole rule only the texts can be wrong: it can be judged, if it can be named.
+            fatal = not whole or isinstance(error, SigmaIdentifierError | SigmaTitleError)
             sound = sound and not fatal
             self._complain(document, parse_reason(error), fatal=fatal)
-        identity = str(document.tree.get("id") or "")
-        if not identity:
-            self._complain(document, problem("no_id"))
-            return False
+        identity = str(document.tree["id"])
         if identity in self._places:
             self._complain(document, problem("doubled", place=self._places[identity]))
             return False
@@ -182,7 +186,7 @@ class _Loader:
             for one in self._filters:
                 parsed = one.apply_on_rule(parsed)  # type: ignore[assignment] # a rule stays a rule
             return build_rule(document, parsed, self._mappings, self.problems.append)
-        except (SigmaError, ValueError, RecursionError) as fault:
+        except _FAULTS as fault:
             self._complain(document, parse_reason(fault))
             return None
 
@@ -192,7 +196,7 @@ class _Loader:
         for document, parsed in self._correlations:
             try:
                 found.append(build_correlation(document, parsed, names, self._mappings, self.problems.append))
-            except (SigmaError, ValueError) as fault:
+            except _FAULTS as fault:
                 self._complain(document, parse_reason(fault))
         return found
 
@@ -203,16 +207,6 @@ def parse_reason(fault: Exception) -> Reason:
         fault.args[0] if isinstance(fault, SigmaError) and fault.args else str(fault) or type(fault).__name__
     )
     return problem("rule", detail=" ".join(str(detail).split())[:300])
-
-
-# Errors that concern only what people read: the rule can still be judged.
-_ABOUT_TEXTS: Final = frozenset(
-    {
-        "SigmaDateError", "SigmaModifiedError", "SigmaReferencesError", "SigmaAuthorError", "SigmaTagError",
-        "SigmaFalsePositivesError", "SigmaFieldsError", "SigmaRelatedError", "SigmaScopeError", "SigmaLicenseError",
-        "SigmaStatusError", "SigmaLevelError", "SigmaDescriptionError", "SigmaTaxonomyError",
-    }
-)  # fmt: skip
 
 
 def respelled(tree: dict[str, object]) -> dict[str, object]:

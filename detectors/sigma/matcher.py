@@ -116,6 +116,7 @@ class Group:
         marks = self._watch()
         fields = dict.fromkeys(leaf.field for leaf in self._bits)
         known = [(field, _table(field, self._bits, budget, marks)) for field in fields if field in FIELDS]
+        self._known = known
         # The answers are looked up here, since a call for each value of each event would double its price.
         self._tables = [(field, table.answers, table.mark) for field, table in known]
         self._extra = {
@@ -243,8 +244,12 @@ class Group:
                 found.append(self._rules[place][0])
         return found
 
+    def tables(self) -> list[tuple[str, Table]]:
+        """Return all tables with the names of their fields; the empty name is that of keywords."""
+        return [*self._known, *self._extra.items(), ("", self._keywords)]
+
     def forget(self) -> None:
-        """Drop all answers."""
+        """Drop all answers about fields that the dictionary lacks: the tables behind them know most."""
         self._items.clear()
 
     def _compile(self, query: Query) -> Judge:

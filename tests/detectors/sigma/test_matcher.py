@@ -1,0 +1,129 @@
+"""Hold that the matcher and the query tree always agree, whatever the rules and events, and that memory is bounded."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detectors.sigma.matcher import Group, Matcher
+from detectors.sigma.model import Head, LogSource, SigmaRule, Words, to_query
+from detectors.sigma.tables import Budget
+from soc_core.model.detection import Severity
+from soc_core.model.event import Event
+from soc_core.query.evaluate import compile_query
+from soc_core.query.tree import And, Everything, Exists, Not, OneOf, Or, Query, Text, equal
+from tests.soc_core.query.test_evaluate import EVENTS, QUERIES
+
+DATASETS = st.sampled_from(["a", "b", "zeek.x"])
+CODES = st.sampled_from(["1", "2", 3, "x"])
+SOURCES: st.SearchStrategy[Query] = st.one_of(
+    st.just(Everything()),
+    st.builds(lambda value: equal("event.dataset", value), DATASETS),
+    st.builds(
+        lambda value, code: And((equal("event.dataset", value), equal("event.code", code))), DATASETS, CODES
+    ),
+    st.just(Text("event.dataset", "wildcard", "zeek.*")),
+    st.builds(lambda value: Or((equal("event.dataset", value), equal("event.code", "2"))), DATASETS),
+)
+PIVOTED: st.SearchStrategy[Query] = st.one_of(
+    QUERIES,
+    st.builds(lambda query, code: And((query, equal("event.code", code))), QUERIES, CODES),
+    st.builds(lambda query, code: And((query, Not(OneOf("event.code", (code, "9"))))), QUERIES, CODES),
+    st.builds(lambda query: Or((query, Not(Exists("event.code")))), QUERIES),
+)
+
+
+def make_rule(number: int, source: Query, detection: Query) -> SigmaRule:
+    words = {"en": Words("a"), "zh": Words("甲")}
+    head = Head(str(number), "", "f", 1, Severity.HIGH, "test", words)
+    return SigmaRule(head, LogSource("test"), source, detection)
+
+
+RULES = st.lists(st.tuples(SOURCES, PIVOTED), min_size=1, max_size=6)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    rows=RULES,
+    events=EVENTS,
+    datasets=st.lists(DATASETS, min_size=6),
+    codes=st.lists(CODES, min_size=6),
+    budget=st.sampled_from([0, 3_000, 10**6]),
+)
+def test_matcher_and_query_tree_agree(
+    rows: list[tuple[Query, Query]], events: list[Event], datasets: list[str], codes: list[str], budget: int
+) -> None:
+    rules = [make_rule(number, *row) for number, row in enumerate(rows)]
+    matcher = Matcher(rules, budget)
+    slow = [(rule, compile_query(to_query(rule))) for rule in rules]
+    shaped = [
+        event | {"event.dataset": dataset, "event.code": str(code)}
+        for event, dataset, code in zip(events, datasets, codes, strict=False)
+    ]
+    for event in [*shaped, *events, *shaped]:  # the second time from memory
+        assert matcher.match(event) == [rule for rule, matches in slow if matches(event)]
+
+
+def test_only_rules_of_the_log_source_are_in_a_group() -> None:
+    rules = [
+        make_rule(n, equal("event.dataset", f"d{n}"), Text("user.name", "contains", "abc")) for n in range(50)
+    ]
+    matcher = Matcher(rules)
+    assert [rule.id for rule in matcher.match({"event.dataset": "d7", "user.name": "xabcx"})] == ["7"]
+    (group,) = matcher._groups.values()
+    assert group is not None
+    assert len(group._rules) == 1
+
+
+def test_unknown_codes_share_a_group() -> None:
+    rules = [
+        make_rule(0, Everything(), And((equal("event.code", "1"), Text("user.name", "contains", "abc"))))
+    ]
+    matcher = Matcher(rules)
+    for number in range(100):
+        matcher.match({"event.dataset": f"d{number}", "event.code": str(number + 2), "user.name": "abc"})
+    assert len(matcher._groups) == 1
+
+
+def remembered(group: Group) -> int:
+    answers = sum(len(table.answers) + len(table._older) for _, table in group.tables())
+    return answers + len(group._items)
+
+
+def test_memory_is_bounded_and_what_recurs_is_kept() -> None:
+    rules = [
+        make_rule(0, Everything(), Text("user.name", "contains", "abc")),
+        make_rule(1, Everything(), Text("", "contains", "xyz")),
+        make_rule(2, Everything(), equal("No Such", "xyz")),
+    ]
+    matcher = Matcher(rules, 200_000)
+    for number in range(5_000):
+        event: Event = {
+            "user.name": f"user {number}",
+            "host.name": "same",
+            "edusoc.extra": [f"No Such={number}"],
+        }
+        matcher.match(event)
+        matcher.match(event | {"message": "m" * 3_000})
+    group = next(iter(matcher._groups.values()))
+    assert group is not None
+    assert 0 < remembered(group) < 1_000
+    known = [table for name, table in group.tables() if name == ""]
+    assert all("same" in table.answers or "same" in table._older for table in known)
+
+
+def test_a_budget_makes_its_members_forget() -> None:
+    calls: list[str] = []
+
+    class Member:
+        def forget(self) -> None:
+            calls.append("forget")
+
+    budget = Budget(2_000)
+    budget.join(Member())
+    for _ in range(2):  # half of the limit
+        budget.spend(100)
+    assert calls == []
+    budget.spend(100)
+    budget.spend(100)
+    assert calls == ["forget"]
