@@ -34,7 +34,7 @@ def _events(label: Label) -> list[Event]:
     context = ReadContext(label.end, organization_id=UNIT, zone=ZONE)
     return [
         event
-        for batch in read_paths(find_inputs(list(label.paths)), lambda source: context)
+        for batch in read_paths(find_inputs([str(path) for path in label.paths]), lambda source: context)
         for event in batch.events
     ]
 

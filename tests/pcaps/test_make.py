@@ -134,7 +134,9 @@ def test_packed_files_compare_by_content(tmp_path: Path) -> None:
 def test_our_collectors_read_every_packet_and_record_at_its_time(label: Label) -> None:
     statistics = Statistics()
     first, last = datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)
-    for batch in read_paths(find_inputs(list(label.paths)), lambda source: ReadContext(label.end)):
+    for batch in read_paths(
+        find_inputs([str(path) for path in label.paths]), lambda source: ReadContext(label.end)
+    ):
         statistics.add(batch)
         for event in batch.events:
             instant = parse_instant(str(event[TIMESTAMP]))
@@ -154,7 +156,9 @@ def test_the_one_who_connects_is_the_client_in_every_conversation() -> None:
     label = LABELS["ssh_bruteforce"]
     clients = {
         (event["source.ip"], event["edusoc.ssh.client"])
-        for batch in read_paths(find_inputs(list(label.paths)), lambda source: ReadContext(label.end))
+        for batch in read_paths(
+            find_inputs([str(path) for path in label.paths]), lambda source: ReadContext(label.end)
+        )
         for event in batch.events
         if event["event.dataset"] == "packets.ssh"
     }
