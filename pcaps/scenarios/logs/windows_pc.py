@@ -58,5 +58,4 @@ SCENARIO = LogScenario(
         ATTACKER: ("外网攻击地址", "the attacker outside"),
     },
     must_find=(("rdp_bruteforce", COMPUTER, "high", ATTACKER),),
-    must_not=({"kind": "dns_tunnel"},),
 )
