@@ -61,7 +61,7 @@ def test_there_are_enough_rules_in_all_areas() -> None:
 
 
 def test_the_program_loads_every_rule() -> None:
-    loaded = {rule.head.id for rule in (*rule_set().rules, *rule_set().correlations)}
+    loaded = {rule.id for rule in rule_set().everything}
     written = {str(document["id"]) for file in FILES for document in file.documents}
     assert rule_set().problems == ()
     assert loaded == written
