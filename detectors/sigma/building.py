@@ -46,7 +46,7 @@ class Source(Protocol):
 
 def build_head(document: Source, parsed: Parsed | SigmaCorrelationRule, complain: Complain) -> Head:
     """Return what rules and correlations have in common."""
-    given = parsed.falsepositives
+    given = document.tree.get("falsepositives")
     texts = tuple(str(item) for item in given) if isinstance(given, list) else ()
     english = English(str(parsed.title), str(parsed.description or "").strip(), texts)
     extension = read_extension(

@@ -14,7 +14,7 @@ from datetime import timedelta
 from operator import attrgetter
 from typing import Final
 
-from detectors.anomaly.bounded import BoundedTable
+from detectors.anomaly.bounded import BoundedTable, Room, room
 from detectors.anomaly.targets import Calendar, Period, when_it_becomes_true
 from detectors.base import Site, Window
 from detectors.sigma.detector import RULE_KIND, entity_of, peer_of
@@ -32,6 +32,7 @@ MIN_WINDOW: Final = timedelta(minutes=5)
 """Shorter timespans share windows: each window judged costs a question to the store."""
 MAX_GROUPS: Final = 20_000
 MAX_HITS: Final = 5_000
+MAX_ALL: Final = 100_000
 MAX_SHOWN: Final = 5
 PREFIX: Final = "detectors.sigma.correlation"
 
@@ -48,14 +49,17 @@ class Hit:
 
 @dataclass(slots=True)
 class Group:
-    """Collect the hits of one group in time order, at most ``MAX_HITS``."""
+    """Collect the hits of one group in time order, at most ``MAX_HITS``; ``room`` is what all groups share.
+
+    Those of the look-back may take half of it, so that a busy time never blinds the one after it.
+    """
 
     hits: list[Hit] = field(default_factory=list)
     left_out: int = 0
 
-    def add(self, hit: Hit) -> None:
-        """Add a hit; past the bound it is only counted."""
-        if len(self.hits) < MAX_HITS:
+    def add(self, hit: Hit, shared: Room, *, early: bool) -> None:
+        """Add a hit; past the bounds it is only counted."""
+        if len(self.hits) < room(MAX_HITS, early=early) and shared.take(early=early):
             self.hits.append(hit)
         else:
             self.left_out += 1
@@ -82,9 +86,10 @@ class CorrelationDetector:
         """Return a detection per group for which the correlation becomes true in ``window``, in stable order."""
         calendar = Calendar(window)
         groups: BoundedTable[tuple[str, ...], Group] = BoundedTable(MAX_GROUPS, Group)
+        shared = Room(MAX_ALL)
         for batch in batches:
             for event in batch:
-                self._take(event, groups, calendar)
+                self._take(event, groups, shared, calendar)
         found: list[Detection] = []
         for key, group in groups.items():
             stretch = when_it_becomes_true(
@@ -93,10 +98,17 @@ class CorrelationDetector:
                 )
             )
             if stretch:
-                found.append(self._detection(window, key, stretch))
+                left_out = group.left_out + groups.left_out
+                found.append(self._detection(window, key, stretch, left_out))
         return sorted(found, key=attrgetter("first_seen", "id"))
 
-    def _take(self, event: Event, groups: BoundedTable[tuple[str, ...], Group], calendar: Calendar) -> None:
+    def _take(
+        self,
+        event: Event,
+        groups: BoundedTable[tuple[str, ...], Group],
+        shared: Room,
+        calendar: Calendar,
+    ) -> None:
         for number, (base, matches) in enumerate(self._bases):
             if not matches(event):
                 continue
@@ -104,10 +116,11 @@ class CorrelationDetector:
             if key is None:
                 continue
             time_us = epoch_us(parse_instant(str(event[TIMESTAMP])))
-            group = groups.visit(key, early=calendar.period(time_us) is Period.BEFORE)
+            early = calendar.period(time_us) is Period.BEFORE
+            group = groups.visit(key, early=early)
             if group is not None:
                 for value in self._values(event):
-                    group.add(Hit(time_us, number, value, event))
+                    group.add(Hit(time_us, number, value, event), shared, early=early)
 
     def _key(self, base: SigmaRule, event: Event) -> tuple[str, ...] | None:
         """Return the values the event is grouped by, ``None`` when it lacks one: it belongs to no group."""
@@ -178,7 +191,9 @@ class CorrelationDetector:
                 return chains[-1]
         return None
 
-    def _detection(self, window: Window, key: tuple[str, ...], stretch: Sequence[Hit]) -> Detection:
+    def _detection(
+        self, window: Window, key: tuple[str, ...], stretch: Sequence[Hit], left_out: int
+    ) -> Detection:
         head = self._rule.head
         events = list({str(hit.event[EVENT_ID]): hit.event for hit in stretch}.values())
         entity = entity_of(head, events[0])
@@ -193,7 +208,7 @@ class CorrelationDetector:
             severity=head.severity,
             first_seen=str(events[0][TIMESTAMP]),
             last_seen=str(events[-1][TIMESTAMP]),
-            reasons=self._reasons(key, stretch, len(events)),
+            reasons=(*self._reasons(key, stretch, len(events)), *_left_out(left_out)),
             evidence=tuple(str(event[EVENT_ID]) for event in events[:MAX_EVIDENCE]),
             count=len(events),
             peer=peer_of(head, events[0]),
@@ -212,6 +227,10 @@ class CorrelationDetector:
         for number, event in sorted(first.items()):
             reasons.extend(explain(self._rule.rules[number].detection, event)[:2])
         return tuple(reasons)
+
+
+def _left_out(count: int) -> tuple[Reason, ...]:
+    return (Reason(f"{PREFIX}.left_out", {"count": count}),) if count else ()
 
 
 def _first(event: Event, names: Sequence[str]) -> str | None:
