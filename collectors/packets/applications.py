@@ -127,6 +127,8 @@ class Applications:
         kind, serial = item[layout.IT_KIND], item[layout.IT_SERIAL]
         conversation = context.conversation
         found: list[Message] = []
+        if conversation is not None and kind == layout.KIND_PENDING:
+            kind = conversation.kind  # recognised here; the kernel had run ahead
         if conversation is not None and conversation.kind not in (kind, layout.KIND_PENDING):
             found = conversation.close()
             conversation = None

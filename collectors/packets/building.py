@@ -14,7 +14,7 @@ import llvmlite.binding as llvm
 from numba import njit, types
 
 from collectors.packets.kernel import ENTRIES
-from collectors.packets.machine import PARAMETERS, target_machine, write_code
+from collectors.packets.machine import PARAMETERS, Code, target_machine, write_code
 
 _TYPES = {
     "b": types.CPointer(types.uint8),  # type: ignore[no-untyped-call]  # numba is untyped
@@ -24,35 +24,36 @@ _TYPES = {
 }
 
 
-def compile_entries() -> dict[str, tuple[str, bytes]]:
-    """Return for each entry point the symbol and the object code that defines it."""
-    compiled = {}
+def compile_entries() -> Code:
+    """Return the object code of all entry points, as one module."""
+    whole = llvm.parse_assembly("")
+    symbols = {}
     for name, function in ENTRIES.items():
         dispatcher = njit(nogil=True, error_model="numpy", boundscheck=False)(
             getattr(function, "py_func", function)
         )
         dispatcher.compile(types.int64(*(_TYPES[letter] for letter in PARAMETERS[name])))
         result = next(iter(dispatcher.overloads.values()))
-        symbol = result.fndesc.llvm_func_name  # type: ignore[attr-defined]  # made at run time
-        compiled[name] = (symbol, _object_code(result.library.get_llvm_str(), symbol))  # type: ignore[attr-defined]
-    return compiled
+        symbols[name] = result.fndesc.llvm_func_name  # type: ignore[attr-defined]  # made at run time
+        module = _alone(result.library.get_llvm_str(), symbols[name])  # type: ignore[attr-defined]
+        whole.link_in(module)
+    unknown = [f.name for f in whole.functions if f.is_declaration and not f.name.startswith("llvm.")]
+    if unknown:
+        raise RuntimeError(f"the kernel needs {', '.join(unknown)}")
+    return Code(symbols, bytes(target_machine().emit_object(whole)))
 
 
-def _object_code(assembly: str, symbol: str) -> bytes:
-    """Return the object code of one function of a module and of what it calls."""
+def _alone(assembly: str, symbol: str) -> llvm.ModuleRef:
+    """Return a module with one function and what it calls."""
     module = llvm.parse_assembly(assembly)
     for function in module.functions:
         if not function.is_declaration and function.name != symbol:
             function.linkage = "internal"
-    machine = target_machine()
-    builder = llvm.create_pass_builder(machine, llvm.PipelineTuningOptions(speed_level=3))
+    builder = llvm.create_pass_builder(target_machine(), llvm.PipelineTuningOptions(speed_level=3))
     passes = llvm.create_new_module_pass_manager()
     passes.add_global_dead_code_eliminate_pass()
     passes.run(module, builder)
-    unknown = [f.name for f in module.functions if f.is_declaration and not f.name.startswith("llvm.")]
-    if unknown:
-        raise RuntimeError(f"{symbol} needs {', '.join(unknown)}")
-    return bytes(machine.emit_object(module))
+    return module
 
 
 def main() -> int:

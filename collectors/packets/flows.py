@@ -89,8 +89,9 @@ class FlowWriter:
         if row[layout.F_KEY] >> 8 & 0xFF == 6:
             flags = row[layout.F_FLAGS]
             event["edusoc.flow.state"] = tcp_state(row)
-            event["edusoc.flow.tcp_flags_source"] = flags_text(flags >> 8 * source & 0xFF)
-            event["edusoc.flow.tcp_flags_destination"] = flags_text(flags >> 8 * target & 0xFF)
+            for name, side in (("source", source), ("destination", target)):
+                if letters := flags_text(flags >> 8 * side & 0xFF):
+                    event[f"edusoc.flow.tcp_flags_{name}"] = letters
         event["edusoc.flow.payload_packets_source"] = row[layout.F_PAYLOADS + source]
         event["edusoc.flow.payload_packets_destination"] = row[layout.F_PAYLOADS + target]
         event["edusoc.flow.end_reason"] = layout.REASONS[row[layout.F_REASON]]

@@ -480,7 +480,9 @@ def _tcp(d, y, s):
     if y + 20 > end:
         if (s[S_PAYLOAD_WIRE] - y < 20 and s[S_MORE] == 0) or y + 4 > end:
             return BAD_L4_SHORT
-        s[S_SPORT] = be16(d, y)  # cut by the snap length or a tiny first fragment (RFC 1858): the ports are there
+        s[S_SPORT] = be16(
+            d, y
+        )  # cut by the snap length or a tiny first fragment (RFC 1858): the ports are there
         s[S_DPORT] = be16(d, y + 2)
         s[S_FLAGS] = np.int64(d[y + 13]) if y + 14 <= end else 0
         s[S_DATA] = end

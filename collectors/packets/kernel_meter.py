@@ -427,11 +427,11 @@ def flush(t, buckets, c, out):
 
 
 @_njit
-def match(d, index, count, wanted, found, s, spare):
+def match(d, index, count, wanted, found, s, spare, k):
     """Find the packets of one flow: write their index rows to ``found``, return how many.
 
-    ``wanted`` holds [protocol, address hi lo of one end, hi lo of the other, their ports, begin, end in microseconds];
-    both directions count, and fragments without ports.
+    ``wanted`` holds [protocol, A hi lo, B hi lo, port of A, port of B, begin, end in microseconds, space]; both
+    directions count, and later fragments whatever their ports.
     """
     n = np.int64(0)
     for i in range(count):
@@ -440,26 +440,15 @@ def match(d, index, count, wanted, found, s, spare):
         if time < wanted[7] or time > wanted[8]:
             continue
         p = index[ix + IX_OFFSET]
-        link = index[ix + IX_LINK]
-        if decode(d, p, index[ix + IX_CAPTURED], index[ix + IX_WIRE], link, s, spare) != OK:
+        if decode(d, p, index[ix + IX_CAPTURED], index[ix + IX_WIRE], index[ix + IX_LINK], s, spare) != OK:
             continue
-        if s[S_PROTO] != wanted[0]:
+        _key(s, k)
+        if s[S_PROTO] != wanted[0] or k[5] != wanted[9]:
             continue
-        one = (
-            s[S_SRC_HI] == wanted[1]
-            and s[S_SRC_LO] == wanted[2]
-            and s[S_DST_HI] == wanted[3]
-            and s[S_DST_LO] == wanted[4]
-            and (s[S_FRAGMENT] != 0 or (s[S_SPORT] == wanted[5] and s[S_DPORT] == wanted[6]))
-        )
-        two = (
-            s[S_DST_HI] == wanted[1]
-            and s[S_DST_LO] == wanted[2]
-            and s[S_SRC_HI] == wanted[3]
-            and s[S_SRC_LO] == wanted[4]
-            and (s[S_FRAGMENT] != 0 or (s[S_DPORT] == wanted[5] and s[S_SPORT] == wanted[6]))
-        )
-        if one or two:
-            found[n] = i
-            n += 1
+        if k[1] != wanted[1] or k[2] != wanted[2] or k[3] != wanted[3] or k[4] != wanted[4]:
+            continue
+        if s[S_FRAGMENT] == 0 and (k[0] >> 24 != (wanted[5] << 16) | wanted[6]):
+            continue
+        found[n] = i
+        n += 1
     return n

@@ -14,6 +14,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import hashlib
+import json
 import logging
 import mmap
 import os
@@ -23,8 +24,9 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -35,8 +37,9 @@ import llvmlite.binding as llvm
 from soc_core.errors import InputError
 
 _LOGGER: Final = logging.getLogger("edusoc.collectors")
-_MAGIC: Final = b"EDUSOC-KERNEL-1\n"
+_MAGIC: Final = b"EDUSOC-KERNEL-2\n"
 _SOURCES: Final = (
+    "building.py",
     "layout.py",
     "kernel_decode.py",
     "kernel_walk.py",
@@ -51,26 +54,33 @@ PARAMETERS: Final = {
     "resync_pcapng": "bnp",
     "meter": "bpnnphpppppppp",
     "flush": "phpp",
-    "match": "bpnpppp",
+    "match": "bpnppppp",
 }
 """Entry point → parameters: ``b`` bytes, ``p`` words, ``h`` 32-bit words (all by address), ``n`` a number."""
 BUILD_SECONDS: Final = 600
 
 
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Hold relocatable object code and for each entry point the symbol that stands for it there."""
+
+    symbols: dict[str, str]
+    binary: bytes
+
+
 class Kernel:
     """Call the compiled entry points. Pointers are addresses of buffers that the caller keeps alive."""
 
-    def __init__(self, code: Mapping[str, tuple[str, bytes]]) -> None:
-        """Link the object code of each entry point."""
-        machine = target_machine()
-        self._engines = []
-        self._functions: dict[str, Callable[..., int]] = {}
-        for name, (symbol, binary) in code.items():
-            engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-            engine.add_object_file(llvm.ObjectFileRef.from_data(binary))
-            engine.finalize_object()
-            self._engines.append(engine)
-            self._functions[name] = _callable(engine.get_function_address(symbol), PARAMETERS[name])
+    def __init__(self, code: Code) -> None:
+        """Link the object code."""
+        # The engine owns the module and the target machine it is given, so both are made for it alone.
+        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code.binary))
+        self._engine.finalize_object()
+        self._functions = {
+            name: _callable(self._engine.get_function_address(symbol), PARAMETERS[name])
+            for name, symbol in code.symbols.items()
+        }
 
     def call(self, name: str, *arguments: int) -> int:
         """Run an entry point and return its result."""
@@ -117,16 +127,14 @@ def address_of(buffer: mmap.mmap) -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
 
 
-def write_code(path: Path, code: Mapping[str, tuple[str, bytes]]) -> None:
-    """Write object code so that a torn or foreign file is noticed: lengths, symbols, and a digest in front."""
-    body = b"".join(
-        struct.pack("<III", len(name), len(symbol), len(binary)) + name.encode() + symbol.encode() + binary
-        for name, (symbol, binary) in code.items()
-    )
+def write_code(path: Path, code: Code) -> None:
+    """Write object code with a digest in front, so that a torn or foreign file is noticed."""
+    head = json.dumps(code.symbols).encode()
+    body = struct.pack("<I", len(head)) + head + code.binary
     path.write_bytes(_MAGIC + hashlib.sha256(body).digest() + body)
 
 
-def read_code(path: Path) -> dict[str, tuple[str, bytes]] | None:
+def read_code(path: Path) -> Code | None:
     """Return the object code in ``path``, ``None`` when it is not there, not ours alone, or damaged."""
     try:
         status = path.stat()
@@ -139,19 +147,13 @@ def read_code(path: Path) -> dict[str, tuple[str, bytes]] | None:
     body = data[start:]
     if not data.startswith(_MAGIC) or hashlib.sha256(body).digest() != data[len(_MAGIC) : start]:
         return None
-    code, at = {}, 0
-    while at < len(body):
-        sizes = struct.unpack_from("<III", body, at)
-        at += 12
-        name, symbol, binary = (body[at + sum(sizes[:i]) : at + sum(sizes[: i + 1])] for i in range(3))
-        code[name.decode()] = (symbol.decode(), binary)
-        at += sum(sizes)
-    return code
+    (size,) = struct.unpack_from("<I", body)
+    return Code(json.loads(body[4 : 4 + size]), body[4 + size :])
 
 
 def _digest() -> str:
     """Return what the machine code depends on, as a file name."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(_MAGIC)
     here = Path(__file__).parent
     for name in _SOURCES:
         digest.update((here / name).read_bytes())
@@ -185,6 +187,15 @@ def _directories() -> Iterator[Path]:
     yield Path(temporary)
 
 
+def child_environment() -> dict[str, str]:
+    """Return the environment in which another Python process finds the same packages."""
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(part for part in sys.path if part),
+        "NUMBA_DISABLE_JIT": "0",
+    }
+
+
 def _build(target: Path) -> None:
     """Compile into ``target`` in another process. Raises ``OSError`` when it can't be written."""
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -192,12 +203,10 @@ def _build(target: Path) -> None:
     os.close(handle)
     try:
         _LOGGER.info("compiling the packet kernel, once for this machine")
-        roots = os.pathsep.join(part for part in sys.path if part)
         command = [sys.executable, "-m", "collectors.packets.building", name]
-        environment = {**os.environ, "PYTHONPATH": roots, "NUMBA_DISABLE_JIT": "0"}
         done = subprocess.run(
             command,
-            env=environment,
+            env=child_environment(),
             capture_output=True,
             timeout=BUILD_SECONDS,
             check=False,
@@ -229,6 +238,6 @@ def load_kernel() -> Kernel:
                 fault = problem
                 continue
             code = read_code(path)
-        if code is not None and set(code) == set(PARAMETERS):
+        if code is not None and set(code.symbols) == set(PARAMETERS):
             return Kernel(code)
     raise InputError(f"no directory for the packet kernel: {fault}", todo="set EDUSOC_KERNEL_CACHE")

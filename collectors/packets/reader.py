@@ -196,9 +196,8 @@ class CaptureReader:
             if self._end:
                 self._words[layout.WK_POSITION] = self.filled
                 return False
-            self._words[layout.WK_NEED] = 0
-            before = self.base
+            # A place that looks right but reaches beyond the window is looked at again with more bytes.
+            stuck = self._words[layout.WK_POSITION] == 0 and self.filled == len(self.buffer)
+            self._words[layout.WK_NEED] = 5 * layout.MAX_RECORD if stuck else 0
             self._advance()
-            if self.base == before and self.filled == len(self.buffer):
-                return False
             yield 0

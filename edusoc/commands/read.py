@@ -65,7 +65,12 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
 
     def context_for(source: OpenSource) -> ReadContext:
-        return ReadContext(source.modified, zone_info=zone, keep_original=not arguments.no_original)
+        return ReadContext(
+            source.modified,
+            zone_info=zone,
+            keep_original=not arguments.no_original,
+            options={"only": ",".join(arguments.only)},  # a collector may leave out the work for the rest
+        )
 
     inputs = find_inputs(arguments.paths)
     statistics = Statistics()

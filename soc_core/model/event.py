@@ -6,7 +6,6 @@ There are no ``None`` values and no nested objects; lists of objects become para
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +21,11 @@ ORGANIZATION_ID = "organization.id"
 ZONE = "edusoc.zone"
 EXTRA = "edusoc.extra"
 DATASET = "event.dataset"
+
+# base32hex (RFC 4648 section 7) in lower case, two letters at a time: the standard library's takes four times as long.
+_ALPHABET = "0123456789abcdefghijklmnopqrstuv"
+_PAIRS = [one + two for one in _ALPHABET for two in _ALPHABET]
+_SHIFTS = range(120, -1, -10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,9 @@ def make_event_id(
     digest.update(position.to_bytes(8, "big", signed=True))
     digest.update(ordinal.to_bytes(4, "big"))
     digest.update(record)
-    name = base64.b32hexencode(digest.digest()).decode("ascii").rstrip("=").lower()
+    number = int.from_bytes(digest.digest(), "big") << 2  # 130 bits: 26 letters of five
+    pairs = _PAIRS
+    name = "".join([pairs[number >> shift & 1023] for shift in _SHIFTS])
     return timestamp[0:4] + timestamp[5:7] + timestamp[8:10] + "-" + name
 
 
