@@ -47,8 +47,8 @@ SCENARIO = Scenario(
     name="cloned_classroom",
     ending=".pcap.zst",
     hour=9.3,
-    zh="机房克隆电脑同名同址集中开机（正常）",
-    en="Cloned classroom PCs, one name behind one address (normal)",
+    zh="机房克隆电脑同名同址集中开机",
+    en="Cloned classroom PCs, one name behind one address",
     build=build,
     addresses={
         "10.20.0.5": (

@@ -263,8 +263,8 @@ SCENARIO = Scenario(
     name="normal_class_day",
     ending=".pcap.zst",
     hour=7.5,
-    zh="普通上课日的上午（正常）",
-    en="An ordinary school morning (normal)",
+    zh="普通上课日的上午",
+    en="An ordinary school morning",
     build=build,
     addresses={
         "192.168.10.101": ("机房学生机（至 .126）", "PCs of the computer room (to .126)"),

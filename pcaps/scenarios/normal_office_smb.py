@@ -104,8 +104,8 @@ SCENARIO = Scenario(
     name="normal_office_smb",
     ending=".pcap.zst",
     hour=14.0,
-    zh="办公室共享文件与备份（正常）",
-    en="Office work on a file share, with a backup (normal)",
+    zh="办公室共享文件与备份",
+    en="Office work on a file share, with a backup",
     build=build,
     addresses={
         "192.168.30.30": ("文件服务器", "the file server"),
