@@ -154,6 +154,7 @@ class ByteStream:
 
 def printable(data: bytes, limit: int) -> str:
     r"""Return at most ``limit`` bytes as text: UTF-8, else Latin-1, control characters written as ``\xNN``."""
+    cut = len(data) > limit
     data = data[:limit]
     if data.isascii():
         text = data.decode("ascii")
@@ -162,7 +163,8 @@ def printable(data: bytes, limit: int) -> str:
             text = data.decode("utf-8")
         except UnicodeDecodeError as fault:
             # A cut inside the last character is ours, not the sender's.
-            text = data.decode("utf-8" if fault.start >= len(data) - 3 else "latin-1", "ignore")
+            ours = cut and fault.reason == "unexpected end of data"
+            text = data.decode("utf-8" if ours else "latin-1", "ignore")
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

@@ -117,6 +117,7 @@ class Activity:
         """Count a renaming; the new extension counts where it differs."""
         self._count(RENAMED)
         self.share(file.share)
+        self._changed.pop(file.name, None)  # the new name tells more than both
         _note(self._changed, name, MAX_NAMES)
         extension = extension_of(name)
         if extension and extension != extension_of(file.name):

@@ -34,6 +34,7 @@ CLIENT_HELLO: Final = 1
 SERVER_HELLO: Final = 2
 CERTIFICATE: Final = 11
 KEY_EXCHANGE: Final = 12
+_HELLOS: Final = frozenset({CLIENT_HELLO, SERVER_HELLO})
 _WANTED: Final = frozenset({CLIENT_HELLO, SERVER_HELLO, CERTIFICATE, KEY_EXCHANGE})
 # An encrypted Finished of TLS 1.3 has 4 + 32 + 1 + 16 bytes at least, an encrypted alert 19.
 _FINISHED: Final = 53
@@ -98,6 +99,7 @@ class TlsStream:
             if not state.lost and not state.changed and len(rest) > 5 and rest.byte(0) == HANDSHAKE:
                 self._handshake(side, state, rest.take(len(rest))[5:])
                 self._unfinished(side, state)
+                state.gaps = True
         return self._finish()
 
     def _record(self, side: int, state: _Side) -> bool:
@@ -138,15 +140,13 @@ class TlsStream:
         return True
 
     def _may_be_second(self, state: _Side, length: int) -> bool:
-        """Tell whether a record after ChangeCipherSpec is a ClientHello in the clear, not an encrypted message."""
+        """Tell whether a record after ChangeCipherSpec is a hello in the clear, not an encrypted message."""
         stream = state.data
         if len(state.messages) or len(stream) < 9:
             return bool(len(state.messages))
         announced = int.from_bytes(stream.peek(3, 6), "big")
         whole = announced + 4 == length
-        return stream.byte(5) == CLIENT_HELLO and (
-            whole or (self._retried and length < announced < MAX_MESSAGE)
-        )
+        return stream.byte(5) in _HELLOS and (whole or (self._retried and length < announced < MAX_MESSAGE))
 
     def _handshake(self, side: int, state: _Side, fragment: bytes) -> None:
         """Take the handshake messages that ``fragment`` completes."""
