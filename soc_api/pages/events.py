@@ -33,7 +33,7 @@ def events(
         query = parse_query(q) if q.strip() else Everything()
     except UsageError as error:
         column = error.where.removeprefix("column ")
-        problem = view.say("events.bad_query", column=column, why=error.what)
+        problem = view.say("events.bad_query", column=column)
     else:
         page, cursor = _page(view, place, query, (q, cursor))
         scope = caller_of(view).narrowed(place.organisation)

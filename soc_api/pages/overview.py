@@ -22,7 +22,7 @@ from soc_core.store.interface import Scope, Search
 
 router = APIRouter(include_in_schema=False)
 SILENT: Final = timedelta(hours=24)
-FIRST: Final = 10
+FIRST: Final = 15
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
@@ -53,8 +54,17 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    made.globals.update(severities=list(Severity), statuses=list(Status), close_reasons=list(CloseReason))
+    made.globals.update(
+        severities=list(Severity), statuses=list(Status), close_reasons=list(CloseReason), asset=asset
+    )
     return made
+
+
+@cache
+def asset(name: str) -> str:
+    """Return the address of a static file; it changes with the content, so that browsers keep no old one."""
+    digest = hashlib.sha256((HERE / "static" / name).read_bytes()).hexdigest()
+    return f"/static/{name}?v={digest[:12]}"
 
 
 def language_for(request: Request, caller: Caller | None) -> str:

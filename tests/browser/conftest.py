@@ -16,6 +16,8 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.expected_conditions import staleness_of
+from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
 from edusoc.migrating import upgrade
@@ -146,6 +148,13 @@ class Browser:
         found = WebDriverWait(self.driver, 10, poll_frequency=0.05).until(shown)
         assert found is not None
         return found
+
+    def choose(self, selector: str, text: str) -> None:
+        """Choose an option that loads another page, and wait for that page."""
+        page = self.find("html")
+        Select(self.find(selector)).select_by_visible_text(text)
+        WebDriverWait(self.driver, 10, poll_frequency=0.05).until(staleness_of(page))
+        self.wait("main")
 
     def wait_gone(self, selector: str) -> None:
         WebDriverWait(self.driver, 10, poll_frequency=0.05).until(
