@@ -21,6 +21,7 @@ from detectors.anomaly.flows import (
     SensorFilter,
     in_order,
     read_flow,
+    time_us,
 )
 from detectors.anomaly.making import (
     Verdict,
@@ -31,7 +32,6 @@ from detectors.anomaly.making import (
 )
 from detectors.anomaly.targets import Calendar, Period, when_it_becomes_true
 from detectors.base import Site, Window
-from soc_core.clock import epoch_us, parse_instant
 from soc_core.model.detection import Detection, Reason, Severity
 from soc_core.model.event import DATASET, EVENT_ID, TIMESTAMP, Event, values_of
 from soc_core.query.tree import And, OneOf, Or, Query, equal
@@ -222,8 +222,8 @@ def _take_login(event: Event, table: BoundedTable[Key, Tries], calendar: Calenda
         return
     kind, name = target
     timestamp, user = str(event[TIMESTAMP]), str(event.get("user.name", ""))
-    time_us = epoch_us(parse_instant(timestamp))
-    when = Moment(time_us, str(event[EVENT_ID]), timestamp, calendar.period(time_us))
+    moment_us = time_us(timestamp)
+    when = Moment(moment_us, str(event[EVENT_ID]), timestamp, calendar.period(moment_us))
     tries = table.visit(Key(source, name, kind, _service(event), True), early=when.early)
     if tries is None:
         return

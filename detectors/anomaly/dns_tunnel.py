@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Final
 
 from detectors.anomaly.bounded import BoundedTable, Evidence, Room, room
-from detectors.anomaly.flows import in_order
+from detectors.anomaly.flows import in_order, time_us
 from detectors.anomaly.making import (
     Verdict,
     in_stable_order,
@@ -25,9 +25,8 @@ from detectors.anomaly.making import (
 from detectors.anomaly.names import entropy, is_infrastructure
 from detectors.anomaly.targets import Calendar, Period, when_it_becomes_true
 from detectors.base import Site, Window
-from soc_core.clock import epoch_us, parse_instant
 from soc_core.model.detection import Detection, Reason, Severity
-from soc_core.model.event import DATASET, EVENT_ID, TIMESTAMP, Event
+from soc_core.model.event import DATASET, EVENT_ID, TIMESTAMP, Event, Value
 from soc_core.names import split_name
 from soc_core.query.tree import OneOf, Query
 
@@ -52,6 +51,7 @@ DOWNLOAD_NAMES: Final = 100
 DOWNLOAD_NAMES_PLAIN: Final = 600
 """The same where addresses are asked: ten new names a minute under one domain for an hour."""
 HIGH_NAMES: Final = 200
+DNS_PORT: Final = 53
 MAX_GROUPS: Final = 20_000
 MAX_NAMES: Final = 2_000
 MAX_NAMES_IN_ALL: Final = 150_000
@@ -93,6 +93,9 @@ class DnsTunnel:
         EVENT_ID,
         DATASET,
         "source.ip",
+        "source.port",
+        "destination.ip",
+        "destination.port",
         "dns.type",
         "dns.question.name",
         "dns.question.type",
@@ -108,7 +111,7 @@ class DnsTunnel:
             if asked is None:
                 continue
             client, subdomain, domain = asked
-            period = calendar.period(epoch_us(parse_instant(str(event[TIMESTAMP]))))
+            period = calendar.period(time_us(str(event[TIMESTAMP])))
             early = period is Period.BEFORE
             questions = table.visit((client, domain), early=early)
             if questions is None:
@@ -129,13 +132,19 @@ class DnsTunnel:
 
 def _question(event: Event) -> tuple[str, str, str] | None:
     """Return client, subdomain and domain of a question; answers are left out, but Zeek writes both as one record."""
-    client, name = event.get("source.ip"), event.get("dns.question.name")
+    client, name = _client(event), event.get("dns.question.name")
     if not isinstance(client, str) or not isinstance(name, str) or is_infrastructure(name):
         return None
     if event.get("dns.type") == "answer" and event.get(DATASET) != "zeek.dns":
         return None
     subdomain, domain = split_name(name)
     return (client, subdomain, domain) if subdomain else None
+
+
+def _client(event: Event) -> Value | None:
+    """Return who asks. A sensor that starts in the middle of a conversation takes the server's answer for the start."""
+    ports = event.get("source.port"), event.get("destination.port")
+    return event.get("destination.ip" if ports[0] == DNS_PORT != ports[1] else "source.ip")
 
 
 def _add(questions: Questions, subdomain: str, event: Event, period: Period) -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from ipaddress import ip_address
 from itertools import chain, groupby
+from math import isfinite
 from typing import Final
 
 from soc_core.clock import epoch_us, parse_instant
@@ -150,7 +152,7 @@ def read_flow(event: Event) -> FlowRecord | None:
     return FlowRecord(
         event_id=str(event[EVENT_ID]),
         timestamp=timestamp,
-        time_us=epoch_us(parse_instant(timestamp)),
+        time_us=time_us(timestamp),
         source=source,
         source_port=number(event, "source.port"),
         destination=destination,
@@ -169,10 +171,23 @@ def read_flow(event: Event) -> FlowRecord | None:
 
 def number(event: Event, field: str) -> int:
     """Return a non-negative whole number of ``field``, 0 when absent or of another type."""
-    value = event.get(field)
-    return max(0, int(value)) if isinstance(value, int | float) else 0
+    value = event.get(field, 0)
+    if type(value) is int:
+        return max(0, value)
+    return max(0, int(value)) if isinstance(value, float) and isfinite(value) else 0
 
 
+def time_us(timestamp: str) -> int:
+    """Return µs since 1970 of canonical text; the minutes of a window come again and again, so they are kept."""
+    return _minute_us(timestamp[:16]) + int(timestamp[17:19]) * 1_000_000 + int(timestamp[20:26])
+
+
+@lru_cache(maxsize=4_096)
+def _minute_us(minute: str) -> int:
+    return epoch_us(parse_instant(f"{minute}:00Z"))
+
+
+@lru_cache(maxsize=65_536)
 def is_group_address(address: str) -> bool:
     """Tell whether ``address`` is multicast, broadcast or unspecified: one packet reaches many, so nobody scans by it.
 

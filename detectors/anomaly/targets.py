@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import IntFlag
+from enum import IntEnum
 from typing import TypeVar
 
 from detectors.anomaly.bounded import Evidence, Room, room
@@ -16,8 +16,8 @@ MAX_TARGETS_IN_ALL = 250_000
 """Targets of all sources together: about 50 MB."""
 
 
-class Period(IntFlag):
-    """Name the part of a detector's time in which something happened: the look-back, the window, or both."""
+class Period(IntEnum):
+    """Name the part of a detector's time in which something happened, as bits: the look-back, the window, or both."""
 
     BEFORE = 1
     NOW = 2

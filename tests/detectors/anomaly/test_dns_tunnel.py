@@ -103,5 +103,14 @@ def test_names_are_bounded_over_all_devices(monkeypatch: pytest.MonkeyPatch) -> 
     assert dict(found.reasons[0].values)["names"] == 100
 
 
+def test_the_client_is_who_asks_even_when_the_sensor_took_the_answer_for_the_start() -> None:
+    events = tunnel(120)
+    for event in events:
+        event["source.ip"], event["destination.ip"] = event["destination.ip"], event["source.ip"]
+        event["source.port"], event["destination.port"] = 53, 40_000
+    (found,) = judge(DnsTunnel(), events)
+    assert found.entity.value == CLIENT
+
+
 def test_an_empty_shape_is_no_tunnel() -> None:
     assert not looks_like_tunnel(dns_tunnel.measure(dns_tunnel.Questions(), dns_tunnel.Period.BOTH))

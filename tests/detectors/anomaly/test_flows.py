@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from detectors.anomaly.flows import Outcome, is_backscatter, is_group_address, read_flow, read_flows
+from detectors.anomaly.flows import Outcome, is_backscatter, is_group_address, read_flow, read_flows, time_us
+from soc_core.clock import epoch_us, parse_instant
 from soc_core.model.event import Event
 from tests.detectors.anomaly.base import Maker
 
@@ -86,6 +87,13 @@ def test_odd_events_do_not_raise() -> None:
     records = list(read_flows([odd]))
     assert [record.sent for record in records] == [0, 0]
     assert records[0].part == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-20T08:09:10.123456Z", "1970-01-01T00:00:00.000000Z", "1969-12-31T23:59:59.999999Z"]
+)
+def test_times_are_those_of_the_clock(text: str) -> None:
+    assert time_us(text) == epoch_us(parse_instant(text))
 
 
 def test_backscatter_is_an_answer_from_a_service_port() -> None:
