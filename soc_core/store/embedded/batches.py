@@ -80,15 +80,20 @@ def to_table(records: Sequence[Record]) -> pa.Table:
 
 def concat(tables: Sequence[pa.Table]) -> pa.Table:
     """Return one table of all rows; columns that some lack are null there."""
-    names = {name for table in tables for name in table.column_names}
-    schema = arrow_schema(names)
-    return pa.concat_tables(
-        [pa.table({f.name: _column(table, f) for f in schema}, schema=schema) for table in tables]
-    )
+    if len(tables) == 1:
+        return tables[0]
+    schema = arrow_schema({name for table in tables for name in table.column_names})
+    return pa.concat_tables([_widened(table, schema) for table in tables])
 
 
-def _column(table: pa.Table, field: pa.Field[Any]) -> pa.ChunkedArray[Any] | pa.Array[Any]:
-    return table[field.name] if field.name in table.column_names else pa.nulls(table.num_rows, field.type)
+def _widened(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    # Asking a table for its names builds the list anew each time, so it is asked once.
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    rows = table.num_rows
+    filled = [
+        columns[field.name] if field.name in columns else pa.nulls(rows, field.type) for field in schema
+    ]
+    return pa.table(filled, schema=schema)
 
 
 def to_events(table: pa.Table) -> list[Event]:
