@@ -23,12 +23,7 @@ from sigma.validators.core.condition import (
 )
 from sigma.validators.core.modifiers import InvalidModifierCombinationsValidator
 from sigma.validators.core.tags import DuplicateTagValidator, TagFormatValidator
-from sigma.validators.core.values import (
-    ControlCharacterValidator,
-    DoubleWildcardValidator,
-    EscapedWildcardValidator,
-    WildcardsInsteadOfModifiersValidator,
-)
+from sigma.validators.core.values import ControlCharacterValidator
 
 from detectors.sigma.loading import Document, find_files, parse_reason, read_documents, respelled
 from detectors.sigma.model import CorrelationRule, Problem, RuleSet, SigmaRule, Words
@@ -43,18 +38,15 @@ MAX_TITLE: Final = 100
 _CLAUSE: Final = re.compile(r"\d{1,2}(\.\d{1,2}){1,4}")
 _TECHNIQUE: Final = re.compile(r"attack\.t\d{4}(\.\d{3})?")
 _CHINESE: Final = re.compile(r"[\u4e00-\u9fff]")
-# Those of pySigma's validators that ask no network and hold for rules of any origin.
+# Those of pySigma's validators that ask no network, find more than matters of taste, and hold for rules of any origin.
 _PYSIGMA: Final[tuple[type[SigmaRuleValidator], ...]] = (
     AllOfThemConditionValidator,
     ControlCharacterValidator,
     DanglingConditionValidator,
     DanglingDetectionValidator,
-    DoubleWildcardValidator,
     DuplicateTagValidator,
-    EscapedWildcardValidator,
     InvalidModifierCombinationsValidator,
     TagFormatValidator,
-    WildcardsInsteadOfModifiersValidator,
 )
 
 
