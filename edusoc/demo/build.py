@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Counts:
-    """Add up what was read and how much of it was new."""
+    """Add up what was read, how much of it was new, and which files failed."""
 
     files: int = 0
     events: int = 0
@@ -35,6 +35,7 @@ class Counts:
     packets: int = 0
     detections: int = 0
     windows: int = 0
+    failures: list[str] = field(default_factory=list)
 
     def add(self, report: ImportReport) -> None:
         """Add one import."""
@@ -44,6 +45,11 @@ class Counts:
         self.duplicates += report.duplicates
         self.bad += report.read.bad + report.rejected
         self.packets += report.read.counters.get("packets", 0)
+
+    def watch(self, batch: ReadBatch) -> None:
+        """Keep why a file could not be read to its end."""
+        if batch.failed:
+            self.failures.extend(f"{bad.source}: {bad.reason}" for bad in batch.bad)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +100,7 @@ def build(writer: Writer, wanted: Wanted, stages: Stages) -> Built:
         size = sum(path.stat().st_size for batch in batches for path in batch.files)
         with stages.stage(name, size, "B") as bar:
             for batch in batches:
-                counts.add(_import(writer, batch, tree, _mover(bar.update)))
+                counts.add(_import(writer, batch, tree, _follow(counts, bar.update)))
     with stages.stage("detect"):
         writer.pipeline.settle()
         with writer.database.write() as connection:
@@ -113,11 +119,12 @@ def _import(
     return writer.importer.import_paths([str(path) for path in batch.files], place, report)
 
 
-def _mover(update: Callable[[float], object]) -> Callable[[ReadBatch], None]:
-    """Return a report that moves a bar of bytes on to what each batch reached."""
+def _follow(counts: Counts, update: Callable[[float], object]) -> Callable[[ReadBatch], None]:
+    """Return a report that notes failures and moves a bar of bytes on to what each batch reached."""
     reached: dict[str, int] = {}
 
     def report(batch: ReadBatch) -> None:
+        counts.watch(batch)
         before = reached.get(batch.file, 0)
         if batch.done > before:
             reached[batch.file] = batch.done

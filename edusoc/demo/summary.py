@@ -12,6 +12,7 @@ from typing import Final
 
 from cases.alerts.card import AlertCard, CardMaker
 from cases.alerts.model import Status
+from collectors.reasons import reason_text
 from edusoc.demo.build import Counts
 from edusoc.demo.checking import Check, Found
 from edusoc.demo.words import say
@@ -61,8 +62,8 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Tell whether every label holds."""
-        return all(check.passed for check in self.checks)
+        """Tell whether every label holds and every file was read."""
+        return not self.counts.failures and all(check.passed for check in self.checks)
 
 
 def make_cards(database: Database, found: Sequence[Found], maker: CardMaker) -> list[AlertCard]:
@@ -123,6 +124,8 @@ def as_lines(report: Report) -> Iterator[str]:
         duplicates=counts.duplicates,
         bad=counts.bad,
     )
+    for failure in counts.failures:
+        yield say("summary.unread", language, failure=reason_text(failure, language))
     yield say("summary.passed" if report.passed else "summary.failed", language)
 
 
