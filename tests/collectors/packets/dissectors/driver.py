@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import dpkt
 
@@ -25,6 +26,18 @@ class Side:
     waiting: dict[int, tuple[int, bytes]] = field(default_factory=dict)
 
 
+class Observed(Protocol):
+    """Say what conformance tests ask of an event, wherever it comes from."""
+
+    @property
+    def dataset(self) -> str: ...
+    @property
+    def source(self) -> Endpoint: ...
+    @property
+    def destination(self) -> Endpoint: ...
+    def get(self, name: str) -> object: ...
+
+
 @dataclass
 class Seen:
     """A message with the addressing the engine would add: ``source`` is the originator."""
@@ -34,9 +47,12 @@ class Seen:
     destination: Endpoint
     transport: str
 
+    @property
+    def dataset(self) -> str:
+        return self.message.dataset
+
     def get(self, name: str) -> object:
         fixed = {
-            "dataset": self.message.dataset,
             "source.ip": self.source[0],
             "source.port": self.source[1],
             "destination.ip": self.destination[0],
