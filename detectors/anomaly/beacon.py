@@ -35,6 +35,10 @@ MIN_CALLS: Final = 24
 MIN_HOURS: Final = 3.0
 """Polling web pages are open for a lesson or two; malware for as long as the machine is on."""
 MIN_SCORE: Final = 0.8
+BOTH_STEADY: Final = 0.65
+BOTH_RITA: Final = 0.55
+BOTH_CALLS: Final = 36
+"""Where the gaps vary by half and the sizes too, neither score is sure alone; both together are, given enough calls."""
 HIGH_SCORE: Final = 0.85
 MIN_ANSWERED: Final = 0.5
 """A program that nobody answers repeats itself too; it may be a dead trojan or a dead printer server: never high."""
@@ -104,7 +108,7 @@ class Calls:
         first = 0 if period & Period.BEFORE else self.earlier
         last = len(self.times) if period & Period.NOW else self.earlier
         rhythm = measure(self.times[first:last], self.sizes[first:last])
-        if rhythm is None or rhythm.steady < MIN_SCORE:
+        if rhythm is None or not is_beacon(rhythm):
             return None
         return replace(rhythm, answered=self.answered / len(self.times))
 
@@ -178,6 +182,14 @@ def measure(times_us: Sequence[int], sizes: Sequence[int]) -> Rhythm | None:
     )
 
 
+def is_beacon(rhythm: Rhythm) -> bool:
+    """Tell whether the calls are regular enough by the steady score, or by both scores together."""
+    if rhythm.steady >= MIN_SCORE:
+        return True
+    both = rhythm.steady >= BOTH_STEADY and rhythm.rita is not None and rhythm.rita.score >= BOTH_RITA
+    return both and rhythm.calls >= BOTH_CALLS
+
+
 def _verdict(pair: Pair, rhythm: Rhythm, hosts: int, left_out: int) -> Verdict:
     source, peer, transport, port = pair
     reasons: list[Reason] = [
@@ -217,9 +229,9 @@ def _verdict(pair: Pair, rhythm: Rhythm, hosts: int, left_out: int) -> Verdict:
 
 
 def _severity(rhythm: Rhythm, port: int, hosts: int) -> Severity:
-    if hosts >= SHARED_HOSTS:
+    clockwork = rhythm.jitter < HIGH_JITTER
+    if hosts >= SHARED_HOSTS or (clockwork and port in ORDINARY_PORTS):
         return Severity.LOW
     if port in ORDINARY_PORTS or rhythm.answered < MIN_ANSWERED:
         return Severity.MEDIUM
-    varied = rhythm.steady >= HIGH_SCORE and rhythm.jitter >= HIGH_JITTER
-    return Severity.HIGH if varied else Severity.MEDIUM
+    return Severity.HIGH if rhythm.steady >= HIGH_SCORE and not clockwork else Severity.MEDIUM

@@ -49,14 +49,25 @@ def test_an_eight_hour_beacon_on_a_rare_port_with_jitter_is_high() -> None:
     [
         (calls(8, port=443), Severity.MEDIUM, "ordinary_port"),
         (calls(8, jitter=0), Severity.MEDIUM, "rare"),
+        (calls(8, jitter=0, port=443), Severity.LOW, "ordinary_port"),
         (calls(8, answered=False), Severity.MEDIUM, "unanswered"),
     ],
-    ids=["ordinary port", "clockwork", "nobody answers"],
+    ids=["ordinary port", "clockwork", "clockwork on an ordinary port", "nobody answers"],
 )
-def test_weaker_signs_are_medium(events: list[Event], severity: Severity, reason: str) -> None:
+def test_weaker_signs_are_not_high(events: list[Event], severity: Severity, reason: str) -> None:
     (found,) = judge(Beacon(), events)
     assert found.severity is severity
     assert reason in names([found])
+
+
+def test_gaps_that_vary_by_half_with_sizes_that_vary_are_found_but_not_high() -> None:
+    maker, chooser = Maker(), random.Random(7)
+    events, at = [], 600.0
+    while at < 8 * 3_600:
+        events.append(maker.flow(at, DEVICE, PEER, 8_444, source__bytes=round(chooser.gauss(800, 160))))
+        at += 300 * (1 - 0.5 * chooser.random())
+    (found,) = judge(Beacon(), events)
+    assert found.severity is Severity.MEDIUM
 
 
 def test_software_of_many_devices_is_low() -> None:
