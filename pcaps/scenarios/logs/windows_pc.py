@@ -57,5 +57,8 @@ SCENARIO = LogScenario(
         COMPUTER: ("财务室电脑", "the accountant's PC"),
         ATTACKER: ("外网攻击地址", "the attacker outside"),
     },
-    must_find=(("rdp_bruteforce", COMPUTER, "high", ATTACKER),),
+    must_find=(
+        ("rdp_bruteforce", COMPUTER, "high", ATTACKER),
+        ("rdp_login_outside", COMPUTER, "high", ATTACKER),
+    ),
 )
