@@ -20,7 +20,6 @@ _INFLATED: Final = 8_192
 _FILE_NAME: Final = re.compile(rb'filename="([^"\r\n]{1,255})"')
 _PART_NAME: Final = re.compile(rb'name="(\w{1,40})"\r?\n\r?\n([^\r\n]{0,200})')
 _CHARSET: Final = re.compile(rb"charset=[\"']?([\w-]{1,20})")
-_ASKS_BYTES: Final = (b"\0",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ def read_request_body(start: bytes, mime_type: str) -> RequestBody:
         return RequestBody()
     if mime_type == "multipart/form-data":
         return _multipart(start)
-    if any(mark in start[:256] for mark in _ASKS_BYTES):
+    if b"\0" in start[:256]:  # no text
         return RequestBody()
     text = _decoded(start)
     if mime_type == "application/x-www-form-urlencoded" or (not mime_type and "=" in text[:64]):

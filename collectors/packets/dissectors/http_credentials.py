@@ -14,6 +14,7 @@ from typing import Final
 from urllib.parse import unquote_plus
 
 from collectors.packets.dissectors.base import printable
+from collectors.packets.dissectors.ntlm import find_authenticate
 
 HIDDEN: Final = "***"
 MAX_ACCOUNT: Final = 128
@@ -72,14 +73,24 @@ def from_authorization(value: bytes) -> Credentials | None:
     if method == "digest":
         found = _DIGEST_USER.search(rest[:2_048])
         return Credentials("digest", printable(found[1], MAX_ACCOUNT) if found else "")
-    return Credentials(method) if method in ("ntlm", "negotiate") else None
+    return _windows(method, rest.strip()[:8_192]) if method in ("ntlm", "negotiate") else None
+
+
+def _windows(method: str, encoded: bytes) -> Credentials:
+    """Return the account of an NTLM log-in's last message; Kerberos hides it."""
+    found = find_authenticate(_decoded(encoded))
+    return Credentials(method, found.user[:MAX_ACCOUNT] if found is not None else "")
+
+
+def _decoded(encoded: bytes) -> bytes:
+    try:
+        return base64.b64decode(encoded + b"=" * (-len(encoded) % 4))
+    except (binascii.Error, ValueError):
+        return b""
 
 
 def _basic(encoded: bytes) -> Credentials | None:
-    try:
-        plain = base64.b64decode(encoded + b"=" * (-len(encoded) % 4))
-    except (binascii.Error, ValueError):
-        return None
+    plain = _decoded(encoded)
     account, colon, secret = plain.partition(b":")
     if not colon:
         return None

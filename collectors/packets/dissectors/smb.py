@@ -40,7 +40,7 @@ class SmbStream:
             self._cut_short(side, stream)
         if stream.push(offset, time_us, data) or self._lost[side]:
             # A message begins with its length and a sign: a piece that does not is the middle of one.
-            self._lost[side] = _begin(data) not in _PROTOCOLS
+            self._lost[side] = data[4:8] not in _PROTOCOLS
             if self._lost[side]:
                 stream.clear()
                 return []
@@ -108,10 +108,6 @@ class SmbStream:
             self._sides[side].clear()
             return False
         return True
-
-
-def _begin(data: bytes) -> bytes:
-    return data[4:8]
 
 
 def _wanted(stream: ByteStream, size: int) -> int:

@@ -49,7 +49,7 @@ _KEYS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """Hold what a certificate says; times are microseconds since 1970, names in RFC 4514 order (last part first)."""
+    """Hold what a certificate says; names stand in the order of RFC 4514 (last part first)."""
 
     subject: str = ""
     issuer: str = ""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from collectors.packets.dissectors.http_credentials import (
 from collectors.packets.dissectors.http_head import parse_head
 from tests.collectors.packets.dissectors.conversations import all_conversations, dissect
 from tests.collectors.packets.dissectors.http_samples import HTTP, head
+from tests.collectors.packets.dissectors.smb_maker import ntlm as ntlm_message
 
 
 def test_requests_are_paired_in_order() -> None:
@@ -96,6 +99,9 @@ def test_authorization_schemes() -> None:
     ntlm = from_authorization(b"NTLM TlRMTVNTUAAB")
     assert ntlm is not None
     assert ntlm.method == "ntlm"
+    final = from_authorization(b"NTLM " + base64.b64encode(ntlm_message("li", "SCHOOL", "PC")))
+    assert final is not None
+    assert (final.method, final.account) == ("ntlm", "li")
     for value in (b"", b"Basic", b"Basic !!!", b"Basic YWJj", b"Bearer abc"):
         assert from_authorization(value) is None
 
