@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -105,3 +107,9 @@ def test_every_bundled_label_is_valid_and_attacks_and_normal_days_are_both_there
     for label in labels:
         for wanted in label.must_find:
             assert wanted.entity in named, f"{label.scenario}: {wanted.entity} is not described"
+
+
+def test_labels_are_read_without_scapy() -> None:
+    """The demo reads labels at run time; scapy is GPL-2.0-only and makes the files, nothing else."""
+    program = "import sys, pcaps.labels; sys.exit(any(name.startswith('scapy') for name in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT.parent, check=False).returncode == 0
