@@ -30,6 +30,7 @@ _FLAGS: Final = (
     (0x0020, "AD"),
     (0x0010, "CD"),
 )
+_ESCAPES: Final = {byte: f"\\{byte:03d}" for byte in (*range(33), *range(127, 256), ord("\\"), ord("."))}
 _RESPONSE: Final = 0x8000
 _DNSSEC_OK: Final = 0x8000
 
@@ -139,8 +140,7 @@ def _label_text(label: bytes) -> str:
     try:
         text = label.decode("utf-8")
     except UnicodeDecodeError:
-        text = label.decode("latin-1")
-        return "".join(c if " " < c < "\x7f" and c not in "\\." else f"\\{ord(c):03d}" for c in text)
+        return label.decode("latin-1").translate(_ESCAPES)
     if text.isprintable() and "." not in text and "\\" not in text:
         return text
     return "".join(_escape(character) for character in text)
