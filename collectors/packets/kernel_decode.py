@@ -2,7 +2,7 @@
 
 Functions take the window ``d``, positions in it and the scratch row ``s`` (columns ``S_*``). Everything is ``int64``.
 They hold no state, never allocate and never read outside ``[position, end)``. Sources: RFC 791, 8200, 9293, 768,
-2784/2890 (GRE), 7348 (VXLAN), 8926 (Geneve), 3GPP TS 29.281 (GTP-U), 4380 (Teredo), 2516 (PPPoE), 3032 (MPLS),
+2784/2890 (GRE), 7348 (VXLAN), 8300 (NSH), 8926 (Geneve), 3GPP TS 29.281 (GTP-U), 4380 (Teredo), 2516 (PPPoE), 3032 (MPLS),
 draft-foschiano-erspan-03, www.tcpdump.org/linktypes.html.
 """
 
@@ -113,6 +113,21 @@ def ether_type(d, x, e, kind, s):
                 return BAD_LINK_SHORT
             kind = be16(d, x + 12)
             x += 14
+        elif kind == 0x894F:  # network service header (RFC 8300): length in words, then what comes next
+            if x + 8 > e:
+                return BAD_LINK_SHORT
+            after = np.int64(d[x + 3])
+            length = (np.int64(d[x + 1]) & 0x3F) * 4
+            if length < 8 or x + length > e:
+                return BAD_LINK_SHORT
+            x += length
+            kind = np.int64(0x88B5)  # an experiment's type: nothing known
+            if after == 1:
+                kind = np.int64(0x0800)
+            elif after == 2:
+                kind = np.int64(0x86DD)
+            elif after == 3:
+                kind = np.int64(0x6558)
         elif kind == 0x8909:  # Cisco metadata
             if x + 8 > e:
                 return BAD_LINK_SHORT
@@ -457,9 +472,9 @@ def _icmp_ports(kind, code, six, s):
             other = kind + 1
         elif kind == 134 or kind == 136:
             other = kind - 1
-        elif kind == 130 or kind == 144:
+        elif kind == 130 or kind == 139 or kind == 144:
             other = kind + 1
-        elif kind == 131 or kind == 145:
+        elif kind == 131 or kind == 140 or kind == 145:
             other = kind - 1
     elif kind == 8:
         other = 0
@@ -636,6 +651,26 @@ def _teredo(d, x, end, s):
 
 
 @_njit
+def _vxlan_gpe(d, x, s):
+    """Take a VXLAN-GPE header (draft-ietf-nvo3-vxlan-gpe), which names what it carries; 0 is plain VXLAN."""
+    s[S_NEXT_ID] = be32(d, x + 4) >> 8
+    s[S_NEXT_SPACE] = s[S_NEXT_ID] + 1
+    s[S_NEXT] = x + 8
+    kind = np.int64(d[x + 3])
+    if kind == 1:
+        s[S_NEXT_TYPE] = 0x0800
+    elif kind == 2:
+        s[S_NEXT_TYPE] = 0x86DD
+    elif kind == 3 or kind == 0:
+        s[S_NEXT_TYPE] = 0x6558
+    elif kind == 4:
+        s[S_NEXT_TYPE] = 0x894F
+    else:
+        return 0
+    return 2
+
+
+@_njit
 def _udp_tunnel(d, s):
     sport = s[S_SPORT]
     dport = s[S_DPORT]
@@ -647,6 +682,8 @@ def _udp_tunnel(d, s):
         s[S_NEXT] = x + 8
         s[S_NEXT_TYPE] = 0x6558
         return 2
+    if dport == 4790 and x + 8 < end and (d[x] & 0xF0) == 0 and d[x] & 8:
+        return _vxlan_gpe(d, x, s)
     if dport == 6081:
         return _geneve(d, x, end, s)
     if dport == 2152 or sport == 2152:

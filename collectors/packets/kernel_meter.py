@@ -242,7 +242,8 @@ def _key(s, k):
         k[2] = s[S_SRC_LO]
         k[3] = s[S_DST_HI]
         k[4] = s[S_DST_LO]
-    k[5] = (s[S_SPACE] << 26) | ((s[S_VLAN_INNER] + 1) << 13) | (s[S_VLAN] + 1)
+    # Not the VLAN: mirror ports often tag one direction only, and Zeek and Arkime leave it out too.
+    k[5] = s[S_SPACE]
     return np.int64(1) if swap else np.int64(0)
 
 
@@ -318,6 +319,9 @@ def _account(d, s, t, row, sender, time, wire, c):
     t[row + F_PACKETS + sender] += 1
     t[row + F_BYTES + sender] += s[S_BYTES]
     t[row + F_WIRE + sender] += wire
+    if t[row + F_VLAN] < 0:
+        t[row + F_VLAN] = s[S_VLAN]
+        t[row + F_VLAN_INNER] = s[S_VLAN_INNER]
     if s[S_FRAGMENT] != 0 or s[S_MORE] != 0:
         t[row + F_FRAGMENTS] += 1
         if s[S_FRAGMENT] != 0:

@@ -115,18 +115,23 @@ def test_time_going_backwards() -> None:
     assert all(int(str(flow["event.duration"])) >= 0 for flow in found)
 
 
-def test_vlan_separates_and_is_named() -> None:
-    inner = ipv4("10.0.0.1", "10.0.0.2", 17, udp(5, 6, b"data"))
-    packets = [
-        (BEGIN, ethernet(inner, vlans=[7])),
-        (BEGIN, ethernet(inner, vlans=[8, 9])),
-        (BEGIN, ethernet(inner)),
-    ]
-    found = sorted(
-        (flow.get("network.vlan.id", ""), flow.get("network.inner.vlan.id", ""))
-        for flow in flows(pcap(packets))
-    )
-    assert found == [("", ""), ("7", ""), ("8", "9")]
+def test_vlan_is_named_and_may_be_on_one_direction_only() -> None:
+    ask = ipv4("10.0.0.1", "10.0.0.2", 17, udp(5, 6, b"data"))
+    answer = ipv4("10.0.0.2", "10.0.0.1", 17, udp(6, 5, b"data"))
+    (flow,) = flows(pcap([(BEGIN, ethernet(ask)), (BEGIN, ethernet(answer, vlans=[8, 9]))]))
+    assert (flow["network.vlan.id"], flow["network.inner.vlan.id"]) == ("8", "9")
+    (flow,) = flows(pcap([(BEGIN, ethernet(ask, vlans=[7]))]))
+    assert flow["network.vlan.id"] == "7"
+    assert "network.inner.vlan.id" not in flow
+
+
+def test_virtual_networks_are_kept_apart() -> None:
+    def tunnelled(number: int) -> bytes:
+        header = bytes([8, 0, 0, 0, 0, 0, number, 0])
+        return ethernet(ipv4("172.16.0.1", "172.16.0.2", 17, udp(9000, 4789, header + ethernet(INNER))))
+
+    found = flows(pcap([(BEGIN, tunnelled(1)), (BEGIN, tunnelled(2))]))
+    assert [flow["edusoc.tunnel.id"] for flow in found] == [["1"], ["2"]]
 
 
 def test_icmp_echo_is_one_flow() -> None:
@@ -176,6 +181,13 @@ GTP = struct.pack(">BBHI", 0x30, 255, len(INNER), 44)
         (17, udp(9000, 4789, VXLAN + ethernet(INNER)), ["vxlan"], ["42"]),
         (17, udp(9000, 6081, GENEVE + ethernet(INNER)), ["geneve"], ["43"]),
         (17, udp(2152, 2152, GTP + INNER), ["gtp-u"], ["44"]),
+        (17, udp(9000, 4790, bytes([12, 0, 0, 1, 0, 0, 45, 0]) + INNER), ["vxlan"], ["45"]),
+        (
+            17,
+            udp(9000, 4790, bytes([12, 0, 0, 4, 0, 0, 45, 0]) + bytes([0, 2, 1, 1]) + b"\0" * 4 + INNER),
+            ["vxlan"],
+            ["45"],
+        ),
         (4, INNER, ["ipip"], None),
         (4, ipv4("10.1.0.1", "10.1.0.2", 47, GRE + INNER), ["ipip", "gre"], None),
     ],
