@@ -14,9 +14,12 @@ from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Final, TypeAlias
 
+import re2
+
 from soc_core.clock import parse_instant
 from soc_core.fields import FIELDS
 from soc_core.model.event import Event, Scalar, Value, extra_values
+from soc_core.query.regex import to_re2
 from soc_core.query.tree import (
     And,
     Cidr,
@@ -116,17 +119,44 @@ def value_test(query: ValueQuery) -> Callable[[Scalar], bool]:
         case Text():
             return _text_test(query)
         case Regex():
-            flags = 0
-            for flag in query.flags:
-                flags |= _FLAGS[flag]
-            search = re.compile(query.pattern, flags).search
-            return lambda value: search(text_of(value)) is not None
+            return _regex_test(query)
         case Cidr():
             return _cidr_test(query.network)
         case Range():
             return _range_test(query)
         case TimePart():
             return _time_part_test(query)
+
+
+def _regex_test(query: Regex) -> Callable[[Scalar], bool]:
+    """Return a test by RE2, in linear time whatever the text, where it finds exactly what Python's engine finds."""
+    flags = 0
+    for flag in query.flags:
+        flags |= _FLAGS[flag]
+    slow = re.compile(query.pattern, flags).search
+    translated = to_re2(query.pattern, query.flags)
+    fast = None if translated is None else _linear_search(translated)
+    if fast is None:
+        return lambda value: slow(text_of(value)) is not None
+
+    def test(value: Scalar) -> bool:
+        text = text_of(value)
+        try:
+            return fast(text) is not None
+        except UnicodeEncodeError:  # half a surrogate pair: RE2 reads UTF-8 only
+            return slow(text) is not None
+
+    return test
+
+
+def _linear_search(pattern: str) -> Callable[[str], object] | None:
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        search: Callable[[str], object] = re2.compile(pattern, options).search
+    except re2.error:
+        return None
+    return search
 
 
 def _text_test(query: Text) -> Callable[[Scalar], bool]:

@@ -16,6 +16,7 @@ from typing import TypeAlias
 from soc_core.fields import FIELDS
 from soc_core.model.event import EXTRA, Scalar
 from soc_core.query.evaluate import fold, text_of, wildcard_regex
+from soc_core.query.regex import to_re2
 from soc_core.query.tree import (
     And,
     Cidr,
@@ -31,7 +32,6 @@ from soc_core.query.tree import (
     Text,
     TimePart,
 )
-from soc_core.store.embedded.regex import to_re2
 
 _Leaf: TypeAlias = OneOf | Text | Regex | Cidr | Range | SameAs | TimePart
 STRINGS = frozenset({"keyword", "text", "date", "ip"})

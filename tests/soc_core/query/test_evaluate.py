@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from soc_core.log import Record
 from soc_core.model.event import Event
 from soc_core.query.evaluate import compile_query
+from soc_core.query.regex import to_re2
 from soc_core.query.tree import (
     And,
     Cidr,
@@ -31,7 +32,6 @@ from soc_core.query.tree import (
 from soc_core.store.embedded import EmbeddedStore
 from soc_core.store.embedded.batches import encode, encode_line, to_table
 from soc_core.store.embedded.engine import View
-from soc_core.store.embedded.regex import to_re2
 from soc_core.store.embedded.schema import shape
 from soc_core.store.embedded.sql import compile_condition
 
@@ -162,6 +162,30 @@ def test_translated_regex_finds_the_same(pattern: str, text: str) -> None:
     if translated is not None:
         answer = duckdb.execute("SELECT regexp_matches(?, ?)", [text, translated]).fetchall()[0][0]
         assert answer == (compiled.search(text) is not None)
+    assert compile_query(Regex("message", pattern))({"message": text}) == (compiled.search(text) is not None)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "flags", "text", "expected"),
+    [
+        ("(?i)AMI", "", "whoami", True),
+        ("(?is)a.b", "", "A\nB", True),
+        ("(?m)^b", "", "a\nb", True),
+        (r"\bb\b", "", "a b", True),
+        ("(a)\\1", "", "aa", True),
+        ("a", "", "\ud800a", True),
+        ("学.", "", "小学生", True),
+        ("a{200}", "", "a" * 199, False),
+    ],
+)
+def test_regex_that_only_one_engine_knows(pattern: str, flags: str, text: str, expected: bool) -> None:
+    assert compile_query(Regex("message", pattern, flags))({"message": text}) is expected
+
+
+def test_hostile_text_takes_linear_time() -> None:
+    """Python's own engine needs hours for this: cubic in the number of ``clip``."""
+    query = Regex("message", "(?i)echo.*clip.*&&.*(?:Clipboard|i`?n`?v`?o`?k`?e`?)")
+    assert not compile_query(query)({"message": "echo" + "clip&&" * 20_000})
 
 
 @pytest.mark.parametrize(

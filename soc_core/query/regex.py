@@ -1,7 +1,9 @@
-"""Translate the part of Python's regular expressions that RE2 (inside DuckDB) can answer exactly alike.
+"""Translate the part of Python's regular expressions that RE2 (here and inside DuckDB) can answer exactly alike.
 
-What is left out: look-around, back references, named groups, inline and multi-line flags, word boundaries, possessive
-repeats, patterns beyond ASCII. Those are answered by the in-process evaluator.
+RE2 needs time in proportion to the text, whatever pattern and text are; Python's engine may need hours for a short
+hostile one. The one difference: without regard to case, RE2 takes neither ``ı`` nor ``İ`` for an ``i``, and nobody means them.
+What is left out: look-around, back references, named groups, multi-line and inner flags, word boundaries,
+possessive repeats, patterns beyond ASCII. Those are answered by Python's engine.
 """
 
 from __future__ import annotations
@@ -23,10 +25,14 @@ _KEPT: Final = frozenset("nrtfv")
 _POSSESSIVE: Final = re.compile(r"[*+?}]\+")
 """Python 3.11 knows ``a++``, RE2 doesn't. A literal ``\\++`` is taken for one too: that costs time, not truth."""
 _MAX_REPEAT: Final = 100
+_INLINE: Final = re.compile(r"\(\?([ims]+)\)")
 
 
 def to_re2(pattern: str, flags: str) -> str | None:
     """Return the RE2 pattern that finds the same, or ``None`` when that can't be said for certain."""
+    inline = _INLINE.match(pattern)
+    if inline is not None:
+        pattern, flags = pattern[inline.end() :], flags + inline[1]
     if not pattern.isascii() or not set(flags) <= {"i", "s"} or _POSSESSIVE.search(pattern):
         return None
     parts: list[str] = []
