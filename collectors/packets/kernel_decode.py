@@ -2,8 +2,8 @@
 
 Functions take the window ``d``, positions in it and the scratch row ``s`` (columns ``S_*``). Everything is ``int64``.
 They hold no state, never allocate and never read outside ``[position, end)``. Sources: RFC 791, 8200, 9293, 768,
-2784/2890 (GRE), 7348 (VXLAN), 8300 (NSH), 8926 (Geneve), 3GPP TS 29.281 (GTP-U), 4380 (Teredo), 2516 (PPPoE), 3032 (MPLS),
-draft-foschiano-erspan-03, www.tcpdump.org/linktypes.html.
+2784/2890 (GRE), 7348 (VXLAN), 8300 (NSH), 8926 (Geneve), 3GPP TS 29.281 (GTP-U), 4380 (Teredo), 2516 (PPPoE),
+3032 (MPLS), draft-foschiano-erspan-03, www.tcpdump.org/linktypes.html.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import communityid
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.network import community_id
@@ -29,6 +29,7 @@ def _flow(version: int, source: str, destination: str, protocol: int, payload: b
     return flow
 
 
+@settings(deadline=None)  # the first example may wait for the compiler
 @given(st.data(), st.sampled_from([4, 6]), st.sampled_from([6, 17, 132, 47, 50, 89]), PORTS, PORTS)
 def test_community_id_of_transports(
     data: st.DataObject, version: int, protocol: int, sport: int, dport: int
