@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from detectors.sigma import CorrelationDetector, RuleSet, SigmaDetector, load_rules
-from soc_core.store.embedded import EmbeddedStore
-
 from cases.alerts.attach import AlertSink
 from detectors.anomaly.registry import default_detectors
+from detectors.sigma import CorrelationDetector, RuleSet, SigmaDetector, load_rules
 from edusoc.migrating import upgrade
 from edusoc.packets import CaptureCutter
 from intake.importing import Importer
@@ -23,6 +21,7 @@ from soc_core.config import Settings
 from soc_core.errors import UsageError
 from soc_core.keys.store import KeyStore
 from soc_core.state.database import Database
+from soc_core.store.embedded import EmbeddedStore
 
 
 def open_database(settings: Settings) -> Database:

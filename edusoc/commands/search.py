@@ -39,12 +39,11 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the newest matching events."""
-    from soc_core.query.language import parse_query
-
     from edusoc.composition import open_services
     from soc_core.clock import utc_now
     from soc_core.errors import UsageError
     from soc_core.organisations.repository import load_tree, today
+    from soc_core.query.language import parse_query
     from soc_core.query.tree import Everything
     from soc_core.store.interface import SYSTEM_SCOPE, Scope, Search
 
