@@ -17,7 +17,7 @@ from collectors.packets.dissectors.http_head import Head, parse_head, starts_req
 from collectors.packets.dissectors.tls import TlsStream
 
 MAX_HEAD: Final = 65_536
-MAX_WAITING: Final = 256
+MAX_WAITING: Final = 128
 _MAX_LINE: Final = 256
 _SHORTEST_HEAD: Final = len(b"GET / HTTP/1.0\r\n\r\n")
 
@@ -50,7 +50,7 @@ class _Side:
 
 
 class HttpStream:
-    """Follow one conversation. At most 64 KB of a head a direction and 256 waiting requests are held."""
+    """Follow one conversation. At most 64 KB of a head a direction and 128 waiting requests are held."""
 
     def __init__(self) -> None:
         self.done = False

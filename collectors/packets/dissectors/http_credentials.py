@@ -134,8 +134,10 @@ def hide_secrets_in_document(text: str, method: str) -> tuple[str, Credentials |
 
 
 def _may_hold_secret(text: str) -> bool:
+    if not text:
+        return False
     lowered = text.lower()
-    return any(part in lowered for part in ("pass", "pwd", "psw", "mima"))
+    return "pass" in lowered or "pwd" in lowered or "psw" in lowered or "mima" in lowered
 
 
 def _is_secret_name(name: str) -> bool:

@@ -9,6 +9,7 @@ from collectors.packets.dissectors.base import printable
 
 MAX_TARGET: Final = 4_096
 MAX_VALUE: Final = 1_024
+MAX_KEPT: Final = 4_096
 MAX_LINES: Final = 200
 MAX_METHOD: Final = 20
 _WANTED: Final = frozenset(
@@ -33,7 +34,10 @@ METHODS: Final = frozenset(
 
 @dataclass(slots=True)
 class Head:
-    """Hold one head: a response has ``status`` > 0 and no method. ``fields`` are the wanted headers in lower case."""
+    """Hold one head: a response has ``status`` > 0 and no method. ``fields`` are the wanted headers in lower case.
+
+    ``length`` is the content length, -1 where none or nonsense is given; ``size`` counts the head's own bytes.
+    """
 
     version: str
     method: str = ""
@@ -41,6 +45,7 @@ class Head:
     status: int = 0
     size: int = 0
     fields: dict[bytes, bytes] = field(default_factory=dict)
+    length: int = -1
 
     def text(self, name: bytes, limit: int = MAX_VALUE) -> str:
         """Return a header's value as text, empty without one."""
@@ -52,13 +57,6 @@ class Head:
         """Return the content type without its parameters, in lower case."""
         value = self.fields.get(b"content-type")
         return printable(value.partition(b";")[0].strip().lower(), 255) if value else ""
-
-    @property
-    def length(self) -> int:
-        """Return the content length, -1 where none or nonsense is given."""
-        value = self.fields.get(b"content-length", b"")
-        first = value.partition(b",")[0].strip()  # repeated equal values are joined (RFC 9112 §6.3)
-        return int(first) if first.isdigit() and len(first) <= 18 else -1
 
     @property
     def chunked(self) -> bool:
@@ -92,16 +90,24 @@ def parse_head(raw: bytes) -> Head | None:
     for line in lines[1:]:
         if line[:1] in (b" ", b"\t"):  # folded over lines (RFC 9112 §5.2)
             if last:
-                fields[last] = (fields[last] + b" " + line.strip())[:65_536]
+                fields[last] = (fields[last] + b" " + line.strip())[:MAX_KEPT]
             continue
         name, colon, value = line.partition(b":")
         name = name.strip().lower()
         last = b""
         if colon and name in _WANTED:
             last = name
-            value = value.strip()
-            fields[name] = fields[name] + b", " + value if name in fields else value
+            value = value.strip()[:MAX_KEPT]
+            fields[name] = (fields[name] + b", " + value)[:MAX_KEPT] if name in fields else value
+    if b"content-length" in fields:
+        head.length = _length(fields[b"content-length"])
     return head
+
+
+def _length(value: bytes) -> int:
+    """Return the content length; repeated equal values are joined (RFC 9112 §6.3)."""
+    first = value.partition(b",")[0].strip()
+    return int(first) if first.isdigit() and len(first) <= 18 else -1
 
 
 def _start_line(line: bytes) -> Head | None:

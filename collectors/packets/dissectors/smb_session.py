@@ -13,10 +13,10 @@ from collectors.packets.dissectors.smb_activity import RENAMED, Activity, OpenFi
 from collectors.packets.dissectors.smb_tables import MORE_PROCESSING, status_name
 
 DATASET: Final = "packets.smb"
-MAX_PENDING: Final = 1_024
+MAX_PENDING: Final = 512
 MAX_EARLY: Final = 256
 MAX_TREES: Final = 256
-MAX_FILES: Final = 4_096
+MAX_FILES: Final = 1_024
 MAX_EVENTS: Final = 50_000
 
 Key = TypeVar("Key")

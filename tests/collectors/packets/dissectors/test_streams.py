@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from collectors.packets.dissectors.base import Message
 from collectors.packets.dissectors.registry import STREAMS
 from tests.collectors.base import assert_fits_dictionary
+from tests.collectors.packets.dissectors import smb_maker
 from tests.collectors.packets.dissectors.conversations import Pieces, all_conversations, dissect, feed
 
 CONVERSATIONS = all_conversations()
@@ -206,6 +207,29 @@ def test_memory_is_bounded() -> None:
                 dissector.feed(side, at, 1, data)
                 at += len(data)
         assert held(dissector) < 300_000, protocol
+
+
+def test_tables_are_bounded() -> None:
+    """Endless whole messages, each as large as can be, must not pile up either."""
+    long = "n" * 2_000
+    many: dict[str, list[bytes]] = {
+        "http": [b"GET /" + b"a" * 9_000 + b" HTTP/1.1\r\nReferer: " + b"r" * 9_000 + b"\r\n\r\n"] * 400,
+        "smb": [smb_maker.framed(smb_maker.create(number, f"{number}{long}")) for number in range(3_000)],
+    }
+    for protocol, messages in many.items():
+        dissector = STREAMS[protocol]()
+        at = 0
+        for data in messages:
+            dissector.feed(0, at, 1, data)
+            at += len(data)
+        assert held(dissector) < 3_000_000, protocol
+    answers = [smb_maker.create_answer(n, n.to_bytes(16, "big"), 1) for n in range(3_000)]
+    dissector, at, back = STREAMS["smb"](), 0, 0
+    for data, answer in zip(many["smb"], answers, strict=True):
+        dissector.feed(0, at, 1, data)
+        dissector.feed(1, back, 1, smb_maker.framed(answer))
+        at, back = at + len(data), back + len(answer) + 4
+    assert held(dissector) < 3_000_000
 
 
 def held(root: object) -> int:
