@@ -149,6 +149,10 @@ class EventReader(Protocol):
         """Return counts per unit and dataset, ordered by both."""
         ...
 
+    def verify(self) -> list[Finding]:
+        """Check everything that is stored against its checksums; return what is wrong (empty: all is well)."""
+        ...
+
 
 class EventStore(EventReader, Protocol):
     """Write and read events; one writer at a time."""
@@ -167,10 +171,6 @@ class EventStore(EventReader, Protocol):
 
     def seal(self) -> int:
         """Move what can be moved from the log into sealed segments; return how many events."""
-        ...
-
-    def verify(self) -> list[Finding]:
-        """Check everything that is stored against its checksums; return what is wrong (empty: all is well)."""
         ...
 
     def close(self) -> None:
