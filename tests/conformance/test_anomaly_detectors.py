@@ -7,8 +7,10 @@ README); they are not used. What counts there is that the host's own traffic, wh
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,8 @@ from collectors.reading import collect, read_paths
 from detectors.anomaly.beacon import Beacon
 from detectors.anomaly.dns_tunnel import DnsTunnel
 from detectors.anomaly.registry import default_detectors
-from detectors.base import Site, WindowDetector
+from detectors.base import Site, WindowDetector, window_start
+from soc_core.clock import parse_instant
 from soc_core.model.detection import Detection, Severity
 from soc_core.model.event import Event
 from soc_core.model.organisation import AddressPlan
@@ -43,6 +46,12 @@ def _read(*paths: Path) -> list[Event]:
     events, _ = collect(read_paths([str(path) for path in paths], _context))
     assert events
     return events
+
+
+@cache
+def _questions(path: Path) -> list[Event]:
+    """Return the name look-ups of a capture, read once."""
+    return [event for event in _read(path) if event.get("event.dataset") == "packets.dns"]
 
 
 def _judge(
@@ -126,3 +135,31 @@ def test_realistic_web_calls_of_many_clients_are_no_beacons() -> None:
 def test_realistic_logins_raise_nothing() -> None:
     names = ("ssh", "rdp", "kerberos", "ntlm", "ftp", "smtp")
     assert _judge(_read(*(_ZEEK / "brim" / f"zeek-default__{name}.log.gz" for name in names))) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("part", "tunnel"),
+    [("dnscat2-cname", True), ("dnscat2-txt", True), ("iodine-cname", True), ("normal_00000", False)],
+)
+def test_real_tunnels_are_found_and_a_crawl_is_not(part: str, tunnel: bool) -> None:
+    (path,) = (_SHARED / "anomaly" / "dns-tunnel").glob(f"*{part}*.pcap.xz")
+    found = _judge(_questions(path), detectors=[DnsTunnel()])
+    assert {(item.peer, item.severity) for item in found} == (
+        {("ggy666.tk", Severity.HIGH)} if tunnel else set()
+    )
+    assert all(item.entity.value in {"192.168.68.62", "192.168.117.128"} for item in found)
+
+
+@pytest.mark.slow
+def test_five_minutes_of_a_tunnel_are_enough_nearly_always() -> None:
+    hits = windows = 0
+    for path in sorted((_SHARED / "anomaly" / "dns-tunnel").glob("tunnel*.pcap.xz")):
+        spans: dict[datetime, list[Event]] = defaultdict(list)
+        for event in _questions(path):
+            at = parse_instant(str(event["@timestamp"]))
+            spans[window_start(at, timedelta(minutes=5))].append(event)
+        windows += len(spans)
+        hits += sum(bool(_judge(span, detectors=[DnsTunnel()])) for span in spans.values())
+    assert windows == 24
+    assert hits >= 23

@@ -9,6 +9,9 @@ import pytest
 
 from edusoc.cli import main
 from soc_core.model.event import Event
+from soc_core.organisations.repository import OrganisationTree
+from soc_core.store.embedded import EmbeddedStore
+from tests.conftest import NOW
 from tests.detectors.anomaly.model.base import normal
 from tests.detectors.anomaly.test_unusual_flow import odd
 
@@ -75,6 +78,30 @@ def test_a_current_model_that_can_not_be_used_is_said(
     assert main(["models", "list", "--json"]) == 1
     assert orjson.loads(capsys.readouterr().out)["card"] is None
     assert main(["models", "evaluate", "--normal", day]) == 1
+
+
+def test_stored_flows_of_a_unit_are_learned_for_it_alone(
+    tmp_path: Path,
+    tree: OrganisationTree,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("soc_core.clock.utc_now", lambda: NOW)
+    unit = tree.find("S1")
+    store = EmbeddedStore(tmp_path / "state" / "events", writer=True)
+    events = normal(500)
+    for event in events:
+        event["organization.id"], event["edusoc.zone"] = unit.id, "default"
+    store.append(events)
+    store.close()
+    assert main(["models", "train", "--organisation", "S1", "--days", "7", "--json"]) == 0
+    card = orjson.loads(capsys.readouterr().out)
+    assert card["organizations"] == [unit.id]
+    assert card["fitted"] + card["held_out"] == 500
+    assert main(["models", "train", "--organisation", "S1", "--days", "1"]) == 2
+    assert main(["models", "train", "--organisation", "S2"]) == 2
+    assert main(["models", "train", "--organisation", "nobody"]) == 2
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_without_action_there_is_help(capsys: pytest.CaptureFixture[str]) -> None:
