@@ -23,6 +23,10 @@ from soc_core.errors import InputError
 WINDOW: Final = 4 << 20
 INDEX_ROOM: Final = 16_384
 _PCAP: Final = {0xA1B2C3D4: (1_000_000, 16), 0xA1B23C4D: (1_000_000_000, 16), 0xA1B2CD34: (1_000_000, 24)}
+HEADER_SHORT: Final = "the header of the capture is cut short"
+ENDS_INSIDE: Final = "the capture ends in the middle of a record"
+DAMAGED: Final = "damaged record, looked for the next good one"
+REASONS: Final = (HEADER_SHORT, ENDS_INSIDE, DAMAGED)
 PCAPNG_MAGIC: Final = bytes.fromhex("0a0d0d0a")
 
 
@@ -133,7 +137,7 @@ class CaptureReader:
             return True
         found = pcap_layout(head)
         if found is None or self.filled < 24:
-            self._problem(0, "the header of the capture is cut short")
+            self._problem(0, HEADER_SHORT)
             return False
         big, units, header = found
         magic, _, minor, _, _, snap, link = struct.unpack(">IHHIIII" if big else "<IHHIIII", head)
@@ -167,7 +171,7 @@ class CaptureReader:
             elif reason == layout.WALK_END:
                 if self._end:
                     if self._words[layout.WK_POSITION] < self.filled:
-                        self._problem(self.position, "the capture ends in the middle of a record")
+                        self._problem(self.position, ENDS_INSIDE)
                     return
                 self._advance()
 
@@ -187,7 +191,7 @@ class CaptureReader:
     def _resynchronise(self) -> Generator[int, None, bool]:
         """Find where records make sense again; return (as a generator) whether there is such a place."""
         start = self.position
-        self._problem(start, "damaged record, looked for the next good one")
+        self._problem(start, DAMAGED)
         while True:
             found = self._run("resync")
             if found >= 0:
