@@ -17,6 +17,8 @@ from soc_core.i18n import LANGUAGES
 if TYPE_CHECKING:
     import socket
 
+    from edusoc.composition import Writer
+    from edusoc.demo.build import Counts, Prepared, Wanted
     from edusoc.demo.scenes import Scene
     from edusoc.demo.stages import Stages
     from edusoc.demo.state import Ground
@@ -82,31 +84,48 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 def _make(settings: Settings, ground: Ground, scenes: list[Scene], stages: Stages) -> Report:
     """Build the demo and gather the summary."""
-    from cases.alerts.card import CardMaker
-    from edusoc.composition import open_writer
-    from edusoc.demo.build import Wanted, build
-    from edusoc.demo.checking import check_scene, read_found
-    from edusoc.demo.summary import Report, look_at_units, make_cards
+    from edusoc.composition import open_database, open_writer
+    from edusoc.demo.build import Wanted, build, prepare
+    from edusoc.demo.learning import train_on_normal
     from soc_core.clock import utc_now
 
-    language = settings.language
+    wanted = Wanted(ground, scenes, settings.language, utc_now())
+    database = open_database(settings)
+    try:
+        prepared = prepare(database, wanted, stages)
+    finally:
+        database.close()
+    with stages.stage("model"):
+        problem = train_on_normal(prepared, settings.state_directory / "models")
+    if problem:
+        stages.note("model.none", why=problem)
     with open_writer(settings) as writer:
-        built = build(writer, Wanted(ground, scenes, language, utc_now()), stages)
-        with stages.stage("summary"):
-            with writer.database.read() as connection:
-                found = read_found(connection, writer.store, built.scenario_of_path)
-            cards = make_cards(writer.database, found, CardMaker(built.tree, writer.rules, language))
-            checks = [check_scene(scene, found) for scene in scenes]
-            units = look_at_units(writer.store, built.tree, ground.anchor, language)
+        counts = build(writer, wanted, prepared, stages)
+        return _report(writer, wanted, prepared, counts, stages)
+
+
+def _report(writer: Writer, wanted: Wanted, prepared: Prepared, counts: Counts, stages: Stages) -> Report:
+    """Look at what there is now."""
+    from cases.alerts.card import CardMaker
+    from edusoc.demo.checking import check_scene, read_found
+    from edusoc.demo.summary import Report, look_at_units, make_cards
+
+    anchor, language = wanted.ground.anchor, wanted.language
+    with stages.stage("summary"):
+        with writer.database.read() as connection:
+            found = read_found(connection, writer.store, prepared.scenario_of_path)
+        cards = make_cards(writer.database, found, CardMaker(prepared.tree, writer.rules, language))
+        checks = [check_scene(scene, found) for scene in wanted.scenes]
+        units = look_at_units(writer.store, prepared.tree, anchor, language)
     stages.finish()
     return Report(
         language=language,
-        anchor=ground.anchor,
+        anchor=anchor,
         cards=cards,
         closed=len(found) - len(cards),
         checks=checks,
         units=units,
-        counts=built.counts,
+        counts=counts,
         seconds=stages.seconds,
     )
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edusoc.demo.state import Ground
     from intake.importing import ImportReport
     from soc_core.organisations.repository import OrganisationTree
+    from soc_core.state.database import Database
 
 
 @dataclass(slots=True)
@@ -72,44 +73,55 @@ class Batchwork:
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
-    """Hold what building gave: the units, counts, and which scenario each file on disk belongs to."""
+class Prepared:
+    """Hold what lies ready before detection: the units, the files of the past months, and those of each scene."""
 
     tree: OrganisationTree
-    counts: Counts
-    scenario_of_path: dict[str, str]
+    history: Sequence[Batchwork]
+    scenes: Sequence[tuple[Scene, Batchwork]]
+
+    @property
+    def scenario_of_path(self) -> dict[str, str]:
+        """Return which scenario each file on disk belongs to."""
+        return {str(path): scene.label.scenario for scene, work in self.scenes for path in work.files}
 
 
-def build(writer: Writer, wanted: Wanted, stages: Stages) -> Built:
-    """Make everything that is not there yet; a second run finds it all there, a killed one goes on."""
-    ground, scenes = wanted.ground, wanted.scenes
-    with stages.stage("world"), writer.database.write() as connection:
+def prepare(database: Database, wanted: Wanted, stages: Stages) -> Prepared:
+    """Load the world and write the files; what is there already stays as it is."""
+    ground = wanted.ground
+    with stages.stage("world"), database.write() as connection:
         tree = load_world(connection, wanted.language, now=wanted.now)
-    counts = Counts()
-    with stages.stage("files", len(scenes), "个") as bar:
+    with stages.stage("files", len(wanted.scenes)) as bar:
         history = [
             Batchwork(write_history(past, ground.directory / "history", ground.anchor), past.unit, past.zone)
             for past in load_pasts()
         ]
-        plays: list[tuple[Scene, list[Path]]] = []
-        for scene in scenes:
-            plays.append((scene, scene.write(ground.directory / "scenes", ground.anchor)))
+        scenes = []
+        for scene in wanted.scenes:
+            files = scene.write(ground.directory / "scenes", ground.anchor)
+            scenes.append((scene, Batchwork(files, scene.unit, scene.zone)))
             bar.update()
-    work = [Batchwork(files, scene.unit, scene.zone) for scene, files in plays]
-    for name, batches in (("history", history), ("captures", work)):
+    return Prepared(tree, history, scenes)
+
+
+def build(writer: Writer, wanted: Wanted, prepared: Prepared, stages: Stages) -> Counts:
+    """Import and detect; a second run finds it all there, a killed one goes on."""
+    counts = Counts()
+    work = [batch for _, batch in prepared.scenes]
+    for name, batches in (("history", prepared.history), ("captures", work)):
         size = sum(path.stat().st_size for batch in batches for path in batch.files)
         with stages.stage(name, size, "B") as bar:
             for batch in batches:
-                counts.add(_import(writer, batch, tree, _follow(counts, bar.update)))
+                counts.add(_import(writer, batch, prepared.tree, _follow(counts, bar.update)))
     with stages.stage("detect"):
         writer.pipeline.settle()
         with writer.database.write() as connection:
-            close_old_alerts(connection, ground.anchor, wanted.language, now=wanted.now)
+            close_old_alerts(connection, wanted.ground.anchor, wanted.language, now=wanted.now)
     with stages.stage("seal"):
         writer.store.seal()
     counts.detections = writer.pipeline.progress.detections
     counts.windows = writer.pipeline.progress.windows
-    return Built(tree, counts, {str(path): scene.label.scenario for scene, files in plays for path in files})
+    return counts
 
 
 def _import(

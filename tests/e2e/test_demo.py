@@ -101,6 +101,13 @@ def test_every_alert_can_be_acted_on(ran: Ran) -> None:
         assert not any("\u4e00" <= letter <= "\u9fff" for text in words for letter in text), alert
 
 
+def test_the_model_of_usual_flows_takes_part(ran: Ran) -> None:
+    hints = [alert for alert in ran.report["alerts"] if alert["kind"] == "flow_anomaly"]
+    assert hints
+    assert {alert["severity"] for alert in hints} <= {"low", "medium"}
+    assert "192.168.30.30" in {alert["entity"] for alert in hints}  # the file server that sends much data out
+
+
 def test_units_show_silence_and_gaps(ran: Ran) -> None:
     units = {unit["code"]: unit for unit in ran.report["units"]}
     assert [code for code, unit in units.items() if unit["silent"]] == ["9912100005"]
