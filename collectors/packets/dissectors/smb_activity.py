@@ -15,6 +15,7 @@ from collectors.packets.dissectors.base import Fields
 PERIOD_US: Final = 60_000_000
 MAX_OPERATIONS: Final = 10_000
 MAX_NAMES: Final = 32
+MAX_OF_A_KIND: Final = 4
 MAX_OPENED: Final = 16
 MAX_EXTENSIONS: Final = 16
 MAX_SHARES: Final = 16
@@ -49,6 +50,34 @@ class OpenFile:
         return self.name.rpartition("\\")[2].lower() in _PIPES
 
 
+class Sample:
+    """Keep some names, of as many kinds as come: half the room is for the first, the rest for rare extensions.
+
+    So a ransom note is among the names although hundreds of encrypted files came before it.
+    """
+
+    __slots__ = ("_extensions", "names")
+
+    def __init__(self) -> None:
+        self.names: dict[str, None] = {}
+        self._extensions: Counter[str] = Counter()
+
+    def add(self, name: str) -> None:
+        """Keep ``name`` if there is room for one like it."""
+        if not name or name in self.names or len(self.names) >= MAX_NAMES:
+            return
+        extension = extension_of(name)
+        if len(self.names) < MAX_NAMES // 2 or self._extensions[extension] < MAX_OF_A_KIND:
+            self.names[name] = None
+            self._extensions[extension] += 1
+
+    def drop(self, name: str) -> None:
+        """Let a name go."""
+        if name in self.names:
+            del self.names[name]
+            self._extensions[extension_of(name)] -= 1
+
+
 class Activity:
     """Collect the doings of one period."""
 
@@ -59,7 +88,7 @@ class Activity:
         self._operations = 0
         self._commands: Counter[str] = Counter()
         self._files: Counter[str] = Counter()
-        self._changed: dict[str, None] = {}
+        self._changed = Sample()
         self._opened: dict[str, None] = {}
         self._extensions: dict[str, None] = {}
         self._shares: dict[str, None] = {}
@@ -106,7 +135,10 @@ class Activity:
         file.done.add(what)
         self._count(what)
         self.share(file.share)
-        _note(self._opened if what == READ else self._changed, file.name, MAX_NAMES)
+        if what == READ:
+            _note(self._opened, file.name, MAX_OPENED)
+        else:
+            self._changed.add(file.name)
 
     def _count(self, what: str) -> None:
         if not self._files:  # what a person wants to know is in which minute files were touched
@@ -117,8 +149,8 @@ class Activity:
         """Count a renaming; the new extension counts where it differs."""
         self._count(RENAMED)
         self.share(file.share)
-        self._changed.pop(file.name, None)  # the new name tells more than both
-        _note(self._changed, name, MAX_NAMES)
+        self._changed.drop(file.name)  # the new name tells more than both
+        self._changed.add(name)
         extension = extension_of(name)
         if extension and extension != extension_of(file.name):
             _note(self._extensions, extension, MAX_EXTENSIONS)
@@ -133,7 +165,7 @@ class Activity:
                 f"{name}={count}" for name, count in sorted(self._results.items())
             ]
         fields.update({name: count for name, count in self._files.items() if count})
-        names = list(dict.fromkeys([*self._changed, *self._opened]))[:MAX_NAMES]
+        names = list(dict.fromkeys([*self._changed.names, *self._opened]))[:MAX_NAMES]
         for name, values in (
             ("edusoc.smb.names", names),
             ("edusoc.smb.new_extensions", list(self._extensions)),
