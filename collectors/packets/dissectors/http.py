@@ -18,6 +18,7 @@ from collectors.packets.dissectors.tls import TlsStream
 
 MAX_HEAD: Final = 65_536
 MAX_WAITING: Final = 128
+MAX_EARLY: Final = 16
 _MAX_LINE: Final = 256
 _SHORTEST_HEAD: Final = len(b"GET / HTTP/1.0\r\n\r\n")
 
@@ -57,6 +58,8 @@ class HttpStream:
         self._sides = (_Side(), _Side())
         self._client = -1  # which side sends requests; -1 not known yet
         self._waiting: deque[Exchange] = deque()
+        self._early: deque[Exchange] = deque()  # responses whose requests wait for a hole to fill
+        self._asked = False
         self._found: list[Message] = []
         self._tunnel: TlsStream | None = None
 
@@ -87,8 +90,10 @@ class HttpStream:
         for side, state in enumerate(self._sides):
             if state.exchange is not None:
                 self._end_body(side, state)
-        while self._waiting:
-            self._emit(self._waiting.popleft())
+        for exchange in (*self._waiting, *self._early):
+            self._emit(exchange)
+        self._waiting.clear()
+        self._early.clear()
         found = self._taken()
         if self._tunnel is not None:
             found += self._tunnel.close()
@@ -131,10 +136,19 @@ class HttpStream:
         if state.exchange is not None:
             self._end_body(side, state)
         state.state = LOST
-        if side != self._client:
+        if side == self._client:
+            self._forget_early()
+        else:
             # Which responses were lost is unknown: only the newest request can still get one for sure.
             while len(self._waiting) > 1:
                 self._emit(self._waiting.popleft())
+
+    def _forget_early(self) -> None:
+        """Give responses up whose requests are lost; the one still passing comes out at its end."""
+        for exchange in self._early:
+            if exchange.complete:
+                self._emit(exchange)
+        self._early.clear()
 
     def _found_again(self, side: int, state: _Side, data: bytes) -> bool:
         begins = starts_request(data) if side == self._client else starts_response(data)
@@ -168,8 +182,21 @@ class HttpStream:
         if head.status:
             self._response(side, state, head, place)
         else:
-            self._request(side, state, Exchange(began, place, side, head))
+            self._request(side, state, self._exchange(began, place, side, head))
         return True
+
+    def _exchange(self, began: int, place: int, side: int, head: Head) -> Exchange:
+        """Return the exchange of a request: that of its response when it was first, else one that waits for it."""
+        self._asked = True
+        if self._early:
+            exchange = self._early.popleft()
+            exchange.began_us, exchange.offset, exchange.side, exchange.request = began, place, side, head
+            return exchange
+        exchange = Exchange(began, place, side, head)
+        self._waiting.append(exchange)
+        if len(self._waiting) > MAX_WAITING:
+            self._emit(self._waiting.popleft())
+        return exchange
 
     def _begins(self, side: int, stream: ByteStream) -> bool:
         """Tell whether the unread bytes can be a head on this side."""
@@ -189,9 +216,6 @@ class HttpStream:
         state.data.clear()
 
     def _request(self, side: int, state: _Side, exchange: Exchange) -> None:
-        self._waiting.append(exchange)
-        if len(self._waiting) > MAX_WAITING:
-            self._emit(self._waiting.popleft())
         head = exchange.request
         length = head.length if head is not None else -1
         state.exchange = exchange
@@ -202,7 +226,9 @@ class HttpStream:
     def _response(self, side: int, state: _Side, head: Head, place: int) -> None:
         if 100 <= head.status < 200 and head.status != 101:
             return  # an interim answer; the final one follows
-        exchange = self._waiting.popleft() if self._waiting else Exchange(state.began_us, place, side)
+        exchange = (
+            self._waiting.popleft() if self._waiting else self._first_answer(state.began_us, place, side)
+        )
         exchange.response = head
         exchange.answered_us = state.data.time_us
         state.exchange = exchange
@@ -218,6 +244,15 @@ class HttpStream:
         else:
             length = head.length
         self._start_body(side, state, RESPONSE_KEPT, length)
+
+    def _first_answer(self, began: int, place: int, side: int) -> Exchange:
+        """Return an exchange for a response without a request; it is kept a while where requests are seen at all."""
+        exchange = Exchange(began, place, side)
+        if self._asked:
+            if len(self._early) >= MAX_EARLY:
+                self._emit(self._early.popleft())
+            self._early.append(exchange)
+        return exchange
 
     def _start_body(self, side: int, state: _Side, room: int, length: int) -> None:
         """Begin a body of ``length`` bytes; -1 goes to the end of the connection, -2 comes in chunks."""
@@ -311,9 +346,13 @@ class HttpStream:
             return
         if exchange.response is not None and side != self._client:
             exchange.response_body, exchange.response_bytes = bytes(state.kept), state.total
-            self._emit(exchange)
+            exchange.complete = True
+            if exchange not in self._early:
+                self._emit(exchange)
         elif not exchange.emitted:
             exchange.request_body, exchange.request_bytes = bytes(state.kept), state.total
+            if exchange.complete:
+                self._emit(exchange)
         state.kept.clear()
 
     def _emit(self, exchange: Exchange) -> None:

@@ -15,9 +15,12 @@ DATASET: Final = "packets.http"
 MAX_FORWARDED: Final = 16
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Exchange:
-    """Hold one request and response while they pass. Times are microseconds since 1970, sizes bytes of the body."""
+    """Hold one request and response while they pass. Times are microseconds since 1970, sizes bytes of the body.
+
+    ``complete`` says that the response is through.
+    """
 
     began_us: int
     offset: int
@@ -29,6 +32,7 @@ class Exchange:
     response_body: bytes = b""
     response_bytes: int = 0
     answered_us: int = 0
+    complete: bool = False
     emitted: bool = False
 
 

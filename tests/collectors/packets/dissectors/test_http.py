@@ -153,6 +153,39 @@ def test_gap_over_a_head_is_survived() -> None:
     assert [m.offset for m in found] == [0, len(ask), 2 * len(ask)]
 
 
+def ask(name: str) -> bytes:
+    return head(f"POST /{name} HTTP/1.1", "Host: a", "Content-Length: 3") + b"x=1"
+
+
+def tell(number: int) -> bytes:
+    return head(f"HTTP/1.1 {number} Fine", "Content-Length: 2") + b"ok"
+
+
+def test_answers_that_come_before_their_requests() -> None:
+    pieces = [(0, ask("1")), (1, tell(201)), (1, tell(202) + tell(203)[:-1]), (0, ask("2") + ask("3")[:-3]),
+              (1, tell(203)[-1:]), (0, ask("3")[-3:]), (0, ask("4")), (1, tell(204))]  # fmt: skip
+    found = {
+        str(m.fields["url.path"]): m.fields["http.response.status_code"] for m in dissect("http", pieces)
+    }
+    assert found == {"/1": 201, "/2": 202, "/3": 203, "/4": 204}
+
+
+def test_answers_whose_requests_are_lost_stand_alone() -> None:
+    stream = HttpStream()
+    stream.feed(0, 0, 1, ask("1"))
+    found = stream.feed(1, 0, 1, tell(201) + tell(202))
+    place = len(ask("1"))
+    found += stream.feed(0, place + 1_000, 1, b"end of a lost one")
+    found += stream.feed(0, place + 2_000, 1, ask("3"))
+    found += stream.feed(1, len(tell(201)) * 2, 1, tell(203))
+    assert [(m.fields.get("url.path"), m.fields["http.response.status_code"]) for m in found] == [
+        ("/1", 201),
+        (None, 202),
+        ("/3", 203),
+    ]
+    assert stream.close() == []
+
+
 def test_body_to_the_end_of_the_connection() -> None:
     body = b"<html><title>t</title>" + b"x" * 9_000
     told = head("HTTP/1.0 200 OK", "Content-Type: text/html")
