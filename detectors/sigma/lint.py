@@ -25,17 +25,21 @@ from sigma.validators.core.modifiers import InvalidModifierCombinationsValidator
 from sigma.validators.core.tags import DuplicateTagValidator, TagFormatValidator
 from sigma.validators.core.values import ControlCharacterValidator
 
-from detectors.sigma.loading import Document, find_files, parse_reason, read_documents, respelled
+from detectors.sigma.folding import leaves
+from detectors.sigma.loading import POLICY, Document, find_files, parse_reason, read_documents, respelled
 from detectors.sigma.model import CorrelationRule, Problem, RuleSet, SigmaRule, Words
 from detectors.sigma.samples import Case, read_cases, samples_of
 from detectors.sigma.words import problem
 from soc_core.errors import InputError
 from soc_core.fields import FIELDS
 from soc_core.model.detection import Reason, Severity
+from soc_core.query.regex import to_re2
+from soc_core.query.tree import Regex
 
 STEPS: Final = 3
 MAX_TITLE: Final = 100
 _CLAUSE: Final = re.compile(r"\d{1,2}(\.\d{1,2}){1,4}")
+_OPEN_REPEAT: Final = re.compile(r"(?<!\\)[*+]|\{\d+,\}")
 _TECHNIQUE: Final = re.compile(r"attack\.t\d{4}(\.\d{3})?")
 _CHINESE: Final = re.compile(r"[\u4e00-\u9fff]")
 # Those of pySigma's validators that ask no network, find more than matters of taste, and hold for rules of any origin.
@@ -176,6 +180,17 @@ class Places:
                 yield problem("unknown_field", name=name)
 
 
+class Expressions:
+    """Check that regular expressions can be judged in linear time: a hostile text must not stop the detector."""
+
+    def __call__(self, candidate: Candidate) -> Iterator[Reason]:
+        """Yield what is wrong."""
+        if isinstance(candidate.rule, SigmaRule):
+            for leaf in leaves(candidate.rule.detection):
+                if isinstance(leaf, Regex) and _may_be_slow(leaf):
+                    yield problem("slow_regex", pattern=leaf.pattern[:MAX_TITLE])
+
+
 class Sight:
     """Check that a collector delivers what the rule asks for."""
 
@@ -207,7 +222,7 @@ class Validators:
         if isinstance(candidate.rule, CorrelationRule):
             return
         try:
-            parsed = Parsed.from_dict(respelled(candidate.document.tree), collect_errors=True)
+            parsed = Parsed.from_dict(respelled(candidate.document.tree), collect_errors=True, policy=POLICY)
         except (SigmaError, ValueError, TypeError) as fault:
             yield parse_reason(fault)
             return
@@ -231,9 +246,10 @@ CHECKS: Final[tuple[Check, ...]] = (
     Places(),
     Samples(),
     Sight(),
+    Expressions(),
     Validators(),
 )
-FEEDING: Final[tuple[Check, ...]] = (Identity(), Places(), Sight(), Validators())
+FEEDING: Final[tuple[Check, ...]] = (Identity(), Places(), Sight(), Expressions(), Validators())
 """What holds for rules that only feed a correlation."""
 
 
@@ -268,6 +284,11 @@ def _samples(file: Path, complain: Callable[[Problem], None]) -> Sequence[Case] 
     except InputError as fault:
         complain(Problem(str(path), 0, problem("samples", detail=fault.what), fatal=False))
         return []
+
+
+def _may_be_slow(leaf: Regex) -> bool:
+    """Tell whether Python's engine must judge it, and more than two open repeats multiply its time."""
+    return to_re2(leaf.pattern, leaf.flags) is None and len(_OPEN_REPEAT.findall(leaf.pattern)) > 2
 
 
 def _chinese(name: str, text: str) -> Iterator[Reason]:

@@ -5,15 +5,19 @@ Loading never stops at a bad file or rule: what can't be used is left out and st
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import re2
 import yaml
 from sigma.correlations import SigmaCorrelationRule
 from sigma.exceptions import SigmaError, SigmaIdentifierError, SigmaTitleError
 from sigma.filters import SigmaFilter
+from sigma.policy import SigmaPolicy
+from sigma.policy.regex_engine import RE2RegexEngine, RegexPattern
 from sigma.rule import SigmaRule as Parsed
 from sigma.rule.base import SigmaYAMLLoader, check_alias_expansion
 from sigma.rule.detection import EmptySigmaDetections
@@ -34,6 +38,25 @@ _RETIRED: Final = "_deprecated"
 _FAULTS: Final = (SigmaError, ValueError, TypeError, AttributeError, KeyError, RecursionError)
 # Modifiers of the specification that pySigma 2.0 knows under another name only.
 _MODIFIERS: Final = {"utf16le": "wide"}
+
+
+class QuietEngine(RE2RegexEngine):
+    """Check regular expressions as pySigma does, by RE2, but without a word on standard error."""
+
+    def compile(self, pattern: str, flags: int = 0) -> RegexPattern:
+        """Return the compiled pattern; raise the engine's error for one that RE2 can't judge."""
+        options = re2.Options()
+        options.log_errors = False
+        inline = "".join(name for flag, name in _FLAGS if flags & flag)
+        compiled: RegexPattern = re2.compile(f"(?{inline}){pattern}" if inline else pattern, options)
+        return compiled
+
+    def __deepcopy__(self, _memo: object) -> QuietEngine:
+        return self  # a filter copies the rule with all it holds, and a module can't be copied
+
+
+_FLAGS: Final = ((re.IGNORECASE, "i"), (re.MULTILINE, "m"), (re.DOTALL, "s"))
+POLICY: Final = SigmaPolicy(regex_engine=QuietEngine())
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +157,13 @@ class _Loader:
             return
         try:
             if "correlation" in tree:
-                correlation = SigmaCorrelationRule.from_dict(tree, collect_errors=True)
+                correlation = SigmaCorrelationRule.from_dict(tree, collect_errors=True, policy=POLICY)
                 if self._sound(document, correlation.errors, whole=not correlation.errors):
                     self._correlations.append((document, correlation))
             elif "filter" in tree:
-                self._filters.append(SigmaFilter.from_dict(tree))
+                self._filters.append(SigmaFilter.from_dict(tree, policy=POLICY))
             else:
-                rule = Parsed.from_dict(respelled(tree), collect_errors=True)
+                rule = Parsed.from_dict(respelled(tree), collect_errors=True, policy=POLICY)
                 hollow = isinstance(rule.detection, EmptySigmaDetections)
                 whole = not hollow and not isinstance(rule.logsource, EmptyLogSource)
                 if self._sound(document, rule.errors, whole=whole):

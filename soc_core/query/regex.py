@@ -1,9 +1,11 @@
-"""Translate the part of Python's regular expressions that RE2 (here and inside DuckDB) can answer exactly alike.
+r"""Translate the part of Python's regular expressions that RE2 (here and inside DuckDB) can answer exactly alike.
 
 RE2 needs time in proportion to the text, whatever pattern and text are; Python's engine may need hours for a short
-hostile one. The one difference: without regard to case, RE2 takes neither ``ı`` nor ``İ`` for an ``i``, and nobody means them.
-What is left out: look-around, back references, named groups, multi-line and inner flags, word boundaries,
-possessive repeats, patterns beyond ASCII. Those are answered by Python's engine.
+hostile one. Two differences are taken: without regard to case, RE2 holds neither ``ı`` nor ``İ`` for an ``i``; and a
+word boundary (``\b``) is one of ASCII words, so that a command stands apart from Chinese text around it.
+
+What is left out: look-around, back references, named groups, multi-line and inner flags, possessive repeats, letters
+beyond ASCII where their case matters. Those are answered by Python's engine.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ def to_re2(pattern: str, flags: str) -> str | None:
     inline = _INLINE.match(pattern)
     if inline is not None:
         pattern, flags = pattern[inline.end() :], flags + inline[1]
-    if not pattern.isascii() or not set(flags) <= {"i", "s"} or _POSSESSIVE.search(pattern):
+    if not set(flags) <= {"i", "s"} or _POSSESSIVE.search(pattern):
+        return None
+    if not pattern.isascii() and any(_is_special(char, folded="i" in flags) for char in pattern):
         return None
     parts: list[str] = []
     for match in _TOKEN.finditer(pattern):
@@ -43,6 +47,11 @@ def to_re2(pattern: str, flags: str) -> str | None:
         parts.append(part)
     prefix = f"(?{''.join(sorted(set(flags)))})" if flags else ""
     return prefix + "".join(parts)
+
+
+def _is_special(char: str, *, folded: bool) -> bool:
+    """Tell whether the engines may read a letter beyond ASCII differently: where its case matters, or as a space."""
+    return not char.isascii() and (char.isspace() or (folded and char.lower() != char.upper()))
 
 
 def _part(match: re.Match[str]) -> str | None:
@@ -71,6 +80,10 @@ def _escape(char: str, *, inside: bool) -> str | None:
         return None if inside else f"[^{_CLASSES[char.lower()]}]"
     if char == "v":
         return r"\x0b"
+    if char in "bB" and not inside:
+        return "\\" + char
+    if not char.isascii():
+        return None
     if char in _KEPT or not (char.isalnum() or char.isspace() or char == "_"):
         return "\\" + char
     if char == "A" and not inside:

@@ -52,7 +52,10 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Regex:
-    """Match when ``pattern`` (Python ``re`` syntax) is found anywhere in a value, unless it anchors itself."""
+    r"""Match when ``pattern`` (Python ``re`` syntax) is found anywhere in a value, unless it anchors itself.
+
+    A word boundary is one of ASCII words where ``soc_core.query.regex`` can say so.
+    """
 
     field: str
     pattern: str

@@ -74,6 +74,7 @@ def test_whole_rule_has_no_problems(tmp_path: Path) -> None:
         ("category: dns", "product: aws, service: cloudtrail", "no collector delivers this log source"),
         ("query: bad", "quarry: bad", "no collector delivers these fields: quarry"),
         ("  condition: s\n", "  t: {query: x}\n  condition: s\n", "DanglingDetection"),
+        ("query: bad.example", "query|re: '(a+)+(b{200,})+$'", "may be slow"),
         ("query: bad.example", "query|all: [a, b]", "AllWithoutContains"),
         ("query: bad.example", 'query: "a\\x01b"', "ControlCharacter"),
         ("tags: [", "tags: [attack.t1071.004, attack.t1071.004, ", "DuplicateTag"),
@@ -105,7 +106,7 @@ def test_samples_must_be_there(tmp_path: Path, samples: str, reason: str) -> Non
 
 
 def test_each_check_has_an_effect() -> None:
-    assert len({type(check) for check in CHECKS}) == len(CHECKS) == 13
+    assert len({type(check) for check in CHECKS}) == len(CHECKS) == 14
 
 
 def test_rule_that_feeds_needs_no_texts(tmp_path: Path) -> None:

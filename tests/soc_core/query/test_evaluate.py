@@ -145,8 +145,8 @@ def test_evaluator_and_sql_agree(reader: EmbeddedStore, events: list[Event], que
 
 @settings(max_examples=300, deadline=None)
 @given(
-    pattern=st.text(alphabet="ab1.*+?|()[]^$\\dws-{}, :", max_size=8),
-    text=st.text(alphabet="ab1 \n-^]ä\x0b\x1c\xa0²", max_size=6),
+    pattern=st.text(alphabet="ab1.*+?|()[]^$\\dws-{}, :ä–学", max_size=8),
+    text=st.text(alphabet="ab1 \n-^]ä\x0b\x1c\xa0²Ä–学", max_size=6),
 )
 def test_translated_regex_finds_the_same(pattern: str, text: str) -> None:
     import re
@@ -158,6 +158,8 @@ def test_translated_regex_finds_the_same(pattern: str, text: str) -> None:
             compiled = re.compile(pattern)
     except (re.error, FutureWarning, DeprecationWarning):
         return
+    if re.search(r"\\[bB]", pattern) and not text.isascii():
+        return  # words are ASCII words here
     translated = to_re2(pattern, "")
     if translated is not None:
         answer = duckdb.execute("SELECT regexp_matches(?, ?)", [text, translated]).fetchall()[0][0]
@@ -172,6 +174,7 @@ def test_translated_regex_finds_the_same(pattern: str, text: str) -> None:
         ("(?is)a.b", "", "A\nB", True),
         ("(?m)^b", "", "a\nb", True),
         (r"\bb\b", "", "a b", True),
+        (r"\bnc\b", "", "用nc连接", True),
         ("(a)\\1", "", "aa", True),
         ("a", "", "\ud800a", True),
         ("学.", "", "小学生", True),
