@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from detectors.base import Site, Window, WindowDetector, window_start
+from detectors.base import Site, Window, WindowDetector
 from soc_core.clock import EPOCH, epoch_us, format_instant, parse_instant
 from soc_core.model.detection import Detection
 from soc_core.model.event import ORGANIZATION_ID, TIMESTAMP, ZONE, Event
@@ -50,31 +50,47 @@ class DirtyWindow:
         return cls(organization_id, zone, int(start), detector_id)
 
 
+@dataclass(frozen=True, slots=True)
+class _Rhythm:
+    """Hold a detector's window and look-back in µs, so that marking is arithmetic on whole numbers."""
+
+    detector_id: str
+    window: int
+    lookback: int
+
+
 class WindowMarker:
     """Tell for a batch of events which windows they make dirty."""
 
     def __init__(self, detectors: Sequence[WindowDetector]) -> None:
-        """Compile the detectors' queries once."""
-        self._rows = [(detector, compile_query(detector.query)) for detector in detectors]
+        """Compile the detectors' queries; what several of them ask is asked once an event."""
+        rhythms: dict[Query, list[_Rhythm]] = {}
+        for detector in detectors:
+            rhythm = _Rhythm(detector.id, _us(detector.window), _us(detector.lookback))
+            rhythms.setdefault(detector.query, []).append(rhythm)
+        self._rows = [(compile_query(query), wanted) for query, wanted in rhythms.items()]
 
     def dirty(self, events: Iterable[Event]) -> set[DirtyWindow]:
         """Return the windows touched: the one an event lies in and those whose look-back reaches it."""
-        found: set[DirtyWindow] = set()
+        found: set[tuple[str, str, int, str]] = set()
         for event in events:
-            instant: datetime | None = None
-            for detector, wants in self._rows:
-                if wants(event):
-                    instant = instant or parse_instant(str(event[TIMESTAMP]))
-                    found.update(_touched(detector, event, instant))
-        return found
+            at = -1
+            for wants, rhythms in self._rows:
+                if not wants(event):
+                    continue
+                if at < 0:
+                    at = epoch_us(parse_instant(str(event[TIMESTAMP])))
+                    place = str(event[ORGANIZATION_ID]), str(event[ZONE])
+                for rhythm in rhythms:
+                    length = rhythm.window
+                    last = (at + rhythm.lookback) // length * length
+                    for start in range(at // length * length, last + 1, length):
+                        found.add((*place, start, rhythm.detector_id))
+        return {DirtyWindow(*key) for key in found}
 
 
-def _touched(detector: WindowDetector, event: Event, instant: datetime) -> Iterator[DirtyWindow]:
-    start = window_start(instant, detector.window)
-    last = window_start(instant + detector.lookback, detector.window)
-    while start <= last:
-        yield DirtyWindow(str(event[ORGANIZATION_ID]), str(event[ZONE]), epoch_us(start), detector.id)
-        start += detector.window
+def _us(length: timedelta) -> int:
+    return length // timedelta(microseconds=1)
 
 
 class WindowJudge:
