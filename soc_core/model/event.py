@@ -25,7 +25,6 @@ DATASET = "event.dataset"
 # base32hex (RFC 4648 section 7) in lower case, two letters at a time: the standard library's takes four times as long.
 _ALPHABET = "0123456789abcdefghijklmnopqrstuv"
 _PAIRS = [one + two for one in _ALPHABET for two in _ALPHABET]
-_SHIFTS = range(120, -1, -10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +64,15 @@ def make_event_id(
     offset, so two equal lines are two events and the same line read twice is one. ``ordinal`` counts events made
     from one record. 128 bits: a collision among 10^12 events has probability below 10^-14.
     """
-    digest = hashlib.blake2b(source_identity, digest_size=16)
-    digest.update(position.to_bytes(8, "big", signed=True))
-    digest.update(ordinal.to_bytes(4, "big"))
-    digest.update(record)
-    number = int.from_bytes(digest.digest(), "big") << 2  # 130 bits: 26 letters of five
-    pairs = _PAIRS
-    name = "".join([pairs[number >> shift & 1023] for shift in _SHIFTS])
+    named = source_identity + position.to_bytes(8, "big", signed=True) + ordinal.to_bytes(4, "big") + record
+    digest = hashlib.blake2b(named, digest_size=16).digest()
+    n, pairs = int.from_bytes(digest, "big") << 2, _PAIRS  # 130 bits: 26 letters of five bits each
+    name = (
+        f"{pairs[n >> 120]}{pairs[n >> 110 & 1023]}{pairs[n >> 100 & 1023]}{pairs[n >> 90 & 1023]}"
+        f"{pairs[n >> 80 & 1023]}{pairs[n >> 70 & 1023]}{pairs[n >> 60 & 1023]}{pairs[n >> 50 & 1023]}"
+        f"{pairs[n >> 40 & 1023]}{pairs[n >> 30 & 1023]}{pairs[n >> 20 & 1023]}{pairs[n >> 10 & 1023]}"
+        f"{pairs[n & 1023]}"
+    )
     return timestamp[0:4] + timestamp[5:7] + timestamp[8:10] + "-" + name
 
 
