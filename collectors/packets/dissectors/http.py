@@ -174,7 +174,7 @@ class HttpStream:
         head = parse_head(stream.take(end))
         state.scanned = 0
         state.began_us = stream.time_us
-        if head is None:
+        if head is None or (self._client >= 0 and (head.status > 0) is (side == self._client)):
             self._lose(state)
             return False
         if self._client < 0:

@@ -115,7 +115,7 @@ def _start_line(line: bytes) -> Head | None:
         version, _, rest = line.partition(b" ")
         code = rest.lstrip()[:3]
         number = version[5:]
-        if not (code.isdigit() and len(code) == 3 and number in (b"1.0", b"1.1", b"0.9")):
+        if not (code.isdigit() and len(code) == 3 and code >= b"100" and number in (b"1.0", b"1.1", b"0.9")):
             return None
         return Head(number.decode("ascii"), status=int(code))
     method, _, rest = line.partition(b" ")

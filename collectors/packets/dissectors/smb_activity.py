@@ -84,7 +84,7 @@ class Activity:
     def __init__(self) -> None:
         self.began_us = -1
         self.offset = 0
-        self._latest = (0, 0)
+        self._now_us = self._latest_offset = 0
         self._operations = 0
         self._commands: Counter[str] = Counter()
         self._files: Counter[str] = Counter()
@@ -95,11 +95,15 @@ class Activity:
         self._states: dict[str, None] = {}
         self._results: Counter[str] = Counter()
 
-    def command(self, name: str, time_us: int, offset: int) -> None:
-        """Count one request."""
-        self._latest = (time_us, offset)
+    def at(self, time_us: int) -> None:
+        """Note when the message came that the next calls are about."""
+        self._now_us = time_us
+
+    def command(self, name: str, offset: int) -> None:
+        """Count one request, at ``offset`` of its stream."""
+        self._latest_offset = offset
         if self.began_us < 0:
-            self.began_us, self.offset = time_us, offset
+            self.began_us, self.offset = self._now_us, offset
         self._operations += 1
         self._commands[name] += 1
 
@@ -142,7 +146,7 @@ class Activity:
 
     def _count(self, what: str) -> None:
         if not self._files:  # what a person wants to know is in which minute files were touched
-            self.began_us, self.offset = self._latest
+            self.began_us, self.offset = self._now_us, self._latest_offset
         self._files[what] += 1
 
     def renamed(self, file: OpenFile, name: str) -> None:
@@ -159,11 +163,12 @@ class Activity:
     def fields(self) -> Fields:
         """Return the counts and samples; names of changed files come first."""
         fields: Fields = {"event.action": "file_activity"}
-        fields["edusoc.smb.commands"] = [f"{name}={count}" for name, count in sorted(self._commands.items())]
-        if self._results:
-            fields["edusoc.smb.results"] = [
-                f"{name}={count}" for name, count in sorted(self._results.items())
-            ]
+        for counted, counts in (
+            ("edusoc.smb.commands", self._commands),
+            ("edusoc.smb.results", self._results),
+        ):
+            if counts:
+                fields[counted] = [f"{name}={count}" for name, count in sorted(counts.items())]
         fields.update({name: count for name, count in self._files.items() if count})
         names = list(dict.fromkeys([*self._changed.names, *self._opened]))[:MAX_NAMES]
         for name, values in (

@@ -80,10 +80,11 @@ class Session:
         self._side, self._time_us, self._offset = side, time_us, offset
         if self.activity.is_over(time_us):
             self._close_period()
+        self.activity.at(time_us)
 
     def request(self, name: str) -> None:
         """Count a request (or a response whose request was not seen)."""
-        self.activity.command(name, self._time_us, self._offset)
+        self.activity.command(name, self._offset)
 
     def speaks(self, *, response: bool, version: str) -> None:
         """Note who is the client, and the version of the protocol."""
@@ -190,6 +191,7 @@ class Session:
 
     def _close_period(self) -> None:
         activity, self.activity = self.activity, Activity()
+        self.activity.at(self._time_us)
         if activity.began_us >= 0:
             fields = {**self._account(), **activity.fields(), "event.category": ["network", "file"]}
             self._add(fields, activity.began_us, activity.offset)

@@ -221,6 +221,7 @@ def test_head_parsing() -> None:
         b"GET / HTTP/2.0",
         b"HTTP/1.1",
         b"HTTP/1.1 2x0 OK",
+        b"HTTP/1.1 000 OK",
         b" / HTTP/1.1",
         b"G@T / HTTP/1.1",
     ):

@@ -105,6 +105,18 @@ def test_activity_comes_out_once_a_minute_while_files_are_touched() -> None:
     assert [m.fields["edusoc.smb.files_written"] for m in stream.close()] == [2]
 
 
+def test_answer_in_the_next_minute_than_its_request() -> None:
+    pieces: Pieces = [
+        (0, make.framed(make.create(1, "a.doc"))), (1, make.framed(make.create_answer(1, b"\1" * 16, 2))),
+        (0, make.framed(make.create(2, "b.doc"))), (1, make.framed(make.create_answer(2, b"\2" * 16, 2))),
+    ]  # fmt: skip
+    stream = SmbStream()
+    assert feed_at(stream, pieces, [5, 6, 7, 70_000_000]) == [None]
+    (message,) = stream.close()
+    assert (message.time_us, message.fields["edusoc.smb.files_created"]) == (70_000_000, 1)
+    assert "edusoc.smb.commands" not in message.fields
+
+
 def test_idle_connections_make_no_events() -> None:
     echoes: Pieces = [(0, make.framed(make.header(13, number) + b"\4\0\0\0")) for number in range(200)]
     stream = SmbStream()
