@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -47,7 +48,11 @@ STATUS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (StoreError, 503, "store not available"),
     (OperationalError, 503, "busy"),
 )
-WORDS: Final = {401: "not logged in", 403: "your role does not allow it, or the CSRF token is missing"}
+WORDS: Final = {
+    400: "the body can't be read",
+    401: "not logged in",
+    403: "your role does not allow it, or the CSRF token is missing",
+}
 
 
 class Fault(BaseModel):
@@ -115,15 +120,26 @@ def status_of(error: Exception) -> int:
     return next((code for kind, code, _ in STATUS if isinstance(error, kind)), 500)
 
 
-def on_error(_request: Request, error: Exception) -> Response:
+def on_error(request: Request, error: Exception) -> Response:
     """Return the problem details of an error; what is not ours gives nothing away."""
     status = status_of(error)
     if isinstance(error, HTTPException):
         answer = problem(status, str(error.detail))
         answer.headers.update(error.headers or {})
+        if status == 405:
+            answer.headers["Allow"] = ", ".join(_methods_of(request))
         return answer
     if isinstance(error, RequestValidationError):
         faults = [{"where": ".".join(map(str, item["loc"])), "what": item["msg"]} for item in error.errors()]
         return problem(status, "the request is not valid", extra={"errors": faults})
     detail = str(error) if isinstance(error, EdusocError) else ""
     return problem(status, title_of(status), detail)
+
+
+def _methods_of(request: Request) -> list[str]:
+    """Return all methods of a path (RFC 9110, 10.2.1): the router itself names those of the first route only."""
+    paths: Mapping[str, Mapping[str, object]] = request.app.openapi()["paths"]
+    for template, item in paths.items():
+        if re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", template), request.url.path):
+            return sorted(method.upper() for method in item)
+    return []

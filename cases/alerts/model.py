@@ -91,3 +91,8 @@ def priority_of(severity: Severity, importance: int, confidence: float) -> int:
     """
     weight = 0.6 + 0.1 * min(max(importance, 1), 4)
     return round(100 * (severity.rank + 1) / 5 * weight * min(max(confidence, 0.0), 1.0))
+
+
+def highest_priority(severity: Severity) -> int:
+    """Return the highest priority an alert of this severity can have (the most important asset, full confidence)."""
+    return priority_of(severity, 4, 1.0)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 import orjson
 from sqlalchemy import (
-    Boolean,
     ColumnElement,
     Connection,
     FromClause,
     Integer,
     RowMapping,
     Select,
+    TextClause,
     func,
     insert,
     literal_column,
@@ -26,9 +26,9 @@ from sqlalchemy import (
 )
 
 from cases.alerts.attach import SEVERITIES
-from cases.alerts.model import ALLOWED, OPEN, Alert, CloseReason, HistoryEntry, Status
+from cases.alerts.model import ALLOWED, OPEN, Alert, CloseReason, HistoryEntry, Status, highest_priority
+from cases.alerts.tables import HELP, alert_history, alerts, detections
 from cases.alerts.tables import OPEN as OPEN_ONLY
-from cases.alerts.tables import alert_history, alerts, detections
 from soc_core.clock import format_instant, parse_instant
 from soc_core.errors import NotAllowedError, UsageError
 from soc_core.jobs import outbox
@@ -37,8 +37,11 @@ from soc_core.model.event import Scalar
 from soc_core.organisations.tables import organisations
 from soc_core.store.interface import Scope
 
+Condition = ColumnElement[bool] | TextClause
+NEAR: Final = 1_000
+"""So many alerts from the beginning of the common order are looked through for those of the units asked for."""
 MERGED_UNITS: Final = 400
-"""Up to this many units each gives its first alerts, which are merged; above, the whole order is walked instead."""
+"""Up to this many units each gives its first alerts, which are merged; above, the whole order is walked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,27 +87,62 @@ def list_alerts(
     after: AlertCursor | None = None,
 ) -> list[Alert]:
     """Return alerts by falling priority, then newest last sighting, then id: a total order that pages stably."""
-    conditions = _conditions(narrow)
+    ids = _seen(scope, narrow)
+    beyond: list[Condition] = []
     if after is not None:
         key = tuple_(alerts.c.priority, alerts.c.last_seen, alerts.c.id)
-        conditions.append(key < (after.priority, after.last_seen, after.id))
-    ids = _seen(scope, narrow)
-    if ids is not None and len(ids) <= MERGED_UNITS:
-        rows = connection.execute(_merged(ids, conditions, limit))
-    else:
-        if ids is not None:
-            # The empty text keeps the planner from reading all alerts of these units to sort them: with so many
-            # units, walking the order finds a page soon.
-            conditions.append((alerts.c.organization_id + "").in_(sorted(ids)))
-        rows = connection.execute(select(alerts).where(*conditions).order_by(*_order(alerts)).limit(limit))
+        beyond.append(key < (after.priority, after.last_seen, after.id))
+    for question in _plans(ids, narrow, beyond, limit):
+        rows = connection.execute(question).all()
+        if len(rows) == limit:
+            break
     return [_alert(row._mapping) for row in rows]
+
+
+def _plans(
+    ids: frozenset[str] | None, narrow: AlertFilter, beyond: list[Condition], limit: int
+) -> Iterator[Select[Any]]:
+    """Yield questions with the same answer, the next to be asked where one did not fill the page; the last always does.
+
+    What narrows most decides: an address has an index of its own; many or busy units fill a page from the first
+    alerts of the common order; few or quiet ones are merged unit by unit.
+    """
+    conditions = [*_conditions(narrow), *beyond]
+    everything = select(alerts).order_by(*_order(alerts)).limit(limit)
+    if ids is None:
+        yield everything.where(*conditions)
+        return
+    within = _of_units(ids, narrow)
+    if narrow.address or narrow.entity or narrow.assigned_to or narrow.help_wanted:
+        yield everything.where(within, *conditions)
+        return
+    state: list[Condition] = [OPEN_ONLY] if _only_open(narrow) else []
+    if narrow.severities:
+        state.append(alerts.c.priority <= max(map(highest_priority, narrow.severities)))
+    near = select(alerts.c.id).where(*state, *beyond).order_by(*_order(alerts)).limit(NEAR)
+    yield everything.where(alerts.c.id.in_(near), within, *conditions)
+    if len(ids) <= MERGED_UNITS:
+        yield _merged(ids, conditions, limit)
+    else:
+        yield everything.where(_unindexed_units(ids), *conditions)
+
+
+def _of_units(ids: frozenset[str], narrow: AlertFilter) -> Condition:
+    if narrow.address or narrow.entity:
+        return _unindexed_units(ids)
+    return alerts.c.organization_id.in_(sorted(ids))
+
+
+def _unindexed_units(ids: frozenset[str]) -> Condition:
+    """Return the condition in a form no index serves: else SQLite reads all alerts of many units one after another."""
+    return (alerts.c.organization_id + "").in_(sorted(ids))
 
 
 def _order(table: FromClause) -> tuple[ColumnElement[int], ColumnElement[str], ColumnElement[str]]:
     return (table.c.priority.desc(), table.c.last_seen.desc(), table.c.id.desc())
 
 
-def _merged(ids: frozenset[str], conditions: Sequence[ColumnElement[bool]], limit: int) -> Select[Any]:
+def _merged(ids: frozenset[str], conditions: Sequence[Condition], limit: int) -> Select[Any]:
     """Return the question that merges the first ``limit`` of each unit: its cost follows units, not alerts."""
     first = (
         select(alerts.c.id)
@@ -295,34 +333,40 @@ def _seen(scope: Scope, narrow: AlertFilter) -> frozenset[str] | None:
     return narrow.organization_ids if scope.ids is None else scope.ids & narrow.organization_ids
 
 
-def _within(scope: Scope, narrow: AlertFilter) -> list[ColumnElement[bool]]:
+def _within(scope: Scope, narrow: AlertFilter) -> list[Condition]:
     ids = _seen(scope, narrow)
     conditions = _conditions(narrow)
     if ids is not None:
-        conditions.append(alerts.c.organization_id.in_(sorted(ids)))
+        conditions.append(_of_units(ids, narrow))
     return conditions
 
 
-def _conditions(narrow: AlertFilter) -> list[ColumnElement[bool]]:
+def _only_open(narrow: AlertFilter) -> bool:
+    return bool(narrow.statuses) and set(narrow.statuses) <= set(OPEN)
+
+
+def _conditions(narrow: AlertFilter) -> list[Condition]:
     """Return what the filter asks for, without units."""
-    conditions: list[ColumnElement[bool]] = []
-    if narrow.statuses and set(narrow.statuses) <= set(OPEN):
-        conditions.append(literal_column(OPEN_ONLY.text, Boolean))
+    conditions: list[Condition] = []
+    if _only_open(narrow):
+        conditions.append(OPEN_ONLY)
     if narrow.statuses and set(narrow.statuses) != set(OPEN):
         conditions.append(alerts.c.status.in_(narrow.statuses))
     if narrow.min_severity is not None:
         conditions.append(alerts.c.severity >= narrow.min_severity.rank)
     if narrow.severities:
         conditions.append(alerts.c.severity.in_([level.rank for level in narrow.severities]))
+        # Lists are in the order of priority: the bound lets them begin where these severities can first stand.
+        conditions.append(alerts.c.priority <= max(map(highest_priority, narrow.severities)))
     if narrow.kinds:
         conditions.append(alerts.c.kind.in_(narrow.kinds))
     if narrow.help_wanted:
-        conditions.append(alerts.c.help_wanted.is_(True))
+        conditions.append(HELP)
     return conditions + _about(narrow) + _times(narrow)
 
 
-def _about(narrow: AlertFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
+def _about(narrow: AlertFilter) -> list[Condition]:
+    conditions: list[Condition] = []
     if narrow.entity:
         conditions.append(alerts.c.entity_value == narrow.entity)
     if narrow.address:
@@ -335,8 +379,8 @@ def _about(narrow: AlertFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _times(narrow: AlertFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
+def _times(narrow: AlertFilter) -> list[Condition]:
+    conditions: list[Condition] = []
     if narrow.start:
         conditions.append(alerts.c.last_seen >= narrow.start)
     if narrow.end:

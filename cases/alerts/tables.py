@@ -9,7 +9,8 @@ from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, Strin
 from soc_core.state.database import metadata
 
 OPEN: Final = text("status <> 'closed'")
-"""The condition of the partial indices. A question must say it literally, or SQLite does not use them."""
+HELP: Final = text("help_wanted")
+"""The conditions of the partial indices. A question must say them literally, or SQLite does not use them."""
 
 alerts = Table(
     "alerts",
@@ -52,6 +53,7 @@ alerts = Table(
         sqlite_where=OPEN,
         postgresql_where=OPEN,
     ),
+    Index("ix_alerts_help", "organization_id", sqlite_where=HELP, postgresql_where=HELP),
     Index("ix_alerts_entity", "entity_value", "organization_id"),
     Index("ix_alerts_peer", "peer", "organization_id"),
     Index("ix_alerts_attach", "organization_id", "kind", "entity_value", "entity_zone"),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from cases.alerts.model import HistoryEntry, Status
 from cases.alerts.repository import AlertChange, ConflictError, change_alert, note_alert
@@ -21,7 +21,7 @@ from soc_api.alerts.schemas import (
     alert_detail,
     alert_out,
 )
-from soc_api.parameters import Language, LanguageParameter
+from soc_api.parameters import Instant, Language, LanguageParameter
 from soc_api.people import people_for
 from soc_api.problems import PreconditionFailedError, PreconditionMissingError, answers
 from soc_api.security import CallerDependency, HandlerDependency
@@ -48,8 +48,8 @@ class AlertQuery(BaseModel):
     address: str = Field("", max_length=64, description="beginning of the entity or of the other side")
     assigned_to: str = Field("", max_length=64)
     help_wanted: bool = Field(False, description="only those where a school asks for help")
-    start: AwareDatetime | None = Field(None, description="last seen at or after")
-    end: AwareDatetime | None = Field(None, description="last seen before")
+    start: Instant | None = Field(None, description="last seen at or after")
+    end: Instant | None = Field(None, description="last seen before")
     limit: int = Field(50, ge=1, le=200)
     cursor: str = Field("", max_length=512)
     language: Language | None = None
@@ -101,27 +101,30 @@ def show(
 
 
 def seen_version(
-    if_match: Annotated[str, Header(max_length=64, description="the ETag you saw")] = "",
-) -> int:
-    """Return the version a change was made for; raise ``PreconditionMissingError`` when it is not said.
-
-    What is no version of ours matches none.
-    """
+    if_match: Annotated[str, Header(max_length=64, description="the ETag you saw; needed")] = "",
+) -> int | None:
+    """Return the version a change was made for, ``None`` when it is not said; what is none of ours matches none."""
     if not if_match:
-        raise PreconditionMissingError("a change needs If-Match", todo="send the ETag of the alert")
+        return None
     version = if_match.strip().removeprefix('"').removesuffix('"')
     return int(version) if version.isascii() and version.isdigit() else -1
 
 
-@router.patch("/{alert_id}", responses=answers(403, 404, 412, 428, s404=NOT_FOUND))
+@router.patch("/{alert_id}", responses=answers(400, 403, 404, 412, 428, s404=NOT_FOUND))
 def change(
     alert_id: AlertId,
     patch: AlertPatch,
     caller: HandlerDependency,
     services: ServicesDependency,
-    version: Annotated[int, Depends(seen_version)],
+    version: Annotated[int | None, Depends(seen_version)],
 ) -> AlertDetail:
     """Change an alert's state, owner or reason; ``If-Match`` carries the version you saw."""
+    card, _history = card_of(services, caller, alert_id)
+    if version is None:
+        raise PreconditionMissingError("a change needs If-Match", todo="send the ETag of the alert")
+    people = people_for(services, caller, card.alert.organization_id) if patch.assigned_to else []
+    if patch.assigned_to and patch.assigned_to not in {user.name for user in people}:
+        raise UsageError(f"'{patch.assigned_to}' can't handle this alert")
     wanted = AlertChange(
         actor=caller.user.name,
         version=version,
@@ -131,12 +134,6 @@ def change(
         help_wanted=patch.help_wanted,
         comment=patch.comment,
     )
-    if patch.assigned_to:
-        card, _history = card_of(services, caller, alert_id)
-        if patch.assigned_to not in {
-            user.name for user in people_for(services, caller, card.alert.organization_id)
-        }:
-            raise UsageError(f"'{patch.assigned_to}' can't handle this alert")
     try:
         with services.database.write() as connection:
             change_alert(connection, caller.scope, alert_id, wanted, now=services.clock())
@@ -145,7 +142,7 @@ def change(
     return alert_detail(*card_of(services, caller, alert_id))
 
 
-@router.post("/{alert_id}/notes", status_code=201, responses=answers(403, 404, s404=NOT_FOUND))
+@router.post("/{alert_id}/notes", status_code=201, responses=answers(400, 403, 404, s404=NOT_FOUND))
 def add_note(
     alert_id: AlertId,
     note: NoteIn,

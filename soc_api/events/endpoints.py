@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from soc_api.cursors import seal, unseal
 from soc_api.events.schemas import BucketOut, BucketsOut, CountOut, EventPage
+from soc_api.parameters import Instant
 from soc_api.problems import answers
 from soc_api.security import Caller, CallerDependency
 from soc_api.services import Services, ServicesDependency
@@ -38,8 +39,8 @@ class EventQuery(BaseModel):
         "", max_length=4_000, description="e.g. source.ip:192.168.1.0/24 and dns.question.name:*.example"
     )
     organisation: str = Field("", max_length=32)
-    start: AwareDatetime | None = None
-    end: AwareDatetime | None = None
+    start: Instant | None = None
+    end: Instant | None = None
 
     def search(self, services: Services, caller: Caller) -> Search:
         """Return the search inside the caller's scope; raise ``UsageError`` for a bad query or range."""

@@ -74,7 +74,7 @@ def set_cookie(request: Request, response: Response, token: str) -> None:
     )
 
 
-@router.post("", responses=answers(401, 403, 422, s401="wrong name or password, or too many failures"))
+@router.post("", responses=answers(400, 401, 403, 422, s401="wrong name or password, or too many failures"))
 def create(
     credentials: Credentials, request: Request, response: Response, services: ServicesDependency
 ) -> SessionOut:

@@ -149,6 +149,7 @@ def test_problems_are_problem_details(log_in: LogIn) -> None:
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["status"] == answer.status_code
     assert client.put("/api/v1/alerts").status_code == 405
+    assert client.put("/api/v1/alerts/a0").headers["allow"] == "GET, PATCH"
     assert client.put("/api/v1/alerts").headers["content-type"] == "application/problem+json"
 
 

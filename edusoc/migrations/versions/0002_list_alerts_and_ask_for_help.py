@@ -51,6 +51,13 @@ def upgrade() -> None:
             sqlite_where=sa.text("status <> 'closed'"),
             postgresql_where=sa.text("status <> 'closed'"),
         )
+        batch_op.create_index(
+            "ix_alerts_help",
+            ["organization_id"],
+            unique=False,
+            sqlite_where=sa.text("help_wanted"),
+            postgresql_where=sa.text("help_wanted"),
+        )
         batch_op.create_index("ix_alerts_peer", ["peer", "organization_id"], unique=False)
 
     op.create_table(
@@ -77,6 +84,9 @@ def downgrade() -> None:
     op.drop_table("remembered_answers")
     with op.batch_alter_table("alerts", schema=None) as batch_op:
         batch_op.drop_index("ix_alerts_peer")
+        batch_op.drop_index(
+            "ix_alerts_help", sqlite_where=sa.text("help_wanted"), postgresql_where=sa.text("help_wanted")
+        )
         batch_op.drop_index(
             "ix_alerts_open_unit",
             sqlite_where=sa.text("status <> 'closed'"),
