@@ -47,14 +47,15 @@ def stream_protocol(prefix: bytes) -> str | None:
 class FlowContext:
     """Hold what the messages of one flow share."""
 
-    __slots__ = ("addressing", "began", "conversation", "messages", "origin", "over", "position")
+    __slots__ = ("addressing", "conversation", "messages", "origin", "over", "position", "start", "vlan")
 
     def __init__(self, row: Row) -> None:
         """Take the addressing from the flow's row."""
-        self.addressing: Event = {"event.start": instant_text(row[layout.F_BEGAN])}
+        self.addressing: Event = {}
         put_addressing(self.addressing, row)
-        self.began = row[layout.F_BEGAN]
+        self.start = instant_text(row[layout.F_BEGAN])
         self.origin = row[layout.F_STATE] & layout.ST_ORIGIN_B
+        self.vlan = row[layout.F_VLAN]
         self.position = row[layout.F_BEGAN_POSITION]
         self.conversation: Conversation | None = None
         self.messages = 0
@@ -72,22 +73,20 @@ class Applications:
         self._limit = limit
         self._flows: dict[int, FlowContext] = {}
         self._talking: dict[int, Conversation] = {}
+        self._ended: dict[int, Row] = {}
+        self._ended_of: list[Row] = []
         self.given_up = 0
 
     def take(self, items: list[Row], window: mmap, ended: list[Row]) -> list[Event]:
         """Return the events that the payload of ``items`` completes, in their order."""
         events: list[Event] = []
-        gone: dict[int, Row] | None = None
+        flows = self._flows
         for item in items:
-            context = self._flows.get(item[layout.IT_SERIAL])
+            serial = item[layout.IT_SERIAL]
+            context = flows.get(serial)
             if context is None:
-                row = self._meter.live_row(item[layout.IT_SLOT])
-                if row[layout.F_SERIAL] != item[layout.IT_SERIAL]:
-                    if gone is None:
-                        gone = {row[layout.F_SERIAL]: row for row in ended}
-                    row = gone[item[layout.IT_SERIAL]]
-                context = self._flows[item[layout.IT_SERIAL]] = FlowContext(row)
-            if context.over:
+                context = flows[serial] = FlowContext(self._row_of(item, ended))
+            elif context.over:
                 continue
             start = item[layout.IT_OFFSET]
             data = window[start : start + item[layout.IT_LENGTH]]
@@ -96,9 +95,25 @@ class Applications:
                 if event is not None:
                     events.append(event)
             else:
-                messages = self._stream(context, item, data)
-                events.extend(self._finish(context, message) for message in messages)
+                for message in self._stream(context, item, data):
+                    events.append(self._finish(context, message))  # noqa: PERF401 - mostly there is none
         return events
+
+    def _row_of(self, item: Row, ended: list[Row]) -> Row:
+        """Return the row of a flow: of the table, or of those that ended since (their slot may be taken again)."""
+        row = self._meter.live_row(item[layout.IT_SLOT])
+        if row[layout.F_SERIAL] == item[layout.IT_SERIAL]:
+            return row
+        if self._ended_of is not ended:
+            self._ended, self._ended_of = {row[layout.F_SERIAL]: row for row in ended}, ended
+        return self._ended[item[layout.IT_SERIAL]]
+
+    def addressing(self, row: Row) -> Event | None:
+        """Return the addressing of a flow where it was written already and still holds."""
+        context = self._flows.get(row[layout.F_SERIAL])
+        if context is None or context.vlan != row[layout.F_VLAN]:
+            return None
+        return context.addressing if context.origin == row[layout.F_STATE] & layout.ST_ORIGIN_B else None
 
     def end(self, row: Row) -> list[Event]:
         """Return what was left of a flow whose last record is ``row``."""
@@ -193,6 +208,7 @@ class Applications:
         return {
             **self._fixed,
             **context.addressing,
+            "event.start": context.start,
             **fields,
             TIMESTAMP: timestamp,
             EVENT_ID: event_id,

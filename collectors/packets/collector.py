@@ -110,12 +110,17 @@ class _Reading:
         if applications is not None:
             for event in applications.take(meter.items(), self._reader.buffer, ended):
                 maker.add(event)
+        packets = 0
         for row in ended:
-            if applications is not None and row[layout.F_REASON] != layout.END_ACTIVE:
-                for event in applications.end(row):
-                    maker.add(event)
-            maker.add(writer.event(row, layout.PROTOCOLS.get(row[layout.F_KIND])))
-            maker.count("packets_in_flows", row[layout.F_PACKETS] + row[layout.F_PACKETS + 1])
+            addressing = None
+            if applications is not None:
+                addressing = applications.addressing(row)
+                if row[layout.F_REASON] != layout.END_ACTIVE:
+                    for event in applications.end(row):
+                        maker.add(event)
+            maker.add(writer.event(row, addressing))
+            packets += row[layout.F_PACKETS] + row[layout.F_PACKETS + 1]
+        maker.count("packets_in_flows", packets)
         for bad in meter.malformed():
             self._malformed(bad)
 

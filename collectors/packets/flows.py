@@ -48,8 +48,8 @@ class FlowWriter:
         self._created = created
         self._place = place
 
-    def event(self, row: Row, protocol: str | None) -> Event:
-        """Return the event of one flow record."""
+    def event(self, row: Row, addressing: Event | None = None) -> Event:
+        """Return the event of one flow record; ``addressing`` where it was written already."""
         begin, end, part = row[layout.F_FIRST], row[layout.F_LAST], row[layout.F_PART]
         source = row[layout.F_STATE] & layout.ST_ORIGIN_B
         target = 1 - source
@@ -69,7 +69,10 @@ class FlowWriter:
             "event.duration": (end - begin) * 1000,
         }
         event.update(self._place)
-        put_addressing(event, row)
+        if addressing is None:
+            put_addressing(event, row)
+        else:
+            event.update(addressing)
         put_macs(event, row)
         sent, received = row[layout.F_BYTES + source], row[layout.F_BYTES + target]
         event["source.bytes"], event["destination.bytes"], event["network.bytes"] = (
@@ -80,7 +83,8 @@ class FlowWriter:
         sent, received = row[layout.F_PACKETS + source], row[layout.F_PACKETS + target]
         event["source.packets"], event["destination.packets"] = sent, received
         event["network.packets"] = sent + received
-        if protocol:
+        protocol = layout.PROTOCOLS.get(row[layout.F_KIND])
+        if protocol is not None:
             event["network.protocol"] = protocol
         self._put_details(event, row, source, target)
         return event

@@ -140,6 +140,12 @@ def datagram_kind(d, s, row, t, sender):
 
 
 @_njit
+def may_begin(byte):
+    """Tell whether a signature may begin with this byte: TLS, NetBIOS, SSH, or the capital of an HTTP method."""
+    return byte == 0x16 or byte == 0 or (byte >= 0x43 and byte <= 0x55)
+
+
+@_njit
 def stream_kind(d, x, n, s):
     """Return the protocol whose signature stands at ``x``."""
     if n < 4:
@@ -303,7 +309,7 @@ def select_stream(d, s, t, row, sender, a, budget):
             return KIND_NONE
         found = stream_kind(d, x, n, s)
         if found == KIND_NONE:
-            if s[S_HOLE] or (n < 8 and t[row + F_PAYLOADS + sender] <= 2):
+            if s[S_HOLE] or (may_begin(d[x]) and n < 8 and t[row + F_PAYLOADS + sender] <= 2):
                 if kind == KIND_NONE:
                     _begin(
                         KIND_PENDING,

@@ -240,4 +240,7 @@ def load_kernel() -> Kernel:
             code = read_code(path)
         if code is not None and set(code.symbols) == set(PARAMETERS):
             return Kernel(code)
-    raise InputError(f"no directory for the packet kernel: {fault}", todo="set EDUSOC_KERNEL_CACHE to a directory that can be written")
+    raise InputError(
+        f"no directory for the packet kernel: {fault}",
+        todo="set EDUSOC_KERNEL_CACHE to a directory that can be written",
+    )
