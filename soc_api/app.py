@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from soc_api import problems
@@ -46,6 +47,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     app.state.pulse = Pulse(services)
     problems.install(app, on_page_error)
+    app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)  # leaves event streams alone
     app.add_middleware(Guard)
     for router in (session, alerts, events, organisations, live, pages):
         app.include_router(router)

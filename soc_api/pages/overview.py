@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -23,6 +24,7 @@ from soc_core.store.interface import Scope, Search
 router = APIRouter(include_in_schema=False)
 SILENT: Final = timedelta(hours=24)
 FIRST: Final = 15
+MOST_TILES: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def overview(view: MemberView, place: PlaceDependency) -> Response:
     values = {
         "by_severity": by_severity,
         "help_wanted": help_wanted,
-        "tiles": _tiles(view, scope, per_unit),
+        "tiles": _tiles(view, scope, per_unit, place.organisation),
         "rows": page_of_alerts(view.services, caller, question, view.language).rows,
         "chart": chart,
         "total": total,
@@ -66,17 +68,30 @@ def overview(view: MemberView, place: PlaceDependency) -> Response:
     return view.page("overview.html", {**frame(view, "overview", place), **values})
 
 
-def _tiles(view: View, scope: Scope, per_unit: Counts) -> list[UnitTile]:
-    """Return the units that hold data or could: those without units below them, and others with alerts or events."""
+def _tiles(view: View, scope: Scope, per_unit: Counts, organisation: str) -> list[UnitTile]:
+    """Return a tile for each unit that holds data or could; of very many units, for those right below the place."""
     caller = caller_of(view)
     newest: dict[str, str] = {}
     for row in view.services.reader.statistics(scope):
         newest[row.organization_id] = max(newest.get(row.organization_id, ""), row.last)
+    visible = [unit for unit in visible_units(caller) if scope.allows(unit.id)]
+    shown = [
+        unit
+        for unit in visible
+        if unit.id in per_unit or unit.id in newest or not caller.tree.children(unit.id)
+    ]
+    parts = {unit.id: frozenset({unit.id}) for unit in shown}
+    if len(shown) > MOST_TILES:
+        shown = caller.tree.children(organisation or visible[0].id)
+        parts = {unit.id: caller.tree.subtree(unit.id) for unit in shown}
     quiet = format_instant(view.now - SILENT)
-    tiles = []
-    for unit in visible_units(caller):
-        counts, last = per_unit.get(unit.id, {}), newest.get(unit.id, "")
-        if scope.allows(unit.id) and (counts or last or not caller.tree.children(unit.id)):
-            worst = max(counts, key=lambda level: level.rank, default=None)
-            tiles.append(UnitTile(unit, sum(counts.values()), worst, last, last < quiet))
-    return tiles
+    return [_tile(unit, parts[unit.id], per_unit, newest, quiet) for unit in shown]
+
+
+def _tile(
+    unit: Organisation, parts: frozenset[str], per_unit: Counts, newest: Mapping[str, str], quiet: str
+) -> UnitTile:
+    levels = [level for id_ in parts for level in per_unit.get(id_, {})]
+    number = sum(sum(per_unit.get(id_, {}).values()) for id_ in parts)
+    last = max((newest.get(id_, "") for id_ in parts), default="")
+    return UnitTile(unit, number, max(levels, key=lambda level: level.rank, default=None), last, last < quiet)

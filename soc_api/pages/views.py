@@ -24,6 +24,8 @@ from soc_core.model.organisation import Organisation
 
 HOURS: Final = (1, 24, 24 * 7, 24 * 30, 24 * 180)
 DEFAULT_HOURS: Final = 24 * 30
+MOST_LEAVES: Final = 80
+"""A tree of more units than this is shown as far as the way to the chosen one goes."""
 AHEAD: Final = timedelta(minutes=5)
 
 
@@ -126,6 +128,8 @@ def frame(view: View, room: str, place: Place) -> dict[str, object]:
         sequence = outbox.last_sequence(connection)
     units = visible_units(caller)
     least = len(caller.tree.path(units[0].id)) if units else 0
+    if len(units) > MOST_LEAVES:
+        units = _near(caller, units, place.organisation)
     leaves = [
         Leaf(
             unit,
@@ -142,6 +146,13 @@ def frame(view: View, room: str, place: Place) -> dict[str, object]:
         "all_hours": HOURS,
         "sequence": sequence,
     }
+
+
+def _near(caller: Caller, units: list[Organisation], organisation: str) -> list[Organisation]:
+    """Return of a large tree what leads to the chosen unit, with what lies right below each step on the way."""
+    chosen = organisation if caller.scope.allows(organisation) else units[0].id
+    way = {unit.id for unit in caller.tree.path(chosen)} | {units[0].id}
+    return [unit for unit in units if unit.id in way or unit.parent_id in way]
 
 
 def on_page_error(request: Request, error: Exception) -> Response:

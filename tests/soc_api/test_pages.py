@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gzip
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,7 +8,6 @@ import pytest
 from fastapi.testclient import TestClient
 
 from soc_api.app import create_app
-from soc_api.pages.rendering import HERE
 from soc_api.services import Services, Tour, TourStep
 from soc_core.access.accounts import Role, User, add_user
 from tests.conftest import NOW
@@ -237,6 +235,32 @@ def test_pages_carry_no_inline_code(log_in: LogIn, schools: Mapping[str, School]
 
 def test_what_a_page_loads_is_small(log_in: LogIn) -> None:
     client = log_in("county")
-    static = sum(len(gzip.compress(path.read_bytes())) for path in (HERE / "static").iterdir())
     for path in ("/overview", "/alerts", "/events"):
-        assert static + len(gzip.compress(client.get(path).content)) < 150_000
+        page = client.get(path)
+        loaded = [
+            page,
+            *(client.get(url) for url in re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text)),
+        ]
+        assert len(loaded) >= 5
+        assert all(answer.status_code == 200 for answer in loaded)
+        assert page.headers["content-encoding"] == "gzip"
+        assert sum(int(answer.headers["content-length"]) for answer in loaded) < 150_000
+        assert all("max-age" in answer.headers["cache-control"] for answer in loaded[1:])
+
+
+def test_a_province_shows_the_way_instead_of_a_thousand_units(log_in: LogIn, services: Services) -> None:
+    from soc_core.model.organisation import Attribute
+    from soc_core.organisations.repository import load_tree, put_unit, today
+
+    with services.database.write() as connection:
+        county = load_tree(connection, today(NOW)).find("C").id
+        for number in range(150):
+            values = [Attribute("code", f"T{number}"), Attribute("name", f"教学点{number}")]
+            town = put_unit(connection, [*values, Attribute("parent_id", county)], {}, now=NOW)
+        values = [Attribute("code", "T0-1"), Attribute("name", "深处"), Attribute("parent_id", town)]
+        deep = put_unit(connection, values, {}, now=NOW)
+    client = log_in("county")
+    assert "深处" not in client.get("/alerts").text
+    assert "深处" in client.get(f"/alerts?organisation={town}").text
+    assert "深处" in client.get(f"/overview?organisation={deep}").text
+    assert client.get("/overview").text.count('class="unit ') == 152
