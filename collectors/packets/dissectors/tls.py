@@ -105,9 +105,10 @@ class TlsStream:
     def _record(self, side: int, state: _Side) -> bool:
         """Take one record; tell whether there was a whole one."""
         stream = state.data
-        if len(stream) < 5:
+        head = stream.peek(5)
+        if len(head) < 5:
             return False
-        kind, major, length = stream.byte(0), stream.byte(1), stream.byte(3) << 8 | stream.byte(4)
+        kind, major, length = head[0], head[1], head[3] << 8 | head[4]
         if not (CHANGE_CIPHER <= kind <= HEARTBEAT and major in (1, 3) and length <= MAX_RECORD):
             return self._old_hello(side, state)
         if kind == HANDSHAKE:
@@ -151,6 +152,10 @@ class TlsStream:
     def _handshake(self, side: int, state: _Side, fragment: bytes) -> None:
         """Take the handshake messages that ``fragment`` completes."""
         messages = state.messages
+        if not len(messages) and not messages.skipping:  # nearly always: whole messages in one record
+            fragment = self._whole_messages(side, fragment)
+            if not fragment:
+                return
         messages.push(messages.position + len(messages) + messages.skipping, 0, fragment)
         while len(messages) >= 4:
             kind, size = messages.byte(0), int.from_bytes(messages.peek(3, 1), "big")
@@ -160,6 +165,18 @@ class TlsStream:
                 return
             else:
                 self._message(side, kind, messages.take(4 + size)[4:])
+
+    def _whole_messages(self, side: int, fragment: bytes) -> bytes:
+        """Take the messages that stand whole in ``fragment``; return what is left."""
+        at, end = 0, len(fragment)
+        while at + 4 <= end:
+            kind, size = fragment[at], int.from_bytes(fragment[at + 1 : at + 4], "big")
+            if at + 4 + size > end:
+                break
+            if kind in _WANTED:
+                self._message(side, kind, fragment[at + 4 : at + 4 + size])
+            at += 4 + size
+        return fragment[at:]
 
     def _message(self, side: int, kind: int, body: bytes) -> None:
         if kind == CLIENT_HELLO:
@@ -227,7 +244,9 @@ class TlsStream:
         if self._client is not None or self._server is not None:
             fields = self._fields()
             found.append(Message(DATASET, self._begun or 0, self._hello_at, fields, self._client_side))
-        self._sides = (_Side(), _Side())
+        for side in self._sides:
+            side.data.clear()
+            side.messages.clear()
         self._client = self._second = self._server = None
         return found
 
