@@ -69,6 +69,17 @@ OUTSIDE_WEB: Final = Limits(hosts=10, share=0.35, high=100_000, burst=10)
 PING: Final = Limits(hosts=25, share=0.5, high=100_000)
 """Network management pings a lot, and mostly hosts that exist."""
 BURST_SECONDS: Final = 60
+MAX_PORTS_TOLD: Final = 10
+"""Ports a window tells of one source: who sweeps a hundred ports needs no hundred detections, the rest is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Hold a group that counts as scanned, and how many of its hosts did not answer."""
+
+    group: Group
+    targets: Targets
+    failed: int
 
 
 class HostScan:
@@ -92,13 +103,18 @@ class HostScan:
                 if row is not None:
                     row.add(flow.destination, flow, period)
         groups = dict(table.items())
-        found: list[Detection] = []
+        scans: dict[str, list[Scan]] = {}
         for group, targets in groups.items():
-            if _is_broken_ipv6(group, groups):
-                continue
-            verdict = _judge(group, targets, site, table.left_out)
-            if verdict is not None:
-                found.append(make_detection(self.id, window, verdict, targets.evidence))
+            scan = None if _is_broken_ipv6(group, groups) else _judge(group, targets)
+            if scan is not None:
+                scans.setdefault(group[0], []).append(scan)
+        found: list[Detection] = []
+        for ports in scans.values():
+            ports.sort(key=lambda scan: (-scan.failed, scan.group))
+            for place, scan in enumerate(ports[:MAX_PORTS_TOLD]):
+                others = max(0, len(ports) - MAX_PORTS_TOLD) if place == 0 else 0
+                verdict = _verdict(scan, site, others, table.left_out)
+                found.append(make_detection(self.id, window, verdict, scan.targets.evidence))
         return in_stable_order(found)
 
 
@@ -136,14 +152,17 @@ def _limits(group: Group) -> Limits:
     return OUTSIDE_REMOTE if port in REMOTE_PORTS else OUTSIDE
 
 
-def _judge(group: Group, targets: Targets, site: Site, left_out: int) -> Verdict | None:
+def _judge(group: Group, targets: Targets) -> Scan | None:
     limits = _limits(group)
     if targets.tried(Period.BOTH) < limits.hosts:
         return None
     failed = when_it_becomes_true(lambda period: _scanned(targets, period, limits))
-    if failed is None:
-        return None
-    source, transport, port, inside, version = group
+    return None if failed is None else Scan(group, targets, failed)
+
+
+def _verdict(scan: Scan, site: Site, others: int, left_out: int) -> Verdict:
+    source, transport, port, inside, version = scan.group
+    targets, failed, limits = scan.targets, scan.failed, _limits(scan.group)
     name = "pings" if transport == "icmp" else "hosts"
     hosts = targets.tried(Period.BOTH)
     reasons = [
@@ -160,6 +179,8 @@ def _judge(group: Group, targets: Targets, site: Site, left_out: int) -> Verdict
         reasons.append(reason("host_scan", "remote", port=port))
     if targets.answered(Period.BOTH):
         reasons.append(reason("host_scan", "answered", count=len(targets.answered(Period.BOTH))))
+    if others:
+        reasons.append(reason("host_scan", "others", count=others))
     return Verdict(
         kind="host_scan",
         address=source,

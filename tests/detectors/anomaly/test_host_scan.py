@@ -64,6 +64,22 @@ def test_the_level_follows_port_side_and_number(events: list[Event], severity: S
     assert found.severity is severity
 
 
+def test_a_sweep_of_many_ports_tells_ten_and_counts_the_rest() -> None:
+    maker = Maker()
+    events = [
+        maker.flow(60 + host, WORM, f"192.168.2.{host + 1}", 1_000 + port, answered=False)
+        for port in range(25)
+        for host in range(30 + port)
+    ]
+    found = judge(HostScan(), events)
+    assert len(found) == 10
+    counts = [
+        dict(reason.values) for item in found for reason in item.reasons if reason.key.endswith("others")
+    ]
+    assert counts == [{"count": 15}]
+    assert min(item.count for item in found) == 45  # the ten with the most hosts
+
+
 def test_a_slow_sweep_over_five_hours_is_found_once() -> None:
     (found,) = judge(HostScan(), sweep(16, start=1_800, step=1_000))
     assert found.count >= 10
