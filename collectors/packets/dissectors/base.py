@@ -16,7 +16,6 @@ Fields: TypeAlias = dict[str, Value]
 DatagramDissector: TypeAlias = Callable[[bytes], "Fields | None"]
 
 CLIENT: Final = 0
-SERVER: Final = 1
 
 
 @dataclass(slots=True)

@@ -31,7 +31,6 @@ _CODES: Final = {
 }
 _FLAGS: Final = ((0x0400, "AA"), (0x0200, "TC"), (0x0100, "RD"), (0x0080, "RA"), (0x0010, "B"))
 _TYPES: Final = {0x01: "A", 0x02: "NS", 0x0A: "NULL", 0x20: "NB", 0x21: "NBSTAT"}
-_POINTER: Final = 0xC00C
 MAX_ADDRESSES: Final = 32
 MAX_NAMES: Final = 64
 

@@ -16,7 +16,6 @@ SESSION_SETUP: Final = 1
 TREE_CONNECT: Final = 3
 TREE_DISCONNECT: Final = 4
 CREATE: Final = 5
-CLOSE: Final = 6
 READ: Final = 8
 WRITE: Final = 9
 SET_INFO: Final = 17
