@@ -51,7 +51,7 @@ DYNAMIC_PORT: Final = 32_768
 LOCAL_OFFSET_HOURS: Final = 8
 """Asia/Shanghai; school hours are local."""
 MIN_DAYS_FOR_HOURS: Final = 7
-"""Hours are learned only from a week or more: an hour's recording must not make every other hour unusual."""
+"""Hours are learned only from flows of seven days or more: an hour's recording must not make all others unusual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +96,8 @@ def amounts(flows: Sequence[FlowRecord]) -> Numbers:
     return np.column_stack([logs, logs[:, 0] - logs[:, 1], size_sent, size_received])
 
 
-def learn_usual(flows: Sequence[FlowRecord], days: float) -> Usual:
-    """Return what is usual in ``flows`` of ``days`` days: the commonest services, their medians, the hours."""
+def learn_usual(flows: Sequence[FlowRecord]) -> Usual:
+    """Return what is usual in ``flows``: the commonest services, their medians, the hours."""
     columns = amounts(flows)[:, SERVICE_COLUMNS]
     names = np.array([service_of(flow) for flow in flows])
     counts = Counter(names.tolist())
@@ -110,7 +110,7 @@ def learn_usual(flows: Sequence[FlowRecord], days: float) -> Usual:
         for name in kept
     ]
     hours = np.ones(24)
-    if days >= MIN_DAYS_FOR_HOURS:
+    if len({_local_hours(flow) // 24 for flow in flows}) >= MIN_DAYS_FOR_HOURS:
         hours = (np.bincount([hour_of(flow) for flow in flows], minlength=24) + 0.5) / (len(flows) + 12)
     return Usual(
         services=kept,
@@ -123,7 +123,11 @@ def learn_usual(flows: Sequence[FlowRecord], days: float) -> Usual:
 
 def hour_of(flow: FlowRecord) -> int:
     """Return the local hour of day in which the flow began."""
-    return (flow.time_us // 3_600_000_000 + LOCAL_OFFSET_HOURS) % 24
+    return _local_hours(flow) % 24
+
+
+def _local_hours(flow: FlowRecord) -> int:
+    return flow.time_us // 3_600_000_000 + LOCAL_OFFSET_HOURS
 
 
 def direction_of(flow: FlowRecord, plan: AddressPlan) -> str:

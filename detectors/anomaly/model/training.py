@@ -68,8 +68,7 @@ def train_from_events(
             todo="give captures or logs of a normal day, with addresses inside (see --inside)",
         )
     fitted, held_out = _split(samples)
-    days = (samples[-1].flow.time_us - samples[0].flow.time_us) / DAY_US
-    usual = learn_usual([sample.flow for sample in fitted], days)
+    usual = learn_usual([sample.flow for sample in fitted])
     rows = rows_of(fitted, usual)
     ensemble = fit(rows, options.seed)
     learned = _Learned(samples, fitted, held_out, rows, ensemble, usual)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -27,8 +29,10 @@ def records(count: int) -> list[FlowRecord]:
     return [record for record in found if record is not None]
 
 
-def row_of(record: FlowRecord, direction: str = "outbound", *, days: float = 0.4) -> dict[str, float]:
-    values = matrix([record], [direction], learn_usual(records(2_000), days))[0]
+def row_of(record: FlowRecord, direction: str = "outbound", *, days: int = 1) -> dict[str, float]:
+    known = records(2_000)
+    known = [replace(each, time_us=each.time_us + n % days * 86_400_000_000) for n, each in enumerate(known)]
+    values = matrix([record], [direction], learn_usual(known))[0]
     return dict(zip(FEATURES, values.tolist(), strict=True))
 
 
@@ -81,8 +85,8 @@ def test_directions(source: str, destination: str, expected: str) -> None:
 def test_hours_are_learned_from_a_week_only() -> None:
     late = flow()
     assert hour_of(late) == 8
-    assert row_of(late, days=0.4)["hour"] == 0.0
-    assert row_of(late, days=8)["hour"] > 0.5
+    assert row_of(late, days=6)["hour"] == 0.0
+    assert row_of(late, days=7)["hour"] > 0.5
 
 
 @given(
@@ -102,4 +106,4 @@ def test_rows_are_finite_whatever_the_flow(
         destination__port=port,
         network__transport=transport,
     )
-    assert np.isfinite(matrix([record], [""], learn_usual([record], 0))).all()
+    assert np.isfinite(matrix([record], [""], learn_usual([record]))).all()
