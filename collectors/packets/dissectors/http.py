@@ -370,8 +370,12 @@ class HttpStream:
         if method == "CONNECT":
             self._tunnel = TlsStream()
             return
+        for exchange in (*self._waiting, *self._early):
+            self._emit(exchange)
         for state in self._sides:
             state.state = IGNORED
+            state.data.clear()
+        self.done = True
 
     def _start_tunnel(self) -> None:
         """Give the bytes behind the heads to the tunnel."""

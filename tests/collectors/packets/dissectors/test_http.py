@@ -125,6 +125,15 @@ def test_connect_hands_over_to_tls() -> None:
     assert dissect("http", joined)[1].fields == second.fields
 
 
+def test_upgrade_ends_the_reading() -> None:
+    stream = HttpStream()
+    (side, request), (_, answer), _ = HTTP["websocket"]
+    stream.feed(side, 0, 1, request)
+    assert len(stream.feed(1, 0, 1, answer)) == 1
+    assert stream.done
+    assert stream.close() == []
+
+
 def test_refused_connect_stays_http() -> None:
     ask = head("CONNECT a:25 HTTP/1.1", "Host: a:25")
     (message,) = dissect("http", [(0, ask), (1, head("HTTP/1.1 403 Forbidden", "Content-Length: 0"))])
