@@ -96,7 +96,7 @@ def _make(settings: Settings, ground: Ground, scenes: list[Scene], stages: Stage
     finally:
         database.close()
     with stages.stage("model"):
-        problem = train_on_normal(prepared, settings.state_directory / "models")
+        problem = train_on_normal(scenes, prepared.tree, settings.state_directory / "models")
     if problem:
         stages.note("model.none", why=problem)
     with open_writer(settings) as writer:

@@ -102,7 +102,7 @@ def test_every_alert_can_be_acted_on(ran: Ran) -> None:
 
 
 def test_the_model_of_usual_flows_takes_part(ran: Ran) -> None:
-    hints = [alert for alert in ran.report["alerts"] if alert["kind"] == "flow_anomaly"]
+    hints = [alert for alert in ran.report["alerts"] if alert["kind"] == "unusual_flow"]
     assert hints
     assert {alert["severity"] for alert in hints} <= {"low", "medium"}
     assert "192.168.30.30" in {alert["entity"] for alert in hints}  # the file server that sends much data out
