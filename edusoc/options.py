@@ -14,6 +14,7 @@ from soc_core import i18n
 from soc_core.clock import parse_instant
 from soc_core.config import Settings, load_settings
 from soc_core.errors import UsageError
+from soc_core.reasons import reason_text
 
 
 def say(key: str, **values: str | int) -> str:
@@ -22,10 +23,17 @@ def say(key: str, **values: str | int) -> str:
     return i18n.text(key, language_of(), **values)
 
 
+def said(reason: str) -> str:
+    """Return the text of an error in the user's language."""
+    for package in ("collectors", "edusoc"):
+        i18n.load(package)
+    return reason_text(reason, language_of())
+
+
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add ``--config`` and ``--state``."""
-    parser.add_argument("--config", type=Path, help=say("edusoc.cli.config"))
-    parser.add_argument("--state", help=say("edusoc.cli.state"))
+    parser.add_argument("--config", type=Path, metavar="FILE", help=say("edusoc.cli.config"))
+    parser.add_argument("--state", metavar="DIRECTORY", help=say("edusoc.cli.state"))
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:

@@ -1,39 +1,46 @@
-"""Say in the user's language why a record or a file could not be read.
+"""Say in the user's language why something failed.
 
-Reasons are kept in English with the record (``BadRecord.reason``, ``InputError.what``), so that stored ones stay the
-same; the sentences ``collectors.reason.*`` of the catalogue say them in other languages.
+Reasons are written in English (``EdusocError.what``, ``BadRecord.reason``), so that stored ones stay the same and logs
+can be searched; the sentences ``<package>.reason.*`` of the catalogues say them in other languages. A package's
+sentences are known once its catalogue is loaded (``i18n.load``).
 """
 
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import lru_cache
+from itertools import islice
+from typing import Final
 
 from soc_core import i18n
 
-_PREFIX = "collectors.reason."
-_PARAMETER = re.compile(r"\\\{(\w+)\\\}")
+MARK: Final = ".reason."
+"""What the keys of such sentences have in common."""
+_PARAMETER: Final = re.compile(r"\\\{(\w+)\\\}")
 
 
-@cache
-def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
-    """Return for each catalogued reason the pattern of its English sentence and its key, longest first."""
-    i18n.load("collectors")
+@lru_cache(maxsize=4)
+def _patterns(known: int) -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Return for each catalogued reason the pattern of its English sentence and its key, longest first.
+
+    ``known`` is how many sentences are loaded: with more of them the patterns are made anew.
+    """
     found = []
-    for key, texts in i18n.entries().items():
-        if key.startswith(_PREFIX):
+    for key, texts in islice(i18n.entries().items(), known):
+        if MARK in key:
             pattern = _PARAMETER.sub(r"(?P<\1>.*)", re.escape(texts["en"]))
             found.append((re.compile(pattern, re.DOTALL), key))
     return tuple(sorted(found, key=lambda item: -len(item[0].pattern)))
 
 
 def reason_text(reason: str, language: str) -> str:
-    """Return ``reason`` in ``language``; one that is not in the catalogue stays English.
+    """Return ``reason`` in ``language``; one that is not in a loaded catalogue stays English.
 
     An error's text (``where: what — todo``) is looked at part by part.
     """
     if language == "en":
         return reason
+    i18n.load("soc_core")
     whole = _translated(reason, language)
     if whole is not None:
         return whole
@@ -54,7 +61,7 @@ def _splits(head: str) -> list[tuple[str, str]]:
 
 def _translated(reason: str, language: str) -> str | None:
     """Return the sentence of the first catalogued reason that fits."""
-    for pattern, key in _patterns():
+    for pattern, key in _patterns(len(i18n.entries())):
         match = pattern.fullmatch(reason)
         if match is not None:
             return i18n.text(key, language, **match.groupdict())

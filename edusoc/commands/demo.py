@@ -11,6 +11,8 @@ import orjson
 
 from edusoc.cli_language import language_of
 from edusoc.demo.words import say
+from edusoc.parser import PORT, add_command
+from soc_core import i18n
 from soc_core.config import Settings, load_settings
 from soc_core.i18n import LANGUAGES
 
@@ -32,16 +34,16 @@ MADE_FROM: Final = ("edusoc", "soc_core", "collectors", "detectors", "intake", "
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     language = language_of()
-    text = say("help", language)
-    parser = subparsers.add_parser("demo", help=text, description=text)
+    i18n.load("edusoc.demo")
+    parser = add_command(subparsers, "demo", "edusoc.demo")
     parser.add_argument("--once", action="store_true", help=say("once", language))
-    parser.add_argument("--port", type=int, help=say("port", language))
+    parser.add_argument("--port", type=PORT, metavar="PORT", help=say("port", language))
     parser.add_argument("--language", choices=LANGUAGES, default=language, help=say("language", language))
     parser.add_argument("--fresh", action="store_true", help=say("fresh", language))
     parser.add_argument(
         "--scenario", action="append", default=[], metavar="NAME", help=say("scenario", language)
     )
-    parser.add_argument("--state", help=say("state", language))
+    parser.add_argument("--state", metavar="DIRECTORY", help=say("state", language))
     parser.add_argument("--json", action="store_true", help=say("json", language))
     parser.set_defaults(run=run)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from edusoc.cli_language import language_of
 from edusoc.options import add_settings, say, settings_of
+from edusoc.parser import add_command
 from soc_core import i18n
 
 if TYPE_CHECKING:
@@ -42,13 +43,7 @@ class Outcome:
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    parser = subparsers.add_parser(
-        "detect",
-        help=say("edusoc.detect.help"),
-        description=say("edusoc.detect.help"),
-        epilog=say("edusoc.detect.examples"),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_command(subparsers, "detect", "edusoc.detect")
     parser.add_argument("events", nargs="+", metavar="EVENTS", help=say("edusoc.detect.events"))
     parser.add_argument("--rules", action="append", metavar="PATH", help=say("edusoc.detect.rules"))
     parser.add_argument("--stats", metavar="FILE", help=say("edusoc.detect.stats"))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from edusoc.options import add_settings, say, settings_of
+from edusoc.options import add_settings, said, say, settings_of
+from edusoc.parser import add_command
 
 if TYPE_CHECKING:
     from edusoc.composition import Writer
@@ -19,14 +20,12 @@ SHOWN_BAD = 10
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    parser = subparsers.add_parser(
-        "import", help=say("edusoc.import.help"), description=say("edusoc.import.help")
-    )
+    parser = add_command(subparsers, "import", "edusoc.import")
     parser.add_argument("paths", nargs="+", metavar="PATH", help=say("edusoc.import.paths"))
     parser.add_argument(
         "--organisation", required=True, metavar="CODE", help=say("edusoc.import.organisation")
     )
-    parser.add_argument("--zone", default="default", help=say("edusoc.import.zone"))
+    parser.add_argument("--zone", default="default", metavar="NAME", help=say("edusoc.import.zone"))
     parser.add_argument("--json", action="store_true", help=say("edusoc.cli.json"))
     add_settings(parser)
     parser.set_defaults(run=run)
@@ -70,7 +69,7 @@ def _print(writer: Writer, report: ImportReport, *, as_json: bool) -> None:
         return
     for bad in report.read.bad_samples[:SHOWN_BAD]:
         where = f"{bad.source}:{bad.line}" if bad.line else f"{bad.source}@{bad.position}"
-        print(f"{say('edusoc.import.bad')} {where}: {bad.reason}", file=sys.stderr)
+        print(f"{say('edusoc.import.bad')} {where}: {said(bad.reason)}", file=sys.stderr)
     print(
         say(
             "edusoc.import.summary",

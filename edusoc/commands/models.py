@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from edusoc.options import add_settings, say, settings_of
+from edusoc.parser import add_actions, add_command
 
 if TYPE_CHECKING:
     from detectors.anomaly.model.card import ModelCard
@@ -25,16 +26,9 @@ MAX_SHOWN = 10
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    parser = subparsers.add_parser(
-        "models",
-        help=say("edusoc.models.help"),
-        description=say("edusoc.models.help"),
-        epilog=say("edusoc.models.examples"),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    actions = parser.add_subparsers(dest="action", required=True)
+    actions = add_actions(add_command(subparsers, "models", "edusoc.models"))
     _add_train(actions)
-    evaluate_action = actions.add_parser("evaluate", help=say("edusoc.models.evaluate"))
+    evaluate_action = add_command(actions, "evaluate", "edusoc.models.evaluate")
     evaluate_action.add_argument(
         "--normal", nargs="+", required=True, metavar="FILE", help=say("edusoc.models.normal")
     )
@@ -46,13 +40,13 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
     _add_common(evaluate_action)
     evaluate_action.set_defaults(run=evaluate)
-    list_action = actions.add_parser("list", help=say("edusoc.models.list"))
+    list_action = add_command(actions, "list", "edusoc.models.list")
     _add_common(list_action)
     list_action.set_defaults(run=list_models)
 
 
 def _add_train(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    action = actions.add_parser("train", help=say("edusoc.models.train"))
+    action = add_command(actions, "train", "edusoc.models.train")
     source = action.add_mutually_exclusive_group(required=True)
     source.add_argument("--from", dest="files", nargs="+", metavar="FILE", help=say("edusoc.models.from"))
     source.add_argument("--organisation", metavar="CODE", help=say("edusoc.models.organisation"))

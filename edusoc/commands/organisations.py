@@ -8,17 +8,18 @@ from pathlib import Path
 
 import orjson
 
-from edusoc.options import add_settings, say, settings_of
+from edusoc.options import add_settings, said, say, settings_of
+from edusoc.parser import add_actions, add_command
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    text = say("edusoc.organisations.help")
-    parser = subparsers.add_parser("organisations", help=text, description=text)
-    actions = parser.add_subparsers(dest="action", required=True)
-    importer = actions.add_parser("import", help=say("edusoc.organisations.import"))
-    importer.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    lister = actions.add_parser("list", help=say("edusoc.organisations.list"))
+    actions = add_actions(add_command(subparsers, "organisations", "edusoc.organisations"))
+    importer = add_command(actions, "import", "edusoc.organisations.import")
+    importer.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help=say("edusoc.organisations.files")
+    )
+    lister = add_command(actions, "list", "edusoc.organisations.list")
     for action, job in ((importer, import_), (lister, list_)):
         action.add_argument("--json", action="store_true", help=say("edusoc.cli.json"))
         add_settings(action)
@@ -38,7 +39,7 @@ def import_(arguments: argparse.Namespace) -> int:
             report = import_file(connection, path, now=utc_now())
         bad += report.bad
         for problem in report.problems:
-            print(problem, file=sys.stderr)
+            print(said(problem), file=sys.stderr)
         counts = {"units": report.units, "assets": report.assets, "bad": report.bad}
         print(orjson.dumps(counts).decode() if arguments.json else say("edusoc.organisations.done", **counts))
     database.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from edusoc.cli_language import language_of
+from edusoc.parser import add_command
 from soc_core import i18n
 
 if TYPE_CHECKING:
@@ -29,13 +30,8 @@ def _say(key: str, language: str, **values: str | int) -> str:
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the ``read`` command to the command line."""
     language = language_of()
-    parser = subparsers.add_parser(
-        "read",
-        help=_say("help", language),
-        description=_say("help", language),
-        epilog=_say("examples", language),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    i18n.load("collectors")
+    parser = add_command(subparsers, "read", "collectors.read")
     parser.add_argument("paths", nargs="+", metavar="PATH", help=_say("paths", language))
     parser.add_argument("--flat", action="store_true", help=_say("flat", language))
     parser.add_argument("--only", action="append", default=[], metavar="DATASET", help=_say("only", language))

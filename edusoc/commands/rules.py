@@ -11,6 +11,7 @@ import orjson
 
 from edusoc.cli_language import language_of
 from edusoc.options import add_settings, say, settings_of
+from edusoc.parser import add_actions, add_command
 from soc_core import i18n
 
 if TYPE_CHECKING:
@@ -22,17 +23,9 @@ if TYPE_CHECKING:
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    parser = subparsers.add_parser(
-        "rules",
-        help=say("edusoc.rules.help"),
-        description=say("edusoc.rules.help"),
-        epilog=say("edusoc.rules.examples"),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    actions = parser.add_subparsers(dest="action", required=True)
+    actions = add_actions(add_command(subparsers, "rules", "edusoc.rules"))
     for name, job in (("lint", lint), ("test", test), ("list", list_), ("blind", blind)):
-        text = say(f"edusoc.rules.{name}")
-        action = actions.add_parser(name, help=text, description=text)
+        action = add_command(actions, name, f"edusoc.rules.{name}")
         action.add_argument("paths", nargs="*", metavar="PATH", help=say("edusoc.rules.paths"))
         action.add_argument("--json", action="store_true", help=say("edusoc.cli.json"))
         add_settings(action)

@@ -9,7 +9,9 @@ from datetime import timedelta
 import orjson
 
 from edusoc.options import add_settings, instant_of, say, settings_of
+from edusoc.parser import NumberBetween, add_command
 
+MOST = 1_000_000
 SHOWN = (
     "event.dataset",
     "source.ip",
@@ -23,14 +25,14 @@ SHOWN = (
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    parser = subparsers.add_parser(
-        "search", help=say("edusoc.search.help"), description=say("edusoc.search.help")
-    )
-    parser.add_argument("query", nargs="?", default="", help=say("edusoc.search.query"))
+    parser = add_command(subparsers, "search", "edusoc.search")
+    parser.add_argument("query", nargs="?", default="", metavar="QUERY", help=say("edusoc.search.query"))
     parser.add_argument("--from", dest="start", metavar="TIME", help=say("edusoc.search.from"))
     parser.add_argument("--to", dest="end", metavar="TIME", help=say("edusoc.search.to"))
     parser.add_argument("--organisation", metavar="CODE", help=say("edusoc.search.organisation"))
-    parser.add_argument("--limit", type=int, default=50, help=say("edusoc.search.limit"))
+    parser.add_argument(
+        "--limit", type=NumberBetween(1, MOST), default=50, metavar="N", help=say("edusoc.search.limit")
+    )
     parser.add_argument("--count", action="store_true", help=say("edusoc.search.count"))
     parser.add_argument("--json", action="store_true", help=say("edusoc.cli.json"))
     add_settings(parser)
@@ -41,14 +43,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the newest matching events."""
     from edusoc.composition import open_services
     from soc_core.clock import utc_now
-    from soc_core.errors import UsageError
     from soc_core.organisations.repository import load_tree, today
     from soc_core.query.language import parse_query
     from soc_core.query.tree import Everything
     from soc_core.store.interface import SYSTEM_SCOPE, Scope, Search
 
-    if arguments.limit < 1:
-        raise UsageError("--limit must be at least 1")
     settings = settings_of(arguments)
     end = instant_of(arguments.end, settings) if arguments.end else utc_now() + timedelta(minutes=5)
     start = instant_of(arguments.start, settings) if arguments.start else end - timedelta(days=1)

@@ -6,15 +6,14 @@ import argparse
 from dataclasses import replace
 
 from edusoc.options import add_settings, say, settings_of
+from edusoc.parser import PORT, add_command
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    parser = subparsers.add_parser(
-        "serve", help=say("edusoc.serve.help"), description=say("edusoc.serve.help")
-    )
-    parser.add_argument("--host", help=say("edusoc.serve.host"))
-    parser.add_argument("--port", type=int, help=say("edusoc.serve.port"))
+    parser = add_command(subparsers, "serve", "edusoc.serve")
+    parser.add_argument("--host", metavar="ADDRESS", help=say("edusoc.serve.host"))
+    parser.add_argument("--port", type=PORT, metavar="PORT", help=say("edusoc.serve.port"))
     add_settings(parser)
     parser.set_defaults(run=run)
 

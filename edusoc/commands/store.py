@@ -6,17 +6,15 @@ import argparse
 
 import orjson
 
-from edusoc.options import add_settings, say, settings_of
+from edusoc.options import add_settings, said, say, settings_of
+from edusoc.parser import add_actions, add_command
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    parser = subparsers.add_parser(
-        "store", help=say("edusoc.store.help"), description=say("edusoc.store.help")
-    )
-    actions = parser.add_subparsers(dest="action", required=True)
+    actions = add_actions(add_command(subparsers, "store", "edusoc.store"))
     for name, job in (("stats", stats), ("verify", verify)):
-        action = actions.add_parser(name, help=say(f"edusoc.store.{name}"))
+        action = add_command(actions, name, f"edusoc.store.{name}")
         action.add_argument("--json", action="store_true", help=say("edusoc.cli.json"))
         add_settings(action)
         action.set_defaults(run=job)
@@ -52,7 +50,7 @@ def verify(arguments: argparse.Namespace) -> int:
         found = services.reader.verify()
     for finding in found:
         row = {"what": finding.what, "where": finding.where}
-        print(orjson.dumps(row).decode() if arguments.json else f"{finding.where}: {finding.what}")
+        print(orjson.dumps(row).decode() if arguments.json else f"{finding.where}: {said(finding.what)}")
     if not found and not arguments.json:
         print(say("edusoc.store.sound"))
     return 1 if found else 0

@@ -9,25 +9,21 @@ import sys
 import orjson
 
 from edusoc.options import add_settings, say, settings_of
+from edusoc.parser import add_actions, add_command
 
 ROLES = ("analyst", "contact", "auditor", "overseer", "developer")
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    parser = subparsers.add_parser(
-        "users", help=say("edusoc.users.help"), description=say("edusoc.users.help")
-    )
-    actions = parser.add_subparsers(dest="action", required=True)
-    adder = actions.add_parser("add", help=say("edusoc.users.add"), description=say("edusoc.users.add"))
-    adder.add_argument("name")
-    adder.add_argument("--role", choices=ROLES, required=True)
-    adder.add_argument(
-        "--organisation", metavar="CODE", required=True, help=say("edusoc.search.organisation")
-    )
-    adder.add_argument("--display-name", default="")
+    actions = add_actions(add_command(subparsers, "users", "edusoc.users"))
+    adder = add_command(actions, "add", "edusoc.users.add")
+    adder.add_argument("name", metavar="NAME", help=say("edusoc.users.name"))
+    adder.add_argument("--role", choices=ROLES, required=True, help=say("edusoc.users.role"))
+    adder.add_argument("--organisation", metavar="CODE", required=True, help=say("edusoc.users.organisation"))
+    adder.add_argument("--display-name", default="", metavar="TEXT", help=say("edusoc.users.display_name"))
     adder.add_argument("--language", choices=("zh", "en"), default="zh", help=say("edusoc.cli.language"))
-    lister = actions.add_parser("list", help=say("edusoc.users.list"))
+    lister = add_command(actions, "list", "edusoc.users.list")
     lister.add_argument("--json", action="store_true", help=say("edusoc.cli.json"))
     for action, job in ((adder, add_), (lister, list_)):
         add_settings(action)

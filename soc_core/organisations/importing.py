@@ -234,7 +234,7 @@ def _read_csv(data: bytes, path: Path) -> Iterator[Row]:
         except UnicodeDecodeError:
             continue
     else:
-        raise InputError("the text is neither UTF-8 nor GB18030", where=str(path))
+        raise InputError("the text is neither UTF-8, UTF-16 nor GB18030", where=str(path))
     reader = csv.DictReader(io.StringIO(text))
     try:
         for number, cells in enumerate(reader, start=2):

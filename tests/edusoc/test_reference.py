@@ -1,5 +1,10 @@
-from edusoc.reference import PAGE, fields_page
+from __future__ import annotations
+
+import pytest
+
+from edusoc.reference import FOLDER, PAGES
 
 
-def test_the_fields_page_is_up_to_date() -> None:
-    assert PAGE.read_text(encoding="utf-8") == fields_page(), "run: python -m edusoc.reference"
+@pytest.mark.parametrize("name", PAGES)
+def test_reference_pages_are_up_to_date(name: str) -> None:
+    assert (FOLDER / name).read_text(encoding="utf-8") == PAGES[name](), "run: python -m edusoc.reference"
