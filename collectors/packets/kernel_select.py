@@ -15,6 +15,7 @@ from collectors.packets.layout import *  # noqa: F403 - column names, most of th
 
 TESTED_PAYLOADS = 8
 SMB_WANTED = 2048
+SMB_DATA_WANTED = 160
 HTTP_REQUEST_BODY = 4096
 HTTP_RESPONSE_BODY = 512
 HTTP_HEAD = 8192
@@ -169,6 +170,16 @@ def stream_kind(d, x, n, s):
 
 
 @_njit
+def smb_wanted(d, o, n):
+    """Return how many bytes of the SMB message at ``o`` are wanted: of one that carries file data, its front only."""
+    if n >= 24 and d[o] == 0xFE and be32(d, o + 20) == 0 and d[o + 13] == 0 and (d[o + 12] == 8 or d[o + 12] == 9):
+        return np.int64(SMB_DATA_WANTED)
+    if n >= 5 and d[o] == 0xFF and (d[o + 4] == 0x2E or d[o + 4] == 0x2F):
+        return np.int64(SMB_DATA_WANTED)
+    return np.int64(SMB_WANTED)
+
+
+@_njit
 def _walk_records(d, x, n, a, t, row, sender, kind, budget):
     """Follow record heads of TLS or SMB through the payload at ``x`` (``n`` bytes from position ``a``).
 
@@ -222,7 +233,7 @@ def _walk_records(d, x, n, a, t, row, sender, kind, budget):
             if record != 0 and record != 0x85 and (record < 0x81 or record > 0x84):
                 t[row + F_STATE] |= ST_DONE << sender
                 break
-            want = max(want, follow + head + min(length, np.int64(SMB_WANTED)))
+            want = max(want, follow + head + min(length, smb_wanted(d, o, x + n - o)))
         follow += head + length
         have = np.int64(0)
         saved = np.int64(0)
