@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import socket
+import threading
 from collections.abc import Callable
+from types import FrameType
 
 import uvicorn
 
@@ -28,16 +32,38 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+class _Server(uvicorn.Server):
+    """Tell the application that the server stops: live streams would otherwise hold it up."""
+
+    def __init__(self, config: uvicorn.Config, closing: threading.Event) -> None:
+        """Take the application's sign that it is closing."""
+        super().__init__(config)
+        self._closing = closing
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop."""
+        self._closing.set()
+        super().handle_exit(sig, frame)
+
+
 def serve(services: Services, listener: socket.socket, ready: Callable[[str], None]) -> None:
-    """Serve until interrupted; ``ready`` is called with the address once the socket accepts connections."""
+    """Serve until interrupted (SIGINT or SIGTERM); ``ready`` gets the address: the socket accepts connections."""
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
+    app = create_app(services)
     config = uvicorn.Config(
-        create_app(services),
+        app,
         log_level="warning",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=2,
     )
+    # uvicorn sends the signal it stopped for once more when it is done; both shall end the program in order.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     ready(f"http://{shown}:{port}")
-    uvicorn.Server(config).run(sockets=[listener])
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            _Server(config, app.state.closing).run(sockets=[listener])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        listener.close()

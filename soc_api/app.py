@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Final
 
 from fastapi import FastAPI, Request
@@ -46,6 +47,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.pulse = Pulse(services)
+    app.state.closing = threading.Event()  # set when the server stops, so that streams end
     problems.install(app, on_page_error)
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)  # leaves event streams alone
     app.add_middleware(Guard)

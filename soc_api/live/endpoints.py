@@ -58,7 +58,7 @@ async def _stream(request: Request, services: Services, pulse: Pulse, sequence: 
     token = request.cookies.get(COOKIE, "")
     yield f"retry: 2000\nid: {sequence}\n\n"
     quiet = 0
-    while not await request.is_disconnected():
+    while not (request.app.state.closing.is_set() or await request.is_disconnected()):
         newest = await pulse.newest()
         quiet += 1
         if newest > sequence or quiet >= QUIET_PAUSES:

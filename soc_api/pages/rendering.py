@@ -38,7 +38,6 @@ SUMMARY_FIELDS: Final = (
     "user.name",
     "message",
     "event.action",
-    "network.protocol",
 )
 """What tells most about an event, in this order; the first two that are there stand in lists."""
 
@@ -65,6 +64,16 @@ def asset(name: str) -> str:
     """Return the address of a static file; it changes with the content, so that browsers keep no old one."""
     digest = hashlib.sha256((HERE / "static" / name).read_bytes()).hexdigest()
     return f"/static/{name}?v={digest[:12]}"
+
+
+def size_text(size: int) -> str:
+    """Return a number of bytes in the unit that fits (1 KB is 1,000 bytes)."""
+    value = float(size)
+    for unit in ("B", "KB", "MB", "GB"):
+        if value < 1_000:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1_000
+    return f"{value:.1f} TB"
 
 
 def language_for(request: Request, caller: Caller | None) -> str:
@@ -139,6 +148,11 @@ class View:
         """Return what happened in an event, in one line."""
         parts = [event[name] for name in SUMMARY_FIELDS if event.get(name) not in (None, "", [])]
         shown = [", ".join(map(str, part)) if isinstance(part, list) else str(part) for part in parts[:2]]
+        if not shown and "network.protocol" in event:
+            shown = [str(event["network.protocol"])]
+        sizes = [event.get(f"{side}.bytes") for side in ("source", "destination")]
+        if all(isinstance(size, int) for size in sizes):
+            shown.append(" / ".join(size_text(size) for size in sizes if isinstance(size, int)))
         return " · ".join(shown)
 
     def side(self, event: Event, side: str) -> str:

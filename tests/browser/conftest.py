@@ -72,13 +72,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         packets=CaptureCutter(database, store, directory / "cut"),
     )
     listener = bind("127.0.0.1", 0)
-    config = uvicorn.Config(
-        create_app(services), log_level="error", access_log=False, timeout_graceful_shutdown=1
-    )
+    app = create_app(services)
+    config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     yield Place(f"http://127.0.0.1:{listener.getsockname()[1]}", services, units)
+    app.state.closing.set()
     server.should_exit = True
     thread.join(timeout=10)
     store.close()

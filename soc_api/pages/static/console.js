@@ -78,8 +78,8 @@ document.addEventListener("DOMContentLoaded", () => {
     const soon = (event) => {
       const about = JSON.parse(event.data).alert_id;
       const article = detail() && detail().querySelector(`[data-alert="${about}"]`);
-      // What somebody is filling in stays as it is.
-      if (article && !article.querySelector("details[open]")) window.htmx.trigger(article, "refresh");
+      // What somebody is filling in stays as it is, and so do packets that were cut.
+      if (article && !article.querySelector("details[open], [data-tab=packets][aria-current]")) window.htmx.trigger(article, "refresh");
       if (timer === null) timer = setTimeout(reload, Math.max(0, last + 1500 - Date.now()));
     };
     const source = new EventSource(`/api/v1/live?after=${body.dataset.after}`);
