@@ -1,7 +1,8 @@
 """See credentials that HTTP carries in the clear, say which account, and never keep the password.
 
 ``hide_secrets`` is applied to queries and bodies before they become fields: the value of a field that is named like a
-password is replaced, unless it is code (a webshell's command often comes in a parameter called ``pass``).
+password is replaced, unless it is code, a command (a webshell's often comes in a parameter called ``pass``) or an
+attempt at injection: those are what rules look for.
 """
 
 from __future__ import annotations
@@ -26,6 +27,16 @@ _ACCOUNT_PARTS: Final = ("user", "account", "login", "uname", "yhm", "usr")
 _ACCOUNTS: Final = frozenset({"uid", "name", "email", "mobile", "phone", "log", "admin", "u"})
 _HASH: Final = re.compile(r"[0-9a-fA-F]{32}(?:[0-9a-fA-F]{8}(?:[0-9a-fA-F]{24})?)?")
 _CALL: Final = re.compile(r"[A-Za-z_]{2,}\s{0,4}\(")
+_COMMAND: Final = re.compile(
+    r"(?:whoami|ipconfig|ifconfig|id|uname|cat|ls|dir|net|systeminfo|tasklist|phpinfo|ping|curl|wget|type|ps|netstat"
+    r"|echo|cmd|powershell|bash|sh|certutil|tftp|nslookup|chmod|rm|del|copy|/bin/\w{1,8}|ver)(?:\.exe)?(?:[\s;|&]|$)",
+    re.IGNORECASE,
+)
+# SQL, log4j look-ups, markup and paths: somebody attacks the log-in form
+_ATTACK: Final = re.compile(
+    r"['\"]\s{0,4}(?:or\b|and\b|union\b|\)|;|--|#|\|\|)|\$\{|<[a-z!?%]|\.\.[/\\]|[;|&]\s{0,3}(?:cat|id|ls|wget|curl)\b",
+    re.IGNORECASE,
+)
 # Both only ever look at the first 2 KB of a body; neither can backtrack.
 _JSON_PAIR: Final = re.compile(r'"(\w{1,40})"\s{0,8}:\s{0,8}"((?:[^"\\]|\\.){0,200})"')
 _XML_PAIR: Final = re.compile(r"<(\w{1,40})>([^<]{0,200})</")
@@ -146,6 +157,10 @@ def _is_secret_name(name: str) -> bool:
     return name.endswith("pass") or any(part in name for part in _SECRET_PARTS)
 
 
+def _is_attack(value: str) -> bool:
+    return bool(_CALL.search(value) or _COMMAND.match(value) or _ATTACK.search(value))
+
+
 class _Seen:
     """Collect account and password of one text; the password lives only as long as this object."""
 
@@ -167,7 +182,7 @@ class _Seen:
             ):
                 self._account = value[:MAX_ACCOUNT]
             return False
-        if len(value) > MAX_SECRET or _CALL.search(value):
+        if len(value) > MAX_SECRET or _is_attack(value):
             return False
         if self._secret is None:
             self._secret = value

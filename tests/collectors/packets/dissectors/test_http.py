@@ -72,6 +72,35 @@ def test_code_in_a_parameter_named_pass_stays() -> None:
     assert hide_secrets(text, "form") == (text, None)
 
 
+@pytest.mark.parametrize(
+    "command", ["whoami", "cat+/etc/passwd", "net%20user", "ipconfig.exe", "/bin/sh", "id"]
+)
+def test_commands_in_a_parameter_named_pass_stay(command: str) -> None:
+    assert hide_secrets(f"pwd={command}&x=1", "query") == (f"pwd={command}&x=1", None)
+    assert hide_secrets("pwd=catherine1&x=1", "query")[0] == "pwd=***&x=1"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "' or '1'='1",
+        "x' OR 1=1--",
+        '")--',
+        "${jndi:ldap://a}",
+        "<script>",
+        "../../etc/passwd",
+        "1;cat /etc/passwd",
+    ],
+)
+def test_attacks_in_a_password_field_stay(value: str) -> None:
+    assert hide_secrets(f"user=a&password={value}", "form") == (f"user=a&password={value}", None)
+
+
+@pytest.mark.parametrize("value", ["Abc#123", "it's me", 'a"b', "P@ss;word", "x|y", "a..b/c", "$1{}", "a<1"])
+def test_odd_passwords_are_hidden(value: str) -> None:
+    assert hide_secrets(f"user=a&password={value}", "form")[0] == "user=a&password=***"
+
+
 def test_what_is_no_password() -> None:
     for text in ("passport=1", "bypass=1", "a=password", "compass=n", "x", "", "&&&", "==&="):
         shown, found = hide_secrets(text, "query")
