@@ -218,7 +218,7 @@ def _take_flow(event: Event, table: BoundedTable[Key, Tries], calendar: Calendar
 def _take_login(event: Event, table: BoundedTable[Key, Tries], calendar: Calendar) -> None:
     source, outcome = event.get("source.ip"), event.get("event.outcome")
     target = _target(event)
-    if not isinstance(source, str) or outcome not in {"failure", "success"} or target is None:
+    if not isinstance(source, str) or outcome not in ("failure", "success") or target is None:
         return
     kind, name = target
     timestamp, user = str(event[TIMESTAMP]), str(event.get("user.name", ""))

@@ -42,6 +42,8 @@ FLOW_FIELDS: Final = (
     "edusoc.flow.tcp_flags_destination",
     "zeek.conn.state",
 )
+MAX_NUMBER: Final = 1 << 60
+"""More bytes than any connection carries: a mistake of a sensor must not overflow a column."""
 MAX_REMEMBERED: Final = 200_000
 """Community ids remembered to recognise a second sensor's record of the same flow: about 40 MB at most."""
 
@@ -170,11 +172,13 @@ def read_flow(event: Event) -> FlowRecord | None:
 
 
 def number(event: Event, field: str) -> int:
-    """Return a non-negative whole number of ``field``, 0 when absent or of another type."""
+    """Return a whole number of ``field`` from 0 to ``MAX_NUMBER``, 0 when absent or of another type."""
     value = event.get(field, 0)
-    if type(value) is int:
-        return max(0, value)
-    return max(0, int(value)) if isinstance(value, float) and isfinite(value) else 0
+    if type(value) is int and 0 <= value <= MAX_NUMBER:
+        return value
+    if isinstance(value, int) or (isinstance(value, float) and isfinite(value)):
+        return int(min(max(0, value), MAX_NUMBER))
+    return 0
 
 
 def time_us(timestamp: str) -> int:
@@ -256,7 +260,7 @@ def _flags(event: Event, side: str) -> str:
 
 
 def _is_midstream(event: Event) -> bool:
-    asked = str(event.get("edusoc.flow.tcp_flags_source", "")).upper()
+    asked = _flags(event, "source")
     return "A" in asked and "S" not in asked
 
 

@@ -117,3 +117,12 @@ def test_midstream_is_an_acknowledgement_without_a_beginning(asked: str, expecte
     record = read_flow(Maker().flow(0, "10.0.0.1", "10.0.0.2", 443, edusoc__flow__tcp_flags_source=asked))
     assert record is not None
     assert record.midstream is expected
+
+
+def test_midstream_understands_suricata_s_numbers() -> None:
+    fields = {"event__dataset": "suricata.flow"}
+    for text, expected in (("1a", False), ("10", True), ("02", False)):
+        event = Maker().flow(0, "10.0.0.1", "10.0.0.2", 443, edusoc__flow__tcp_flags_source=text, **fields)
+        record = read_flow(event)
+        assert record is not None
+        assert record.midstream is expected

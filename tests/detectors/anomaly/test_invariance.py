@@ -14,7 +14,7 @@ from detectors.base import WindowDetector
 from soc_core.model.detection import Detection
 from soc_core.model.event import Event
 from tests.detectors.anomaly import test_beacon, test_brute_force, test_dns_tunnel, test_exfiltration
-from tests.detectors.anomaly.base import Maker, cut_at, judge, shuffled_ties
+from tests.detectors.anomaly.base import SITE, Maker, cut_at, judge, shuffled_ties, windows_of
 
 DETECTORS = {detector.id: detector for detector in default_detectors()}
 
@@ -77,6 +77,36 @@ def test_what_the_pipeline_hands_over_is_enough(name: str) -> None:
     fields |= {"event.category", "destination.port"} if name == "brute_force" else set()
     cut = [{key: value for key, value in event.items() if key in fields} for event in mixed()]
     assert tuple(judge(detector, cut)) == expected(name)
+
+
+_VALUES = st.one_of(
+    st.sampled_from(["tcp", "udp", "icmp", "failure", "success", "packets.flow", "packets.dns", "zeek.conn"]),
+    st.sampled_from(["10.0.0.1", "203.0.113.9", "a.b.example", "S0", "SA", "1b", "authentication"]),
+    st.text(max_size=30),
+    st.integers(-(2**80), 2**80),
+    st.floats(),
+    st.booleans(),
+    st.lists(st.text(max_size=5), max_size=3),
+    st.lists(st.integers(0, 70_000), max_size=3),
+)
+
+
+@pytest.mark.parametrize("name", sorted(DETECTORS))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_no_value_of_any_field_makes_it_fail(name: str, data: st.DataObject) -> None:
+    detector, maker = DETECTORS[name], Maker()
+    fields = sorted({*detector.fields, "event.category", "event.dataset"} - {"@timestamp", "event.id"})
+    odd = data.draw(st.lists(st.dictionaries(st.sampled_from(fields), _VALUES), max_size=12))
+    given_fields = ("@timestamp", "event.id")
+    events = []
+    for number, row in enumerate(odd):
+        usual = mixed()[number * 37 % len(mixed())]
+        kept = {key: value for key, value in usual.items() if key not in given_fields}
+        events.append(maker.event(number, {**kept, **row}))
+    window = windows_of(detector, [maker.event(0, {})])[0]
+    found = detector.detect(window, [events], SITE)
+    assert all(item.severity for item in found)
 
 
 def test_late_events_give_what_they_would_have_given_in_time() -> None:
