@@ -46,15 +46,14 @@ def leaves(query: Query) -> Iterator[Leaf]:
             yield query
 
 
-def pivot_leaves(queries: Iterable[Query]) -> list[Leaf]:
-    """Return the distinct questions about pivots, in order."""
-    found = {leaf: None for query in queries for leaf in leaves(query) if is_pivot(leaf)}
-    return list(found)
-
-
 def is_pivot(leaf: Leaf) -> bool:
     """Tell whether a leaf asks about a pivot alone."""
-    return leaf.field in PIVOTS and not isinstance(leaf, Regex | SameAs)
+    return leaf.field in PIVOTS and not is_slow(leaf)
+
+
+def is_slow(leaf: Leaf) -> bool:
+    """Tell whether a leaf is judged by itself, and only where its rule is possible."""
+    return isinstance(leaf, Regex | SameAs)
 
 
 def fold(query: Query, truth: Truth) -> Query:

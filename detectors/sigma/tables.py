@@ -8,16 +8,16 @@ its text for all literals together (Aho–Corasick), however many rules there ar
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, cast
 
 from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
 
 from detectors.sigma.folding import Leaf
-from soc_core.model.event import Scalar
+from soc_core.model.event import Event, Scalar
 from soc_core.query.evaluate import fold, text_of, value_test, wildcard_regex
-from soc_core.query.tree import Cidr, Exists, OneOf, Range, Regex, SameAs, Text, TimePart
+from soc_core.query.tree import Exists, OneOf, Regex, SameAs, Text
 
 MAX_REMEMBERED: Final = 2_048
 """Longer values are judged anew each time: they seldom recur and would fill the memory."""
@@ -91,24 +91,78 @@ class Marks:
         return Mark(found, first, second) if found else NO_MARK
 
 
+class _Literal(NamedTuple):
+    """Hold a leaf whose literal was found: it holds if ``confirm`` agrees, or at once without one."""
+
+    bit: int
+    confirm: Callable[[str], bool] | None
+
+
+class Literals:
+    """Find all literals of leaves in one pass over a folded text."""
+
+    __slots__ = ("_automaton", "_found", "_rows", "_short")
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._rows: dict[str, list[_Literal]] = {}
+        self._short: list[tuple[str, list[_Literal]]] = []
+        self._found: list[list[_Literal]] = []
+        self._automaton: AhoCorasick | None = None
+
+    def add(self, leaf: Text, bit: int) -> bool:
+        """Take a leaf; return ``False`` for one that holds no literal to look for."""
+        wanted = fold(leaf.value, cased=False)
+        literal, confirm = wanted, _CONFIRM[leaf.how](wanted)
+        if leaf.how == "wildcard":
+            literal = max(_literals(wanted), key=len, default="")
+        if literal:
+            self._rows.setdefault(literal, []).append(_Literal(bit, confirm))
+        return bool(literal)
+
+    def ready(self) -> None:
+        """Build what finds them; nothing may be added after."""
+        self._short = [(text, rows) for text, rows in self._rows.items() if len(text) < MIN_LITERAL]
+        wanted = sorted(text for text in self._rows if len(text) >= MIN_LITERAL)
+        self._found = [self._rows[text] for text in wanted]
+        if wanted:
+            self._automaton = AhoCorasick(
+                wanted, matchkind=MatchKind.Standard, implementation=Implementation.ContiguousNFA
+            )
+
+    def inside(self, text: str) -> Iterator[list[_Literal]]:
+        """Yield the rows of every literal that stands in ``text``."""
+        if self._automaton is not None:
+            places = self._automaton.find_matches_as_indexes(text, overlapping=True)
+            if places:
+                found = self._found
+                for number in {place[0] for place in places}:
+                    yield found[number]
+        for wanted, rows in self._short:
+            if wanted in text:
+                yield rows
+
+
+def _confirm_wildcard(wanted: str) -> Callable[[str], bool]:
+    full = re.compile(wildcard_regex(wanted), re.DOTALL).fullmatch
+    return lambda text: full(text) is not None
+
+
+_CONFIRM: Final[dict[str, Callable[[str], Callable[[str], bool] | None]]] = {
+    "contains": lambda _wanted: None,
+    "startswith": lambda wanted: lambda text: text.startswith(wanted),
+    "endswith": lambda wanted: lambda text: text.endswith(wanted),
+    "wildcard": _confirm_wildcard,
+}
+
+
 class Table:
     """Answer the questions about one field; ``answers`` holds what is remembered, values that are bool excepted."""
 
-    __slots__ = (
-        "_automaton",
-        "_budget",
-        "_equal",
-        "_found",
-        "_marks",
-        "_older",
-        "_present",
-        "_short",
-        "_tests",
-        "answers",
-    )
+    __slots__ = ("_budget", "_equal", "_literals", "_marks", "_older", "_present", "_tests", "answers")
 
     def __init__(self, leaves: Iterable[tuple[Leaf, int]], marks: Marks, budget: Budget) -> None:
-        """Take the leaves with their bits. ``Regex`` and ``SameAs`` are not for tables."""
+        """Take the leaves with their bits; slow ones are not for tables."""
         self.answers: dict[Scalar, Mark] = {}
         self._older: dict[Scalar, Mark] = {}
         self._marks = marks
@@ -116,48 +170,26 @@ class Table:
         self._present = 0
         self._equal: dict[str, int] = {}
         self._tests: list[tuple[Callable[[Scalar], bool], int]] = []
-        literals: dict[str, list[_Literal]] = {}
+        self._literals = Literals()
         for leaf, bit in leaves:
-            self._add(leaf, bit, literals)
-        short = {text for text in literals if len(text) < MIN_LITERAL}
-        self._short = [(text, literals[text]) for text in sorted(short)]
-        wanted = sorted(literals.keys() - short)
-        self._found = [literals[text] for text in wanted]
-        self._automaton = _automaton(wanted)
+            self._add(leaf, bit)
+        self._literals.ready()
         budget.join(self)
 
-    def _add(self, leaf: Leaf, bit: int, literals: dict[str, list[_Literal]]) -> None:
+    def _add(self, leaf: Leaf, bit: int) -> None:
         match leaf:
-            case Exists():
+            case Exists() | Text(value="", how="contains" | "startswith" | "endswith"):
                 self._present |= bit
             case OneOf(cased=False):
                 for value in leaf.values:
                     key = fold(text_of(value), cased=False)
                     self._equal[key] = self._equal.get(key, 0) | bit
-            case Text(cased=False):
-                self._add_text(leaf, bit, literals)
-            case OneOf() | Text() | Cidr() | Range() | TimePart():
-                self._tests.append((value_test(leaf), bit))
+            case Text(cased=False) if self._literals.add(leaf, bit):
+                pass
             case Regex() | SameAs():
                 raise TypeError(f"{type(leaf).__name__} is not for tables")
-
-    def _add_text(self, leaf: Text, bit: int, literals: dict[str, list[_Literal]]) -> None:
-        wanted = fold(leaf.value, cased=False)
-        if leaf.how == "wildcard":
-            longest = max(_literals(wanted), key=len, default="")
-            if not longest:
+            case _:
                 self._tests.append((value_test(leaf), bit))
-                return
-            full = re.compile(wildcard_regex(wanted), re.DOTALL).fullmatch
-            literals.setdefault(longest, []).append(_Literal(bit, lambda text: full(text) is not None))
-        elif not wanted:
-            self._present |= bit
-        elif leaf.how == "contains":
-            literals.setdefault(wanted, []).append(_Literal(bit, None))
-        elif leaf.how == "startswith":
-            literals.setdefault(wanted, []).append(_Literal(bit, lambda text: text.startswith(wanted)))
-        else:
-            literals.setdefault(wanted, []).append(_Literal(bit, lambda text: text.endswith(wanted)))
 
     def mark(self, value: Scalar) -> Mark:
         """Return the mark of one value, and remember it."""
@@ -176,13 +208,10 @@ class Table:
         """Return the set of leaves that hold."""
         text = fold(text_of(value), cased=False)
         found = self._present | self._equal.get(text, 0)
-        if self._automaton is not None:
-            places = self._automaton.find_matches_as_indexes(text, overlapping=True)
-            for number in {place[0] for place in places}:
-                found |= _holding(self._found[number], text)
-        for wanted, literals in self._short:
-            if wanted in text:
-                found |= _holding(literals, text)
+        for rows in self._literals.inside(text):
+            for bit, confirm in rows:
+                if confirm is None or confirm(text):
+                    found |= bit
         for test, bit in self._tests:
             if test(value):
                 found |= bit
@@ -194,25 +223,58 @@ class Table:
         self.answers.clear()
 
 
-class _Literal(NamedTuple):
-    """Hold a leaf whose literal was found: it holds if ``confirm`` agrees, or at once without one."""
+class TextTable:
+    """Answer the questions about any text of an event (keywords), in one pass over all its texts together.
 
-    bit: int
-    confirm: Callable[[str], bool] | None
+    Nothing is remembered: most events hold some text never seen before, such as their id.
+    """
+
+    __slots__ = ("_literals", "_marks", "_present", "_tests")
+
+    def __init__(self, leaves: Iterable[tuple[Leaf, int]], marks: Marks) -> None:
+        """Take the leaves with their bits."""
+        self._marks = marks
+        self._present = 0
+        self._tests: list[tuple[Callable[[Scalar], bool], int]] = []
+        self._literals = Literals()
+        for leaf, bit in leaves:
+            if isinstance(leaf, Text) and not leaf.value and leaf.how != "wildcard":
+                self._present |= bit
+            elif not (isinstance(leaf, Text) and self._is_simple(leaf) and self._literals.add(leaf, bit)):
+                self._tests.append((self._test(leaf), bit))
+        self._literals.ready()
+
+    @staticmethod
+    def _is_simple(leaf: Text) -> bool:
+        return not leaf.cased and _BETWEEN not in leaf.value
+
+    @staticmethod
+    def _test(leaf: Leaf) -> Callable[[Scalar], bool]:
+        if isinstance(leaf, Exists | Regex | SameAs):
+            raise TypeError(f"{type(leaf).__name__} is no keyword")
+        return value_test(leaf)
+
+    def mark(self, event: Event) -> Mark:
+        """Return the mark of all texts of an event."""
+        values = event.values()
+        texts = [value for value in values if isinstance(value, str)]
+        for value in values:
+            if value.__class__ is list:
+                texts.extend(item for item in cast("list[Scalar]", value) if isinstance(item, str))
+        found = self._present if texts else 0
+        folded = fold(_BETWEEN.join(texts), cased=False)
+        for rows in self._literals.inside(folded):
+            for bit, confirm in rows:
+                if confirm is None or any(map(confirm, folded.split(_BETWEEN))):
+                    found |= bit
+        for test, bit in self._tests:
+            if any(map(test, texts)):
+                found |= bit
+        return self._marks.mark(found)
 
 
-def _holding(literals: Sequence[_Literal], text: str) -> int:
-    found = 0
-    for bit, confirm in literals:
-        if confirm is None or confirm(text):
-            found |= bit
-    return found
-
-
-def _automaton(literals: list[str]) -> AhoCorasick | None:
-    if not literals:
-        return None
-    return AhoCorasick(literals, matchkind=MatchKind.Standard, implementation=Implementation.ContiguousNFA)
+_BETWEEN: Final = "\0"
+"""Stands between the texts of an event, so that no literal is found across two."""
 
 
 def _literals(pattern: str) -> list[str]:

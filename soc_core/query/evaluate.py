@@ -194,7 +194,9 @@ def fold(text: str, cased: bool) -> str:
     """
     if cased:
         return text
-    return text.lower() if text.isascii() else "".join([letter.lower()[0] for letter in text])
+    if text.isascii() or not ("İ" in text or "Σ" in text):  # all others become one letter wherever they stand
+        return text.lower()
+    return "".join([letter.lower()[0] for letter in text])
 
 
 def text_of(value: Scalar) -> str:

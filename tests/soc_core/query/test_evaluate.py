@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from soc_core.log import Record
 from soc_core.model.event import Event
-from soc_core.query.evaluate import compile_query
+from soc_core.query.evaluate import compile_query, fold
 from soc_core.query.regex import to_re2
 from soc_core.query.tree import (
     And,
@@ -183,6 +183,15 @@ def test_translated_regex_finds_the_same(pattern: str, text: str) -> None:
 )
 def test_regex_that_only_one_engine_knows(pattern: str, flags: str, text: str, expected: bool) -> None:
     assert compile_query(Regex("message", pattern, flags))({"message": text}) is expected
+
+
+def test_every_letter_becomes_one_letter() -> None:
+    letters = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    assert "".join(fold(letter, cased=False) for letter in letters) == "".join(
+        letter.lower()[0] for letter in letters
+    )
+    assert fold("ΑΣ Σ İ", cased=False) == "ας σ i".replace("ς", "σ")
+    assert fold("ΑΣ", cased=True) == "ΑΣ"
 
 
 def test_hostile_text_takes_linear_time() -> None:
