@@ -128,7 +128,9 @@ def _fields(client: _Side, server: _Side) -> Fields:
     for name, state, side in (("client", client, 0), ("server", server, 1)):
         if state.banner:
             fields[f"edusoc.ssh.{name}"] = state.banner
-            fields["edusoc.ssh.version"] = state.banner.split("-", 2)[1]
+            version = state.banner.split("-", 2)[1]
+            if version:
+                fields["edusoc.ssh.version"] = version
         if len(state.lists) > _COMPRESSION + 1:
             fields["edusoc.ssh.hassh" if side == 0 else "edusoc.ssh.hassh_server"] = _hassh(state.lists, side)
     if len(client.lists) == len(server.lists) == _LISTS:

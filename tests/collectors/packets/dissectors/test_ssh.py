@@ -44,5 +44,10 @@ def test_broken_lists_and_sizes() -> None:
     assert "edusoc.ssh.hassh" not in message.fields
 
 
+def test_banner_without_a_version() -> None:
+    (message,) = dissect("ssh", [(0, b"SSH--x\r\n")])
+    assert "edusoc.ssh.version" not in message.fields
+
+
 def test_no_ssh() -> None:
     assert dissect("ssh", [(0, b"GET / HTTP/1.1\r\n\r\n" * 50), (1, b"x" * 300)]) == []
