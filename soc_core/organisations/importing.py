@@ -1,27 +1,23 @@
 """Read units and assets from CSV or XLSX lists, as bureaus keep them.
 
-The first row names the columns (any order; unknown columns are ignored). One bad row is reported with file, line and
-column and left out; the rest is imported. Importing the same list twice changes nothing.
+The first row names the columns (any order, English or Chinese; unknown columns are ignored). One bad row is reported
+with file, line and column and left out; the rest is imported. Importing the same list twice changes nothing.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Final
 
-import openpyxl
-from openpyxl.utils.exceptions import InvalidFileException
 from sqlalchemy import Connection
 
 from soc_core.errors import EdusocError, InputError, UsageError
 from soc_core.model.organisation import Asset, Attribute
+from soc_core.organisations.lists import Row, read_rows
 from soc_core.organisations.repository import (
     CODES,
     PEOPLE,
@@ -32,11 +28,18 @@ from soc_core.organisations.repository import (
     today,
 )
 
-LEVELS: Final = frozenset({"province", "city", "county", "district", "school", "campus", "point", ""})
+LEVELS: Final = {
+    "省": "province",
+    "市": "city",
+    "县": "county",
+    "区": "district",
+    "学校": "school",
+    "校区": "campus",
+    "教学点": "point",
+}
+"""Levels by their Chinese names."""
 UNIT_COLUMNS: Final = ("code", "name")
 ASSET_COLUMNS: Final = ("organisation_code", "address", "name")
-MAX_ROWS: Final = 200_000
-MAX_FILE_BYTES: Final = 64 << 20
 
 
 @dataclass(slots=True)
@@ -55,49 +58,12 @@ class ImportReport:
             self.problems.append(str(error))
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Hold one row: cell text by column name, and ``file:line``."""
-
-    cells: Mapping[str, str]
-    where: str
-
-    def text(self, name: str) -> str:
-        """Return the trimmed cell, empty when there is none."""
-        return self.cells.get(name, "").strip()
-
-    def need(self, name: str) -> str:
-        """Return the cell; raise ``InputError`` when it is empty."""
-        value = self.text(name)
-        if not value:
-            raise InputError(f"column '{name}' is empty", where=self.where)
-        return value
-
-    def day(self, name: str) -> date | None:
-        """Return the cell as a date (YYYY-MM-DD), ``None`` when empty; raise ``InputError`` otherwise."""
-        value = self.text(name)[:10]
-        try:
-            return date.fromisoformat(value) if value else None
-        except ValueError:
-            raise InputError(
-                f"column '{name}': '{value}' is not a date like 2026-09-01", where=self.where
-            ) from None
-
-    def number(self, name: str, default: int) -> int:
-        """Return the cell as a whole number; raise ``InputError`` otherwise."""
-        value = self.text(name)
-        try:
-            return int(float(value)) if value else default
-        except (ValueError, OverflowError):
-            raise InputError(f"column '{name}': '{value}' is not a number", where=self.where) from None
-
-
 def import_file(connection: Connection, path: Path, *, now: datetime) -> ImportReport:
     """Import a list of units or of assets, told apart by its columns.
 
     Raises ``InputError`` when the file can't be read at all, ``UsageError`` when its columns are neither.
     """
-    rows = _read(path)
+    rows = read_rows(path)
     first = next(rows, None)
     if first is None:
         raise InputError("the list has no rows", where=str(path))
@@ -161,9 +127,11 @@ def _import_units(connection: Connection, rows: list[Row], report: ImportReport,
 
 def _unit_values(row: Row) -> dict[str, Attribute]:
     start, end = row.day("valid_from"), row.day("valid_to")
-    level = row.text("level")
-    if level not in LEVELS:
-        raise InputError(f"column 'level': '{level}' is none of {', '.join(sorted(LEVELS))}", where=row.where)
+    level = LEVELS.get(row.text("level"), row.text("level"))
+    if level and level not in LEVELS.values():
+        raise InputError(
+            f"column 'level': '{level}' is none of {', '.join(LEVELS.values())}", where=row.where
+        )
     given = {"code": row.need("code"), "name": row.need("name"), "level": level}
     given |= {name: row.text(name) for name in ("name_en", "kind", *CODES, *PEOPLE)}
     return {name: Attribute(name, value, start, end) for name, value in given.items() if value}
@@ -214,49 +182,3 @@ def _asset(row: Row, organisation_id: str) -> Asset:
         operator=row.text("operator"),
         user=row.text("user"),
     )
-
-
-def _read(path: Path) -> Iterator[Row]:
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise InputError(f"the list is larger than {MAX_FILE_BYTES >> 20} MB", where=str(path))
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(error.strerror or "can't be read", where=str(path)) from error
-    return _read_xlsx(data, path) if data[:4] == b"PK\x03\x04" else _read_csv(data, path)
-
-
-def _read_csv(data: bytes, path: Path) -> Iterator[Row]:
-    for encoding in ("utf-8-sig", "gb18030"):  # Excel in China saves CSV as GB18030
-        try:
-            text = data.decode(encoding)
-            break
-        except UnicodeDecodeError:
-            continue
-    else:
-        raise InputError("the text is neither UTF-8, UTF-16 nor GB18030", where=str(path))
-    reader = csv.DictReader(io.StringIO(text))
-    try:
-        for number, cells in enumerate(reader, start=2):
-            if number > MAX_ROWS:
-                raise InputError(f"more than {MAX_ROWS} rows", where=f"{path}:{number}")
-            named = {str(name).strip(): value or "" for name, value in cells.items() if name is not None}
-            yield Row(named, f"{path}:{number}")
-    except csv.Error as error:
-        raise InputError(str(error), where=f"{path}:{reader.line_num}") from error
-
-
-def _read_xlsx(data: bytes, path: Path) -> Iterator[Row]:
-    try:
-        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-    except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-        raise InputError(f"no readable XLSX workbook ({error})", where=str(path)) from error
-    sheet = book.worksheets[0]
-    names: list[str] = []
-    for number, cells in enumerate(sheet.iter_rows(values_only=True, max_row=MAX_ROWS), start=1):
-        texts = ["" if cell is None else str(cell).strip() for cell in cells]
-        if not names:
-            names = texts
-        elif any(texts):
-            yield Row(dict(zip(names, texts, strict=False)), f"{path}:{number}")
-    book.close()

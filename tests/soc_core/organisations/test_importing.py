@@ -25,7 +25,7 @@ def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
     return path
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "utf-16"])
 def test_good_rows_come_in_and_bad_ones_are_named(database: Database, tmp_path: Path, encoding: str) -> None:
     path = write(tmp_path / "units.csv", UNITS, encoding)
     with database.write() as connection:
