@@ -97,6 +97,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrom
         "--disable-dev-shm-usage",
         "--disable-gpu",
         "--hide-scrollbars",
+        "--force-prefers-reduced-motion",
         f"--user-data-dir={profile}",
     ):
         options.add_argument(flag)
