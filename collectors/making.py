@@ -95,6 +95,15 @@ class BatchMaker:
         if len(self._batch.events) >= BATCH_EVENTS:
             self.cut()
 
+    def add_all(self, events: list[Event]) -> None:
+        """Add finished events."""
+        while events:
+            room = BATCH_EVENTS - len(self._batch.events)
+            self._batch.events += events[:room]
+            events = events[room:]
+            if len(self._batch.events) >= BATCH_EVENTS:
+                self.cut()
+
     def bad(self, position: int, line: int, reason: str, raw: bytes = b"") -> None:
         """Keep one record aside."""
         self._batch.bad.append(BadRecord(self._source, position, line, reason, bytes(raw[:RAW_KEPT])))

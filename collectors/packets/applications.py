@@ -47,7 +47,17 @@ def stream_protocol(prefix: bytes) -> str | None:
 class FlowContext:
     """Hold what the messages of one flow share."""
 
-    __slots__ = ("addressing", "conversation", "messages", "origin", "over", "position", "start", "vlan")
+    __slots__ = (
+        "addressing",
+        "conversation",
+        "fixed",
+        "messages",
+        "origin",
+        "over",
+        "position",
+        "start",
+        "vlan",
+    )
 
     def __init__(self, row: Row) -> None:
         """Take the addressing from the flow's row."""
@@ -58,6 +68,7 @@ class FlowContext:
         self.vlan = row[layout.F_VLAN]
         self.position = row[layout.F_BEGAN_POSITION]
         self.conversation: Conversation | None = None
+        self.fixed: Event | None = None
         self.messages = 0
         self.over = False
 
@@ -205,15 +216,13 @@ class Applications:
     def _event(
         self, context: FlowContext, fields: Fields, dataset: str, timestamp: str, event_id: str
     ) -> Event:
-        return {
-            **self._fixed,
-            **context.addressing,
-            "event.start": context.start,
-            **fields,
-            TIMESTAMP: timestamp,
-            EVENT_ID: event_id,
-            "event.dataset": dataset,
-        }
+        event = context.fixed
+        if event is None:
+            event = context.fixed = {**self._fixed, **context.addressing, "event.start": context.start}
+        event = event.copy()
+        event.update(fields)
+        event[TIMESTAMP], event[EVENT_ID], event["event.dataset"] = timestamp, event_id, dataset
+        return event
 
 
 def _dissector(kind: int) -> StreamDissector | None:

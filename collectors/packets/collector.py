@@ -108,16 +108,14 @@ class _Reading:
             return
         applications = self._applications
         if applications is not None:
-            for event in applications.take(meter.items(), self._reader.buffer, ended):
-                maker.add(event)
+            maker.add_all(applications.take(meter.items(), self._reader.buffer, ended))
         packets = 0
         for row in ended:
             addressing = None
             if applications is not None:
                 addressing = applications.addressing(row)
                 if row[layout.F_REASON] != layout.END_ACTIVE:
-                    for event in applications.end(row):
-                        maker.add(event)
+                    maker.add_all(applications.end(row))
             maker.add(writer.event(row, addressing))
             packets += row[layout.F_PACKETS] + row[layout.F_PACKETS + 1]
         maker.count("packets_in_flows", packets)

@@ -15,6 +15,13 @@ from collectors.packets.meter import Row
 from soc_core.model.event import EVENT_ID, ORGANIZATION_ID, TIMESTAMP, ZONE, Event, make_event_id
 
 DATASET: Final = "packets.flow"
+# (first record, last record of the flow) → event.type
+_TYPES: Final = {
+    (True, True): ("connection", "start", "end"),
+    (True, False): ("connection", "start"),
+    (False, True): ("connection", "end"),
+    (False, False): ("connection",),
+}
 
 
 @lru_cache(maxsize=256)
@@ -54,13 +61,12 @@ class FlowWriter:
         source = row[layout.F_STATE] & layout.ST_ORIGIN_B
         target = 1 - source
         started = instant_text(begin)
-        final = row[layout.F_REASON] != layout.END_ACTIVE
         event: Event = {
             TIMESTAMP: started,
             EVENT_ID: make_event_id(started, self._identity, row[layout.F_POSITION], b"flow", part),
             "event.kind": "event",
             "event.category": ["network"],
-            "event.type": _event_type(part == 1, final),
+            "event.type": list(_TYPES[part == 1, row[layout.F_REASON] != layout.END_ACTIVE]),
             "event.module": "packets",
             "event.dataset": DATASET,
             "event.created": self._created,
@@ -103,15 +109,6 @@ class FlowWriter:
         if row[layout.F_FRAGMENTS]:
             event["edusoc.flow.fragments"] = row[layout.F_FRAGMENTS]
         event["edusoc.capture.offset"] = row[layout.F_POSITION]
-
-
-def _event_type(first: bool, final: bool) -> list[str]:
-    kinds = ["connection"]
-    if first:
-        kinds.append("start")
-    if final:
-        kinds.append("end")
-    return kinds
 
 
 def place_fields(organization_id: str, zone: str) -> Event:

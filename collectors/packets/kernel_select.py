@@ -172,7 +172,13 @@ def stream_kind(d, x, n, s):
 @_njit
 def smb_wanted(d, o, n):
     """Return how many bytes of the SMB message at ``o`` are wanted: of one that carries file data, its front only."""
-    if n >= 24 and d[o] == 0xFE and be32(d, o + 20) == 0 and d[o + 13] == 0 and (d[o + 12] == 8 or d[o + 12] == 9):
+    if (
+        n >= 24
+        and d[o] == 0xFE
+        and be32(d, o + 20) == 0
+        and d[o + 13] == 0
+        and (d[o + 12] == 8 or d[o + 12] == 9)
+    ):
         return np.int64(SMB_DATA_WANTED)
     if n >= 5 and d[o] == 0xFF and (d[o + 4] == 0x2E or d[o + 4] == 0x2F):
         return np.int64(SMB_DATA_WANTED)

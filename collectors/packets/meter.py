@@ -11,7 +11,7 @@ from collectors.packets import layout
 from collectors.packets.machine import Kernel, address_of, make_memory
 from collectors.packets.reader import CaptureReader
 
-Row: TypeAlias = list[int]
+Row: TypeAlias = tuple[int, ...]
 SECOND: Final = 1_000_000
 OUT_ROOM: Final = 2_048
 ITEM_ROOM: Final = 4_096
@@ -118,7 +118,7 @@ class Meter:
     def live_row(self, slot: int) -> Row:
         """Return the row of a slot of the table as it stands."""
         start = slot * layout.COLUMNS
-        return self.table[start : start + layout.COLUMNS].tolist()
+        return tuple(self.table[start : start + layout.COLUMNS])
 
     def decide(self, slot: int, serial: int, kind: int) -> None:
         """Tell the kernel the protocol of a flow that Python recognised."""
@@ -150,5 +150,5 @@ class Meter:
 
 
 def _rows(words: memoryview[int], count: int, columns: int) -> list[Row]:
-    flat = words[: count * columns].tolist()
-    return [flat[start : start + columns] for start in range(0, count * columns, columns)]
+    flat = iter(words[: count * columns].tolist())
+    return list(zip(*[flat] * columns, strict=True))

@@ -118,7 +118,7 @@ def _copy(path: Path, wanted: list[int], output: BinaryIO, most: int) -> Cut:
                 at, at + layout.SCRATCH * 8, at + 2 * layout.SCRATCH * 8,
             )  # fmt: skip
             for number in memoryview(found).cast("q")[:matched].tolist():
-                row = index[number * layout.INDEX_COLUMNS : (number + 1) * layout.INDEX_COLUMNS].tolist()
+                row = tuple(index[number * layout.INDEX_COLUMNS : (number + 1) * layout.INDEX_COLUMNS])
                 if link < 0:
                     link = row[layout.IX_LINK]
                     output.write(struct.pack("<IHHIIII", _PCAP_MAGIC, 2, 4, 0, 0, layout.MAX_RECORD, link))

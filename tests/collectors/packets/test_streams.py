@@ -34,7 +34,7 @@ def _item(
     row = [0] * layout.ITEM_COLUMNS
     row[layout.IT_SENDER], row[layout.IT_TIME] = sender | hole << 1, time_us
     row[layout.IT_STREAM], row[layout.IT_BASE] = base + start, base
-    return row
+    return tuple(row)
 
 
 def _conversation(origin: int = 0) -> tuple[Conversation, Recorder]:
