@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from cases.alerts.attach import AlertSink
 from detectors.anomaly.registry import default_detectors
 from detectors.sigma import CorrelationDetector, RuleSet, SigmaDetector, load_rules
+from detectors.sigma.mapping import bundled_rules
 from edusoc.migrating import upgrade
 from edusoc.packets import CaptureCutter
 from intake.importing import Importer
@@ -18,7 +18,6 @@ from intake.pipeline import Detectors, Pipeline
 from soc_api.services import Services
 from soc_core.clock import Clock, utc_now
 from soc_core.config import Settings
-from soc_core.errors import UsageError
 from soc_core.keys.store import KeyStore
 from soc_core.state.database import Database
 from soc_core.store.embedded import EmbeddedStore
@@ -32,15 +31,8 @@ def open_database(settings: Settings) -> Database:
 
 
 def rules_directory(settings: Settings) -> Path:
-    """Return where the rules are: as configured, in the repository, or as carried by the wheel."""
-    if settings.rules:
-        return Path(settings.rules)
-    beside = Path(__file__).resolve().parent.parent / "rules"
-    carried = Path(str(resources.files("soc_core").joinpath("rules")))
-    for place in (beside, carried):
-        if place.is_dir():
-            return place
-    raise UsageError("the rules are not there", where=str(beside), todo="set EDUSOC_RULES to their directory")
+    """Return where the rules are: as configured, else those that come with the program."""
+    return Path(settings.rules) if settings.rules else bundled_rules()
 
 
 def open_rules(settings: Settings) -> RuleSet:
