@@ -1,4 +1,4 @@
-"""Make flows of an ordinary school, for measuring speed: what is typical per service, with a lognormal spread."""
+"""Make flows of an ordinary school: what is typical per service, with a lognormal spread. Tests use it too."""
 
 from __future__ import annotations
 
@@ -20,29 +20,34 @@ SERVICES = (
 )
 
 
-def school_flows(count: int, *, seed: int = 1, hours: float = 9, devices: int = 60) -> list[Event]:
-    """Return ``count`` flows over ``hours``, by time."""
+def school_flows(
+    count: int, *, seed: int = 1, start: float = 0, hours: float = 9, devices: int = 30
+) -> list[Event]:
+    """Return ``count`` flows over ``hours`` from ``start`` seconds after ``BEGIN`` on, by time."""
     chooser = random.Random(seed)
-    times = sorted(3_600 * hours * chooser.random() for _ in range(count))
-    return [_flow(chooser, at, number, seed, devices) for number, at in enumerate(times)]
+    times = sorted(start + 3_600 * hours * chooser.random() for _ in range(count))
+    return [
+        _flow(chooser, at, f"192.168.1.{10 + chooser.randrange(devices)}", (seed, number))
+        for number, at in enumerate(times)
+    ]
 
 
-def _flow(chooser: random.Random, at: float, number: int, seed: int, devices: int) -> Event:
+def _flow(chooser: random.Random, at: float, device: str, name: tuple[int, int]) -> Event:
     transport, port, _, sent, received, seconds = chooser.choices(SERVICES, [row[2] for row in SERVICES])[0]
-    out, back = round(sent * chooser.lognormvariate(0, 0.6)), round(received * chooser.lognormvariate(0, 0.9))
-    stamp = format_instant(BEGIN + timedelta(days=seed, seconds=at))
     inside = port in {53, 445}
+    peer = "192.168.1.2" if inside else f"203.0.{chooser.randrange(40)}.{1 + chooser.randrange(200)}"
+    out, back = round(sent * chooser.lognormvariate(0, 0.6)), round(received * chooser.lognormvariate(0, 0.9))
+    stamp = format_instant(BEGIN + timedelta(seconds=at))
+    seed, number = name
     return {
         "@timestamp": stamp,
         "event.id": make_event_id(stamp, seed.to_bytes(4, "big"), number, b""),
         "event.dataset": "packets.flow",
-        "source.ip": f"192.168.1.{10 + chooser.randrange(devices)}",
+        "source.ip": device,
         "source.port": 40_000 + number % 20_000,
         "source.bytes": out,
         "source.packets": 1 + out // 600,
-        "destination.ip": "192.168.1.2"
-        if inside
-        else f"203.0.{chooser.randrange(40)}.{1 + chooser.randrange(200)}",
+        "destination.ip": peer,
         "destination.port": port,
         "destination.bytes": back,
         "destination.packets": 1 + back // 1_200,
