@@ -53,11 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
     from edusoc.demo.scenes import captures_directory, load_scenes
     from edusoc.demo.stages import Stages
     from edusoc.demo.state import fingerprint, take_ground
-    from edusoc.serving import bind
     from soc_core.clock import utc_now
 
     settings = _settings(arguments)
-    listener = None if arguments.once else bind(settings.host, settings.port)
+    listener = None if arguments.once else _listen(settings)
     captures = captures_directory()
     scenes = load_scenes(captures, arguments.scenario)
     root = captures.parent
@@ -71,6 +70,13 @@ def run(arguments: argparse.Namespace) -> int:
             return 0 if report.passed else 1
         _serve(settings, listener)
     return 0
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Take the port before any work is done, so that a taken one is said at once."""
+    from edusoc.serving import bind
+
+    return bind(settings.host, settings.port)
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:

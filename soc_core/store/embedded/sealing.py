@@ -1,7 +1,8 @@
 """Write sealed segments: one Parquet file a UTC day, sorted by time, with a sidecar of its ids.
 
-Crash-safe: written under a temporary name, fsynced, renamed, the directory fsynced, and only then entered in the
-catalogue. What a crash leaves behind is not in the catalogue and is removed when the writer opens.
+Crash-safe: written under a temporary name, fsynced, renamed, the directory fsynced (once for all segments of a
+sealing), and only then entered in the catalogue. What a crash leaves behind is not in the catalogue and is removed
+when the writer opens.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from soc_core.fields import FIELDS
-from soc_core.log.files import sync_directory
 from soc_core.model.event import DATASET, EVENT_ID, ORGANIZATION_ID, TIMESTAMP
 from soc_core.store.embedded.batches import concat
 from soc_core.store.embedded.catalogue import Segment
@@ -48,7 +48,10 @@ def by_day(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
 
 
 def write_segment(directory: Path, day: str, tables: Sequence[pa.Table]) -> Sealed:
-    """Write the rows of all tables as one segment of ``day``; raise ``OSError`` when the disk refuses."""
+    """Write the rows of all tables as one segment of ``day``; raise ``OSError`` when the disk refuses.
+
+    The caller makes the new names durable (``sync_directory``) before it enters segments in the catalogue.
+    """
     table = concat(tables).combine_chunks().sort_by([(TIMESTAMP, "ascending"), (EVENT_ID, "ascending")])
     present = [name for name in table.column_names if table[name].null_count < len(table)]
     table = table.select(present)
@@ -57,7 +60,6 @@ def write_segment(directory: Path, day: str, tables: Sequence[pa.Table]) -> Seal
     hashes = np.sort(hash_ids(str(name) for name in table[EVENT_ID].to_pylist()))
     ids_sha256 = _write(sidecar(path), lambda target: _save_hashes(target, hashes))
     sha256 = _write(path, lambda target: _save_table(target, table))
-    sync_directory(directory)
     segment = Segment(
         name=path.name,
         day=day,

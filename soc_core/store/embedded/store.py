@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from soc_core.clock import Clock, utc_now
 from soc_core.errors import StoreError, UsageError
 from soc_core.log import LogWriter
+from soc_core.log.files import sync_directory
 from soc_core.log.writer import RESERVE
 from soc_core.model.event import EVENT_ID, BadRecord, Event, partition_of
 from soc_core.store.embedded.batches import decode_ids, encode, encode_line, to_table
@@ -171,6 +172,7 @@ class EmbeddedStore(Reader):
                 merged = [pq.read_table(self.segments_directory / segment.name) for segment in small]
                 added.append(write_segment(self.segments_directory, day, [rows, *merged]))
                 retired.extend(segment.name for segment in small)
+            sync_directory(self.segments_directory)
             change = Change([(item.segment, item.statistics) for item in added], retired, sealed)
             self.catalogue.apply(change, self._clock().timestamp())
         except (OSError, StoreError, pa.ArrowException) as error:
