@@ -159,3 +159,25 @@ def test_memory_of_open_streams_is_bounded() -> None:
         tcp_frame(True, 200 + 1000 * number, PSH | ACK, b"y" * 1000, dport=22) for number in range(200)
     ]
     read(pcap([(BEGIN + number / 1e6, frame) for number, frame in enumerate(frames)]))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_stands_behind_a_packet_does_not_matter(seed: int) -> None:
+    """The kernel has no bounds checks: were it to look beyond a packet's end, other bytes there would change flows."""
+    generator = random.Random(seed)
+    for _ in range(25):
+        frames = []
+        for _, frame in PACKETS:
+            damaged = bytearray(frame[: generator.randrange(1, len(frame) + 1)])
+            for _ in range(generator.randrange(3)):
+                damaged[generator.randrange(len(damaged))] = generator.randrange(256)
+            frames.append(bytes(damaged))
+        results = []
+        for filler in (b"\0", b"\xff", b"\x11"):
+            spaced = []
+            for frame in frames:
+                spaced += [(BEGIN, frame), (BEGIN, filler * 12 + b"\x08\x06" + filler * 200)]
+            events, statistics = read(pcap(spaced))
+            kept = [{k: v for k, v in event.items() if k != "edusoc.capture.offset"} for event in events]
+            results.append((kept, statistics.counters))
+        assert results[0] == results[1] == results[2]
