@@ -83,6 +83,15 @@ class HistoryEntry:
     detail: Mapping[str, Scalar]
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Hold a step of some alert's life as the auditor's list shows it; ``number`` grows with time."""
+
+    number: int
+    alert: Alert
+    entry: HistoryEntry
+
+
 def priority_of(severity: Severity, importance: int, confidence: float) -> int:
     """Return 0–100: severity × asset importance (1–4, clipped) × confidence (0–1), DESIGN §3.
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from cases.alerts.attach import SEVERITIES
-from cases.alerts.model import ALLOWED, OPEN, Alert, CloseReason, HistoryEntry, Status, highest_priority
+from cases.alerts.model import ALLOWED, OPEN, Alert, CloseReason, HistoryEntry, Status, Step, highest_priority
 from cases.alerts.tables import HELP, alert_history, alerts, detections
 from cases.alerts.tables import OPEN as OPEN_ONLY
 from soc_core.clock import format_instant, parse_instant
@@ -218,6 +218,29 @@ def history_of(connection: Connection, scope: Scope, alert_id: str) -> list[Hist
     return [
         HistoryEntry(row.at, row.actor, row.action, orjson.loads(row.detail))
         for row in connection.execute(question)
+    ]
+
+
+def list_steps(
+    connection: Connection, scope: Scope, *, before: int | None = None, limit: int = 50
+) -> list[Step]:
+    """Return what people did to alerts (not what the system did), newest first, before the step ``before``."""
+    entry = alert_history.c
+    question = (
+        select(entry.number, entry.at, entry.actor, entry.action, entry.detail, alerts)
+        .join(alerts, alerts.c.id == entry.alert_id)
+        .where(entry.actor != "system", *_within(scope, AlertFilter()))
+    )
+    if before is not None:
+        question = question.where(entry.number < before)
+    rows = connection.execute(question.order_by(entry.number.desc()).limit(limit))
+    return [
+        Step(
+            row.number,
+            _alert(row._mapping),
+            HistoryEntry(row.at, row.actor, row.action, orjson.loads(row.detail)),
+        )
+        for row in rows
     ]
 
 

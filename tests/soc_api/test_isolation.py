@@ -74,6 +74,7 @@ CALLS: Mapping[tuple[str, str], Call | str] = {
     ("GET", "/alerts/{alert_id}/packets"): Call((404,)),
     ("GET", "/events"): Call((200,), "?organisation={unit}&q=organization.id:{unit}"),
     ("GET", "/events/{event_id}"): Call((404,)),
+    ("GET", "/audit"): Call((200, 404), "?organisation={unit}"),
     ("GET", "/tasks"): Call((200,)),
     ("GET", "/tasks/{alert_id}"): Call((404,)),
     ("POST", "/tasks/{alert_id}"): Call((403, 404), form=CHANGE),

@@ -126,6 +126,29 @@ def test_a_contact_works_through_a_task(log_in: LogIn, schools: Mapping[str, Sch
     assert schools["S1"].alert not in log_in("county").get("/alerts?help=1").text
 
 
+def test_the_auditor_sees_who_did_what(
+    log_in: LogIn, schools: Mapping[str, School], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from soc_api.pages import audit
+
+    client, auditor = log_in("school1"), log_in("auditor")
+    assert "还没有人处理过告警" in auditor.get("/audit").text
+    url = f"/api/v1/alerts/{schools['S1'].alert}"
+    client.post(f"{url}/notes", json={"comment": "先拔线"})
+    close = {"status": "closed", "close_reason": "drill"}
+    client.patch(url, json=close, headers={"If-Match": '"1"'})
+    page = auditor.get("/audit").text
+    assert re.findall(r'class="w-did">([^<]+)<', page) == ["做了什么", "关闭 · 演练", "写了说明"]
+    assert "先拔线" in page
+    assert client.get("/audit").status_code == 404
+    monkeypatch.setattr(audit, "PAGE", 1)
+    following = re.search(r'class="button next" href="([^"]+)"', auditor.get("/audit").text)
+    assert following is not None
+    older = auditor.get(following[1].replace("&amp;", "&")).text
+    assert "写了说明" in older
+    assert "演练" not in older
+
+
 def test_numbers_lead_to_the_list_they_count(log_in: LogIn) -> None:
     client = log_in("county")
     page = client.get("/overview").text
