@@ -92,5 +92,5 @@ def share_of(leaf: Leaf) -> float:
             return min(0.5, sum(0.05 if len(str(value)) < 4 else 0.01 for value in leaf.values))
         case Text():
             text = leaf.value.lower()
-            guess = max(0.0005, 0.5 / 1.6 ** len(text))
+            guess = max(0.0005, 0.5 / 1.6 ** min(len(text), 32))
             return max(guess, 0.05) if any(common in text for common in _COMMON) else guess

@@ -16,13 +16,14 @@ from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
 
 from detectors.sigma.folding import Leaf
 from soc_core.model.event import Event, Scalar
-from soc_core.query.evaluate import fold, text_of, value_test, wildcard_regex
+from soc_core.query.evaluate import fold, text_of, value_test, wildcard_test
 from soc_core.query.tree import Exists, OneOf, Regex, SameAs, Text
 
 MAX_REMEMBERED: Final = 2_048
 """Longer values are judged anew each time: they seldom recur and would fill the memory."""
 MIN_LITERAL: Final = 3
 """Shorter literals stand nearly everywhere: looking for each is cheaper than being told of every place."""
+PART: Final = 1 << 16
 ENTRY_BYTES: Final = 250
 _WILDCARDS: Final = re.compile(r"(?:\\[*?\\]|[^*?])+")
 
@@ -101,7 +102,7 @@ class _Literal(NamedTuple):
 class Literals:
     """Find all literals of leaves in one pass over a folded text."""
 
-    __slots__ = ("_automaton", "_found", "_rows", "_short")
+    __slots__ = ("_automaton", "_found", "_longest", "_rows", "_short")
 
     def __init__(self) -> None:
         """Begin without any."""
@@ -109,6 +110,7 @@ class Literals:
         self._short: list[tuple[str, list[_Literal]]] = []
         self._found: list[list[_Literal]] = []
         self._automaton: AhoCorasick | None = None
+        self._longest = 0
 
     def add(self, leaf: Text, bit: int) -> bool:
         """Take a leaf; return ``False`` for one that holds no literal to look for."""
@@ -124,35 +126,40 @@ class Literals:
         """Build what finds them; nothing may be added after."""
         self._short = [(text, rows) for text, rows in self._rows.items() if len(text) < MIN_LITERAL]
         wanted = sorted(text for text in self._rows if len(text) >= MIN_LITERAL)
+        self._longest = max(map(len, wanted), default=0)
         self._found = [self._rows[text] for text in wanted]
         if wanted:
             self._automaton = AhoCorasick(
                 wanted, matchkind=MatchKind.Standard, implementation=Implementation.ContiguousNFA
             )
 
+    def _numbers(self, automaton: AhoCorasick, text: str) -> set[int]:
+        """Return which literals are there; a long text is taken in parts, since every place of each is told."""
+        if len(text) <= PART:
+            places = automaton.find_matches_as_indexes(text, overlapping=True)
+            return {place[0] for place in places} if places else set()
+        found: set[int] = set()
+        for start in range(0, len(text), PART):
+            part = text[start : start + PART + self._longest]
+            found.update(place[0] for place in automaton.find_matches_as_indexes(part, overlapping=True))
+        return found
+
     def inside(self, text: str) -> Iterator[list[_Literal]]:
         """Yield the rows of every literal that stands in ``text``."""
         if self._automaton is not None:
-            places = self._automaton.find_matches_as_indexes(text, overlapping=True)
-            if places:
-                found = self._found
-                for number in {place[0] for place in places}:
-                    yield found[number]
+            found = self._found
+            for number in self._numbers(self._automaton, text):
+                yield found[number]
         for wanted, rows in self._short:
             if wanted in text:
                 yield rows
-
-
-def _confirm_wildcard(wanted: str) -> Callable[[str], bool]:
-    full = re.compile(wildcard_regex(wanted), re.DOTALL).fullmatch
-    return lambda text: full(text) is not None
 
 
 _CONFIRM: Final[dict[str, Callable[[str], Callable[[str], bool] | None]]] = {
     "contains": lambda _wanted: None,
     "startswith": lambda wanted: lambda text: text.startswith(wanted),
     "endswith": lambda wanted: lambda text: text.endswith(wanted),
-    "wildcard": _confirm_wildcard,
+    "wildcard": wildcard_test,
 }
 
 

@@ -167,8 +167,65 @@ def _text_test(query: Text) -> Callable[[Scalar], bool]:
         return lambda value: fold(text_of(value), cased).startswith(wanted)
     if query.how == "endswith":
         return lambda value: fold(text_of(value), cased).endswith(wanted)
-    match = re.compile(wildcard_regex(wanted), re.DOTALL).fullmatch
-    return lambda value: match(fold(text_of(value), cased)) is not None
+    matches = wildcard_test(wanted)
+    return lambda value: matches(fold(text_of(value), cased))
+
+
+def wildcard_test(pattern: str) -> Callable[[str], bool]:
+    """Return a function that tells whether a whole text fits a wildcard pattern.
+
+    What stands between the ``*`` is looked for one after the other, each as early as possible: that finds a fit if
+    there is one, and no text takes longer than its length times that of the pattern.
+    """
+    head, *rest = [_Piece(piece) for piece in _pieces(pattern)]
+    if not rest:
+        return lambda text: head.fits(text, 0) and len(text) == head.width
+    *middle, tail = rest
+    between = [piece.search for piece in middle if piece.width]
+
+    def matches(text: str) -> bool:
+        end = len(text) - tail.width
+        if head.width > end or not (head.fits(text, 0) and tail.fits(text, end)):
+            return False
+        at = head.width
+        for search in between:
+            found = search(text, at, end)
+            if found is None:
+                return False
+            at = found.end()
+        return True
+
+    return matches
+
+
+class _Piece:
+    """Hold what stands between two ``*``: text of one length in which ``?`` is any letter."""
+
+    def __init__(self, tokens: list[str]) -> None:
+        compiled = re.compile("".join(tokens), re.DOTALL)
+        self.width = len(tokens)
+        self.search = compiled.search
+        self._match = compiled.match
+
+    def fits(self, text: str, at: int) -> bool:
+        return self._match(text, at) is not None
+
+
+def _pieces(pattern: str) -> list[list[str]]:
+    """Return the pieces between the ``*`` of a pattern, each as the expressions of its letters."""
+    found: list[list[str]] = [[]]
+    at = 0
+    while at < len(pattern):
+        char = pattern[at]
+        if char == "\\" and pattern[at + 1 : at + 2] in {"*", "?", "\\"}:
+            found[-1].append(re.escape(pattern[at + 1]))
+            at += 1
+        elif char == "*":
+            found.append([])
+        else:
+            found[-1].append("." if char == "?" else re.escape(char))
+        at += 1
+    return found
 
 
 def wildcard_regex(pattern: str) -> str:

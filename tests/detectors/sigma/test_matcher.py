@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -42,7 +43,7 @@ def make_rule(number: int, source: Query, detection: Query) -> SigmaRule:
 RULES = st.lists(st.tuples(SOURCES, PIVOTED), min_size=1, max_size=6)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(
     rows=RULES,
     events=EVENTS,
@@ -103,6 +104,14 @@ def test_memory_is_bounded_and_what_recurs_is_kept() -> None:
     sizes = [len(table.answers) + len(table._older) for table in tables.values()]
     assert 0 < sum(sizes) + len(group._items) < 1_000
     assert "same" in tables["host.name"].answers.keys() | tables["host.name"]._older.keys()
+
+
+@pytest.mark.parametrize("place", [0, 65_530, 65_536, 131_000, 299_990])
+def test_literals_are_found_anywhere_in_long_texts(place: int) -> None:
+    matcher = Matcher([make_rule(0, Everything(), Text("message", "contains", "needle"))])
+    text = "x" * place + "Needle" + "x" * (300_000 - place)
+    assert matcher.match({"message": text})
+    assert not matcher.match({"message": text.replace("Needle", "need le")})
 
 
 def test_a_budget_makes_its_members_forget() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from soc_core.log import Record
 from soc_core.model.event import Event
-from soc_core.query.evaluate import compile_query, fold
+from soc_core.query.evaluate import compile_query, fold, wildcard_regex, wildcard_test
 from soc_core.query.regex import to_re2
 from soc_core.query.tree import (
     And,
@@ -192,6 +192,21 @@ def test_every_letter_becomes_one_letter() -> None:
     )
     assert fold("ΑΣ Σ İ", cased=False) == "ας σ i".replace("ς", "σ")
     assert fold("ΑΣ", cased=True) == "ΑΣ"
+
+
+@settings(max_examples=500, deadline=None)
+@given(pattern=st.text(alphabet="ab?*\\", max_size=8), text=st.text(alphabet="ab?*\\\n", max_size=8))
+def test_wildcards_fit_as_their_regular_expression_says(pattern: str, text: str) -> None:
+    import re
+
+    assert wildcard_test(pattern)(text) is (
+        re.fullmatch(wildcard_regex(pattern), text, re.DOTALL) is not None
+    )
+
+
+def test_many_wildcards_take_little_time() -> None:
+    assert not wildcard_test("*a" * 2_000 + "b")("a" * 30_000)
+    assert wildcard_test("*?a" * 2_000 + "*")("a" * 30_000)
 
 
 def test_hostile_text_takes_linear_time() -> None:
