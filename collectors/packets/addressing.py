@@ -5,21 +5,15 @@ from __future__ import annotations
 import socket
 import struct
 import time
-from base64 import b64encode
 from functools import lru_cache
-from hashlib import sha1
 from typing import Final
 
 from collectors.packets import layout
 from collectors.packets.meter import Row
 from soc_core.model.event import Event
 
-_WORD: Final = 0xFFFFFFFFFFFFFFFF
 _PAIR: Final = struct.Struct(">qq")
-_IPV4_TAIL: Final = struct.Struct(">HIIBBHH")
-_IPV6_TAIL: Final = struct.Struct(">BBHH")
 WITH_PORTS: Final = frozenset((6, 17, 33, 132, 136))
-_IN_ID: Final = frozenset((1, 6, 17, 58, 132))
 # www.iana.org/assignments/protocol-numbers
 _TRANSPORTS: Final = {
     1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 33: "dccp", 41: "ipv6", 46: "rsvp", 47: "gre", 50: "esp", 51: "ah",
@@ -54,30 +48,7 @@ def instant_text(microseconds: int) -> str:
     return f"{_second_text(seconds)}{fraction:06}Z"
 
 
-def community_id(version: int, protocol: int, row: Row, sport: int, dport: int) -> str:
-    """Return the Community ID 1.0 (seed 0) of a flow; source is the originator in ``row``.
-
-    Ends are ordered by address and port as unsigned numbers, except for ICMP types without an answer, which have only
-    one direction.
-    """
-    shift = 2 if row[layout.F_STATE] & layout.ST_ORIGIN_B else 0
-    s_high, s_low = row[layout.F_A_HI + shift] & _WORD, row[layout.F_A_LO + shift] & _WORD
-    d_high, d_low = row[layout.F_B_HI - shift] & _WORD, row[layout.F_B_LO - shift] & _WORD
-    one_way = protocol in (1, 58) and not row[layout.F_ICMP] & (1 << 16)
-    if not one_way and (s_high, s_low, sport) > (d_high, d_low, dport):
-        s_high, s_low, sport, d_high, d_low, dport = d_high, d_low, dport, s_high, s_low, sport
-    if version == 4:
-        data = _IPV4_TAIL.pack(0, s_low, d_low, protocol, 0, sport, dport)
-        data = data if protocol in _IN_ID else data[:12]
-    else:
-        tail = _IPV6_TAIL.pack(protocol, 0, sport, dport)
-        data = struct.pack(">HQQQQ", 0, s_high, s_low, d_high, d_low) + (
-            tail if protocol in _IN_ID else tail[:2]
-        )
-    return "1:" + b64encode(sha1(data, usedforsecurity=False).digest()).decode("ascii")
-
-
-def put_addressing(event: Event, row: Row) -> None:
+def put_addressing(event: Event, row: Row, community: str) -> None:
     """Write both ends, transport and Community ID of the flow in ``row``; source is the originator."""
     key = row[layout.F_KEY]
     version, protocol = key & 0xFF, key >> 8 & 0xFF
@@ -97,7 +68,7 @@ def put_addressing(event: Event, row: Row) -> None:
     event["network.transport"] = _TRANSPORTS.get(protocol) or str(protocol)
     event["network.iana_number"] = str(protocol)
     event["network.type"] = "ipv4" if version == 4 else "ipv6"
-    event["network.community_id"] = community_id(version, protocol, row, sport, dport)
+    event["network.community_id"] = community
     if row[layout.F_VLAN] >= 0:
         event["network.vlan.id"] = str(row[layout.F_VLAN])
         if row[layout.F_VLAN_INNER] >= 0:

@@ -59,10 +59,10 @@ class FlowContext:
         "vlan",
     )
 
-    def __init__(self, row: Row) -> None:
+    def __init__(self, row: Row, community: str) -> None:
         """Take the addressing from the flow's row."""
         self.addressing: Event = {}
-        put_addressing(self.addressing, row)
+        put_addressing(self.addressing, row, community)
         self.start = instant_text(row[layout.F_BEGAN])
         self.origin = row[layout.F_STATE] & layout.ST_ORIGIN_B
         self.vlan = row[layout.F_VLAN]
@@ -84,7 +84,7 @@ class Applications:
         self._limit = limit
         self._flows: dict[int, FlowContext] = {}
         self._talking: dict[int, Conversation] = {}
-        self._ended: dict[int, Row] = {}
+        self._ended: dict[int, tuple[Row, str]] = {}
         self._ended_of: list[Row] = []
         self.given_up = 0
 
@@ -96,7 +96,7 @@ class Applications:
             serial = item[layout.IT_SERIAL]
             context = flows.get(serial)
             if context is None:
-                context = flows[serial] = FlowContext(self._row_of(item, ended))
+                context = flows[serial] = FlowContext(*self._row_of(item, ended))
             elif context.over:
                 continue
             start = item[layout.IT_OFFSET]
@@ -110,14 +110,17 @@ class Applications:
                     events.append(self._finish(context, message))  # noqa: PERF401 - mostly there is none
         return events
 
-    def _row_of(self, item: Row, ended: list[Row]) -> Row:
-        """Return the row of a flow: of the table, or of those that ended since (their slot may be taken again)."""
-        row = self._meter.live_row(item[layout.IT_SLOT])
-        if row[layout.F_SERIAL] == item[layout.IT_SERIAL]:
-            return row
+    def _row_of(self, item: Row, ended: list[Row]) -> tuple[Row, str]:
+        """Return row and Community ID: of the table, or of flows that ended since (their slot may be taken again)."""
+        slot, serial = item[layout.IT_SLOT], item[layout.IT_SERIAL]
+        row = self._meter.live_row(slot)
+        if row[layout.F_SERIAL] == serial and row[layout.F_LIVE]:
+            return row, self._meter.community_of(slot)
         if self._ended_of is not ended:
-            self._ended, self._ended_of = {row[layout.F_SERIAL]: row for row in ended}, ended
-        return self._ended[item[layout.IT_SERIAL]]
+            names = (name for _, name in self._meter.names())
+            self._ended = {row[layout.F_SERIAL]: (row, name) for row, name in zip(ended, names, strict=True)}
+            self._ended_of = ended
+        return self._ended[serial]
 
     def addressing(self, row: Row) -> Event | None:
         """Return the addressing of a flow where it was written already and still holds."""

@@ -88,7 +88,8 @@ class _Reading:
         context = self._context
         identity = make_source_identity(context.organization_id, context.zone, NAME, first)
         place = place_fields(context.organization_id, context.zone)
-        self._writer = FlowWriter(identity, context.created_text, place)
+        self._meter.identify(identity)
+        self._writer = FlowWriter(context.created_text, place)
         fixed: Event = {
             "event.kind": "event",
             "event.category": ["network"],
@@ -110,13 +111,13 @@ class _Reading:
         if applications is not None:
             maker.add_all(applications.take(meter.items(), self._reader.buffer, ended))
         packets = 0
-        for row in ended:
+        for row, names in zip(ended, meter.names(), strict=True):
             addressing = None
             if applications is not None:
                 addressing = applications.addressing(row)
                 if row[layout.F_REASON] != layout.END_ACTIVE:
                     maker.add_all(applications.end(row))
-            maker.add(writer.event(row, addressing))
+            maker.add(writer.event(row, names, addressing))
             packets += row[layout.F_PACKETS] + row[layout.F_PACKETS + 1]
         maker.count("packets_in_flows", packets)
         for bad in meter.malformed():

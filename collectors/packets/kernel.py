@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from collectors.packets import kernel_meter, kernel_walk
+from collectors.packets import kernel_digest, kernel_meter, kernel_walk
 
 ENTRIES: Final[dict[str, Callable[..., int]]] = {
     "walk_pcap": kernel_walk.walk_pcap,
@@ -19,5 +19,6 @@ ENTRIES: Final[dict[str, Callable[..., int]]] = {
     "meter": kernel_meter.meter,
     "flush": kernel_meter.flush,
     "match": kernel_meter.match,
+    "name_flow": kernel_digest.name_flow,
 }
 """Name → function; the machine types of the parameters stand in ``machine.PARAMETERS``."""

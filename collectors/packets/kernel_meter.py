@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from collectors.packets.kernel_decode import _njit, decode
+from collectors.packets.kernel_digest import community, event_id
 from collectors.packets.kernel_select import datagram_kind, sane_dns, select_stream, stream_position
 from collectors.packets.layout import *  # noqa: F403 - column names, nearly all of them needed
 
@@ -57,9 +58,11 @@ def _write_out(slot, reason, t, c, out):
     """Copy a flow's row to the output."""
     row = slot * COLUMNS
     t[row + F_REASON] = reason
-    target = c[C_OUT] * COLUMNS
+    target = c[C_OUT] * OUT_COLUMNS
     for j in range(COLUMNS):
         out[target + j] = t[row + j]
+    event_id(t, row, c, out, target + O_EVENT_ID)
+    community(t, row, c, out, target + O_COMMUNITY)
     c[C_OUT] += 1
 
 

@@ -92,6 +92,11 @@ F_FIRST_SIDE: Final = 47  # who sent the first packet
 F_OUTER: Final = 48  # of the first packet: source hi lo, destination hi lo
 F_ISN: Final = 52  # stream position after the SYN, 0 none seen
 
+# a row of the output: the flow's, then 26 letters of its event id and 28 of its Community ID as bytes
+OUT_COLUMNS: Final = 64
+O_EVENT_ID: Final = 56
+O_COMMUNITY: Final = 60
+
 # F_STATE; pairs of bits are shifted by the sender
 ST_ORIGIN_B: Final = 1
 ST_SYN: Final = 2
@@ -242,7 +247,7 @@ TUNNELS: Final = {
 MAX_DEPTH: Final = 4
 
 # --- control words of the meter ---------------------------------------------------------------------------------
-CONTROL: Final = 96
+CONTROL: Final = 192
 C_CAPACITY: Final = 0
 C_MASK: Final = 1  # of the hash buckets
 C_FREE: Final = 2  # head of the free list, -1 none
@@ -271,7 +276,9 @@ C_HIGH: Final = 24  # slots ever used
 C_BUDGET: Final = 25  # bytes of a direction handed to reassembly
 C_SEED: Final = 26
 C_ITEM_BYTES: Final = 27
+C_IDENTITY: Final = 28  # of the source: 16 bytes in two words
 C_RESULTS: Final = 32  # + decode result: packets
+C_WORK: Final = 96  # scratch of the digests: 86 words
 FRAGMENT_SLOTS: Final = 4096
 FRAGMENT_COLUMNS: Final = 8
 BAD_COLUMNS: Final = 4  # code, position in the capture, offset in the window, length

@@ -42,6 +42,7 @@ _SOURCES: Final = (
     "building.py",
     "layout.py",
     "kernel_decode.py",
+    "kernel_digest.py",
     "kernel_walk.py",
     "kernel_select.py",
     "kernel_meter.py",
@@ -55,6 +56,7 @@ PARAMETERS: Final = {
     "meter": "bpnnphpppppppp",
     "flush": "phpp",
     "match": "bpnppppp",
+    "name_flow": "pnpp",
 }
 """Entry point → parameters: ``b`` bytes, ``p`` words, ``h`` 32-bit words (all by address), ``n`` a number."""
 BUILD_SECONDS: Final = 600

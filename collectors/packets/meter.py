@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -12,6 +13,7 @@ from collectors.packets.machine import Kernel, address_of, make_memory
 from collectors.packets.reader import CaptureReader
 
 Row: TypeAlias = tuple[int, ...]
+Names: TypeAlias = tuple[str, str]
 SECOND: Final = 1_000_000
 OUT_ROOM: Final = 2_048
 ITEM_ROOM: Final = 4_096
@@ -43,11 +45,12 @@ class Meter:
         buckets = 1 << (limits.flows - 1).bit_length()
         self._table = make_memory(limits.flows * layout.COLUMNS * 8)
         self._buckets = make_memory(buckets * 4)
-        self._out = make_memory(OUT_ROOM * layout.COLUMNS * 8)
+        self._out = make_memory(OUT_ROOM * layout.OUT_COLUMNS * 8)
         self._items = make_memory(ITEM_ROOM * layout.ITEM_COLUMNS * 8)
         self._bad = make_memory(BAD_ROOM * layout.BAD_COLUMNS * 8)
         self._fragments = make_memory(layout.FRAGMENT_SLOTS * layout.FRAGMENT_COLUMNS * 8)
         self._work = make_memory((2 * layout.SCRATCH + 8) * 8)
+        self._name = make_memory(32)
         self._control = make_memory(layout.CONTROL * 8)
         self.table = memoryview(self._table).cast("q")
         self.control = memoryview(self._control).cast("q")
@@ -103,9 +106,28 @@ class Meter:
             yield
             self.control[layout.C_OUT] = 0
 
+    def identify(self, identity: bytes) -> None:
+        """Take the 16 bytes of the source's identity, part of every event id."""
+        self.control[layout.C_IDENTITY], self.control[layout.C_IDENTITY + 1] = struct.unpack("=qq", identity)
+
     def ended(self) -> list[Row]:
         """Return the rows (``F_*``) of flow records written since the last pause."""
-        return _rows(self._out_words, self.control[layout.C_OUT], layout.COLUMNS)
+        return _rows(self._out_words, self.control[layout.C_OUT], layout.OUT_COLUMNS)
+
+    def names(self) -> list[Names]:
+        """Return event id (without its day) and Community ID of each of these records."""
+        size, found = layout.OUT_COLUMNS * 8, []
+        text = self._out[: self.control[layout.C_OUT] * size].decode("latin-1")
+        for start in range(0, len(text), size):
+            event_id, community = start + layout.O_EVENT_ID * 8, start + layout.O_COMMUNITY * 8
+            found.append((text[event_id : event_id + 26], "1:" + text[community : community + 28]))
+        return found
+
+    def community_of(self, slot: int) -> str:
+        """Return the Community ID of a live flow."""
+        name = address_of(self._name)
+        self._kernel.call("name_flow", address_of(self._table), slot, address_of(self._control), name)
+        return "1:" + self._name[:28].decode("ascii")
 
     def items(self) -> list[Row]:
         """Return the rows (``IT_*``) of payload selected since the last pause."""

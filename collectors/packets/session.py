@@ -21,7 +21,6 @@ from typing import BinaryIO, Final
 
 from collectors.opening import open_source
 from collectors.packets import layout
-from collectors.packets.addressing import community_id
 from collectors.packets.machine import address_of, child_environment, load_kernel, make_memory
 from collectors.packets.meter import Limits, Meter, Row
 from collectors.packets.reader import INDEX_ROOM, CaptureReader
@@ -64,15 +63,6 @@ def cut_session(  # noqa: PLR0913 - the contract of edusoc/packets.py
         return _copy(path, _wanted(flow, begin_us, end_us), output, max_packets)
 
 
-def _key_of(row: Row) -> str:
-    """Return the Community ID of a flow's row."""
-    key = row[layout.F_KEY]
-    sport, dport = key >> 40 & 0xFFFF, key >> 24 & 0xFFFF
-    if row[layout.F_STATE] & layout.ST_ORIGIN_B:
-        sport, dport = dport, sport
-    return community_id(key & 0xFF, key >> 8 & 0xFF, row, sport, dport)
-
-
 def _find_flow(path: Path, community: str, begin: int, end: int) -> Row | None:
     """Return the row of the first flow of this Community ID that was alive between the instants."""
     kernel = load_kernel()
@@ -81,18 +71,19 @@ def _find_flow(path: Path, community: str, begin: int, end: int) -> Row | None:
         meter = Meter(kernel, Limits(), select=False)
         for count in reader.chunks():
             for _ in meter.feed(reader, count):
-                for row in meter.ended():
-                    if _overlaps(row, begin, end) and _key_of(row) == community:
-                        return row
-        for _ in meter.flush():
-            for row in meter.ended():
-                if _overlaps(row, begin, end) and _key_of(row) == community:
+                if (row := _named(meter, community, begin, end)) is not None:
                     return row
+        for _ in meter.flush():
+            if (row := _named(meter, community, begin, end)) is not None:
+                return row
     return None
 
 
-def _overlaps(row: Row, begin: int, end: int) -> bool:
-    return row[layout.F_FIRST] <= end and row[layout.F_LAST] >= begin
+def _named(meter: Meter, community: str, begin: int, end: int) -> Row | None:
+    for row, (_, name) in zip(meter.ended(), meter.names(), strict=True):
+        if name == community and row[layout.F_FIRST] <= end and row[layout.F_LAST] >= begin:
+            return row
+    return None
 
 
 def _wanted(row: Row, begin: int, end: int) -> list[int]:

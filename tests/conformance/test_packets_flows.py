@@ -28,7 +28,7 @@ from collectors.opening import open_source
 from collectors.packets import layout
 from collectors.packets.addressing import put_addressing
 from collectors.packets.machine import load_kernel
-from collectors.packets.meter import Limits, Meter, Row
+from collectors.packets.meter import Limits, Meter, Names, Row
 from collectors.packets.reader import CaptureReader
 from collectors.reading import Statistics, collect, read_paths
 from soc_core.model.event import Event
@@ -125,9 +125,9 @@ def _damaged(statistics: Statistics) -> bool:
     return any("record" in bad.reason for bad in statistics.bad_samples)
 
 
-def _add_row(totals: dict[str, Total], row: Row) -> None:
+def _add_row(totals: dict[str, Total], row: Row, names: Names) -> None:
     event: Event = {}
-    put_addressing(event, row)
+    put_addressing(event, row, names[1])
     total = totals[str(event["network.community_id"])]
     total.records += 1
     total.packets += row[layout.F_PACKETS] + row[layout.F_PACKETS + 1]
@@ -147,11 +147,11 @@ def _ours(path: Path) -> dict[str, Total]:
         reader, meter = CaptureReader(source, kernel), Meter(kernel, Limits())
         for count in reader.chunks():
             for _ in meter.feed(reader, count):
-                for row in meter.ended():
-                    _add_row(totals, row)
+                for row, names in zip(meter.ended(), meter.names(), strict=True):
+                    _add_row(totals, row, names)
         for _ in meter.flush():
-            for row in meter.ended():
-                _add_row(totals, row)
+            for row, names in zip(meter.ended(), meter.names(), strict=True):
+                _add_row(totals, row, names)
     return totals
 
 

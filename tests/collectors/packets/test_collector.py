@@ -8,13 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from collectors.base import ReadContext
 from collectors.opening import open_bytes
 from collectors.packets.collector import PacketsCollector
 from collectors.reading import collect, read_paths
 from soc_core.clock import EPOCH
-from soc_core.model.event import Event
+from soc_core.model.event import Event, make_event_id, make_source_identity
 from tests.collectors.base import ALWAYS, CONTEXT, assert_fits_dictionary, read_all
 from tests.collectors.packets.making import (
     ACK,
@@ -220,3 +222,20 @@ def test_time_zero_and_far_future() -> None:
     events, _ = read(pcap([(0, udp_frame(dns_query())), (4_294_967_295, udp_frame(dns_query()))]))
     assert {str(event["@timestamp"])[:4] for event in events} == {"1970", "2106"}
     assert EPOCH.year == 1970
+
+
+@settings(deadline=None)
+@given(st.integers(0, 4_294_967_295), st.integers(0, 60), st.text(max_size=8))
+def test_flow_ids_are_those_of_make_event_id(moment: int, before: int, unit: str) -> None:
+    """The kernel digests what ``make_event_id`` would."""
+    noise = [(float(moment), b"x" * 20)] * before
+    frame = udp_frame(b"y" * 30, dport=9)
+    capture = pcap([*noise, (float(moment), frame)])
+    context = ReadContext(EPOCH, organization_id=unit)
+    with open_bytes(capture) as source:
+        (flow,) = [event for batch in PacketsCollector().read(source, context) for event in batch.events]
+    first = (moment * 1_000_000).to_bytes(8, "big") + (b"x" * 20 if before else frame)
+    identity = make_source_identity(unit, "default", "packets", first)
+    position = 24 + before * 36 + 16
+    assert flow["edusoc.capture.offset"] == position
+    assert flow["event.id"] == make_event_id(str(flow["@timestamp"]), identity, position, b"flow", 1)
