@@ -41,7 +41,10 @@ def parse_instant(text: str, *, zone: tzinfo = UTC) -> datetime:
     instant = datetime.fromisoformat(text.strip())
     if instant.tzinfo is None:
         instant = instant.replace(tzinfo=zone)
-    return instant.astimezone(UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as error:  # the first and last hours of the calendar
+        raise ValueError(f"'{text}' lies outside the calendar") from error
 
 
 def epoch_us(instant: datetime) -> int:

@@ -41,9 +41,6 @@ def reason_text(reason: str, language: str) -> str:
     if language == "en":
         return reason
     i18n.load("soc_core")
-    whole = _translated(reason, language)
-    if whole is not None:
-        return whole
     head, dash, todo = reason.partition(" — ")
     for where, what in _splits(head):
         translated = _translated(what, language)
@@ -64,5 +61,9 @@ def _translated(reason: str, language: str) -> str | None:
     for pattern, key in _patterns(len(i18n.entries())):
         match = pattern.fullmatch(reason)
         if match is not None:
-            return i18n.text(key, language, **match.groupdict())
+            # A parameter may itself be a reason: "can't listen on :80: Permission denied".
+            values = {
+                name: _translated(value, language) or value for name, value in match.groupdict().items()
+            }
+            return i18n.text(key, language, **values)
     return None

@@ -8,6 +8,7 @@ are counted over 15 minutes: from the tenth on the name is locked for that time 
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,6 +28,8 @@ FAILURE_WINDOW: Final = timedelta(minutes=15)
 MAX_FAILURES: Final = 10
 MAX_ADDRESS_FAILURES: Final = 100
 """From one address: a school's staff share one, but nobody types a hundred wrong passwords in 15 minutes."""
+MAX_PASSWORD: Final = 256
+_NAME: Final = re.compile(r"[\w.-][\w.@-]{0,63}")  # what begins with @ counts failures of an address
 MIN_PASSWORD: Final = 10
 _hasher: Final = PasswordHasher()
 _ABSENT_HASH: Final = _hasher.hash(secrets.token_hex(16))
@@ -69,9 +72,21 @@ class Session:
 
 
 def add_user(connection: Connection, user: User, password: str, *, now: datetime) -> None:
-    """Create an account, or replace the one of the same name. Raises ``UsageError`` for a short password."""
+    """Create an account, or replace the one of the same name.
+
+    Raises ``UsageError`` for a name that can't be typed in and for a password that is too short, too long or no text.
+    """
+    if not _NAME.fullmatch(user.name):
+        raise UsageError(
+            "a log-in name has 1 to 64 letters, digits and . _ - @",
+            where=repr(user.name[:64]),
+        )
     if len(password) < MIN_PASSWORD:
         raise UsageError(f"a password needs at least {MIN_PASSWORD} characters", where=user.name)
+    if len(password) > MAX_PASSWORD or not password.isprintable():
+        raise UsageError(
+            f"a password has at most {MAX_PASSWORD} characters, all of which can be typed", where=user.name
+        )
     connection.execute(delete(sessions).where(sessions.c.user_name == user.name))
     connection.execute(delete(users).where(users.c.name == user.name))
     connection.execute(
@@ -161,7 +176,7 @@ def _token_hash(token: str) -> str:
 def _verify(password_hash: str, password: str) -> bool:
     try:
         return _hasher.verify(password_hash, password)
-    except (VerificationError, InvalidHashError):
+    except (VerificationError, InvalidHashError, UnicodeEncodeError):
         return False
 
 

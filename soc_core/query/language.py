@@ -58,6 +58,8 @@ def parse_query(text: str) -> Query:
     """Return the query tree of ``text``; raise ``UsageError`` naming the column (from 1) of what is wrong."""
     if len(text) > MAX_LENGTH:
         raise UsageError(f"the query is longer than {MAX_LENGTH} characters")
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise UsageError("the query is not valid UTF-8")
     parser = _Parser(_tokens(text), len(text))
     query = parser.parse_or("", 0)
     parser.expect_end()

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -66,3 +67,27 @@ def test_neither_password_nor_token_is_stored(known: Database) -> None:
 def test_a_short_password_is_refused(database: Database) -> None:
     with database.write() as connection, pytest.raises(UsageError, match="10"):
         accounts.add_user(connection, WANG, "short", now=NOW)
+
+
+@pytest.mark.parametrize("name", ["", "a" * 65, "wang\n", "../x", "@192.0.2.1", "a b", "\x1b[2J", "\udcff"])
+def test_a_name_that_nobody_can_type_is_refused(database: Database, name: str) -> None:
+    with pytest.raises(UsageError, match="log-in name"), database.write() as connection:
+        accounts.add_user(connection, replace(WANG, name=name), "a long password", now=NOW)
+
+
+@pytest.mark.parametrize("name", ["wang", "王老师", "wang.li@school-3", "_x"])
+def test_names_of_people_are_taken(database: Database, name: str) -> None:
+    with database.write() as connection:
+        accounts.add_user(connection, replace(WANG, name=name), "a long password", now=NOW)
+        assert accounts.check_password(connection, name, "a long password", now=NOW).name == name
+
+
+@pytest.mark.parametrize("password", ["x" * 257, "\udcffbroken bytes", "a long\0password"])
+def test_a_password_that_nobody_can_type_is_refused(database: Database, password: str) -> None:
+    with pytest.raises(UsageError, match="can be typed"), database.write() as connection:
+        accounts.add_user(connection, WANG, password, now=NOW)
+
+
+def test_a_log_in_with_broken_bytes_is_wrong_not_a_fault(known: Database) -> None:
+    with known.write() as connection, pytest.raises(NotAllowedError, match="is wrong"):
+        accounts.check_password(connection, "wang", "\udcff" * 12, now=NOW)

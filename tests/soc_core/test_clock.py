@@ -29,3 +29,9 @@ def test_local_time_is_shanghai() -> None:
 def test_a_time_without_zone_is_no_instant() -> None:
     with pytest.raises(ValueError, match="zone"):
         format_instant(datetime(2026, 1, 1))
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00", "9999-12-31T23:59:59-08:00"])
+def test_a_time_beyond_the_calendar_is_refused_as_any_other(text: str) -> None:
+    with pytest.raises(ValueError, match="outside the calendar"):
+        parse_instant(text, zone=LOCAL_ZONE)

@@ -64,3 +64,9 @@ def test_place_reason_and_advice_are_said_one_by_one() -> None:
         "/data/log: only 3 MB are free on the disk — free at least 65 MB; nothing was lost", "zh"
     )
     assert said == "/data/log：磁盘只剩 3 MB；请至少腾出 65 MB；没有丢失数据"
+
+
+def test_a_reason_within_a_reason_and_its_advice_are_said_too() -> None:
+    i18n.load("edusoc")
+    said = reason_text("can't listen on ::1:80: Permission denied — choose another --port", "zh")
+    assert said == "无法监听 ::1:80：没有权限；请用 --port 换一个端口"

@@ -76,3 +76,9 @@ def test_any_text_parses_or_is_refused_in_words(text: str) -> None:
 def test_deep_brackets_are_refused() -> None:
     with pytest.raises(UsageError, match="brackets"):
         parse_query("(" * 500 + "a" + ")" * 500)
+
+
+@pytest.mark.parametrize("text", ["@timestamp:[0001-01-01 TO *]", "user.name:\ud800", "\ud800"])
+def test_times_and_letters_that_do_not_exist_are_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_query(text)
