@@ -104,9 +104,9 @@ def _make(settings: Settings, ground: Ground, scenes: list[Scene], stages: Stage
     finally:
         database.close()
     with stages.stage("model"):
-        problem = train_on_normal(scenes, prepared.tree, settings.state_directory / "models")
-    if problem:
-        stages.note("model.none", why=problem)
+        trained = train_on_normal(scenes, prepared.tree, settings.state_directory / "models")
+    if not trained:
+        stages.note("model.none")
     with open_writer(settings) as writer:
         counts = build(writer, wanted, prepared, stages)
         return _report(writer, wanted, prepared, counts, stages)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from soc_core.organisations.repository import OrganisationTree
 
 
-def train_on_normal(scenes: Sequence[Scene], tree: OrganisationTree, directory: Path) -> str:
-    """Train and keep a model below ``directory`` unless there is one; return why there can't be, else nothing."""
+def train_on_normal(scenes: Sequence[Scene], tree: OrganisationTree, directory: Path) -> bool:
+    """Train and keep a model below ``directory`` unless there is one; return whether there is one then."""
     from detectors.anomaly.model.files import current_folder, save
     from detectors.anomaly.model.training import TrainingOptions, train_from_events
 
@@ -30,15 +30,15 @@ def train_on_normal(scenes: Sequence[Scene], tree: OrganisationTree, directory: 
         return tree.plan(tree.find(code).id, zone)
 
     if current_folder(directory) is not None:
-        return ""
+        return True
     normal = [scene for scene in scenes if not scene.label.attack]
     units = sorted({tree.find(scene.unit).id for scene in normal})
     options = TrainingOptions(organizations=tuple(units))
     try:
         save(train_from_events(_events(normal), plan, options), directory)
-    except UsageError as error:  # too few flows, with --scenario
-        return str(error)
-    return ""
+    except UsageError:  # too few flows to learn from: only some scenarios were asked for
+        return False
+    return True
 
 
 def _events(normal: Sequence[Scene]) -> Iterator[Event]:
