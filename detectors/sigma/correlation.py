@@ -216,13 +216,16 @@ class CorrelationDetector:
         )
 
     def _reasons(self, key: tuple[str, ...], stretch: Sequence[Hit], count: int) -> tuple[Reason, ...]:
-        values: dict[str, Scalar] = {"count": count, "seconds": self._rule.timespan // timedelta(seconds=1)}
+        seconds = self._rule.timespan // timedelta(seconds=1)
+        whole = seconds >= 120 and seconds % 60 == 0
+        values: dict[str, Scalar] = {"count": count}
+        values["minutes" if whole else "seconds"] = seconds // 60 if whole else seconds
         if self._rule.type is CorrelationType.VALUE_COUNT:
             distinct = sorted({hit.value for hit in stretch})
             values["distinct"] = len(distinct)
             values["examples"] = ", ".join(distinct[:MAX_SHOWN])
         values["group"] = ", ".join(key) or "-"
-        reasons = [Reason(f"{PREFIX}.{self._rule.type.value}", values)]
+        reasons = [Reason(f"{PREFIX}.{self._rule.type.value}{'_minutes' * whole}", values)]
         first = {hit.rule: hit.event for hit in reversed(stretch)}
         for number, event in sorted(first.items()):
             reasons.extend(explain(self._rule.rules[number].detection, event)[:2])

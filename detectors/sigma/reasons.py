@@ -19,13 +19,20 @@ SAID: Final = frozenset(
         "process.command_line", "process.executable", "process.parent.executable", "process.parent.command_line",
         "file.path", "registry.path", "dns.question.name", "url.original", "url.path", "url.query", "url.domain",
         "user_agent.original", "source.ip", "destination.ip", "destination.port", "source.port", "user.name",
-        "message", "event.action", "event.outcome", "event.code", "http.request.method",
+        "message", "event.action", "event.outcome", "event.code", "winlog.event_id", "http.request.method",
         "http.response.status_code", "tls.client.server_name", "tls.client.ja3", "tls.client.ja4", "rule.name",
         "process.name", "service.name", "dll.path", "network.protocol", "network.transport",
         "winlog.event_data.ScriptBlockText", "winlog.event_data.Details",
     }
 )  # fmt: skip
 """Fields that have a sentence of their own (``detectors.sigma.saw.<field with _ for .>``)."""
+PLAIN: Final = frozenset(
+    {
+        "event.category", "event.type", "event.kind", "event.module", "event.dataset", "event.code", "event.provider",
+        "winlog.event_id", "winlog.channel", "winlog.provider_name", "network.transport", "network.protocol",
+    }
+)  # fmt: skip
+"""Fields that say of what sort an event is: told only where a rule asks for nothing else."""
 _Leaf = OneOf | Text | Regex | Cidr | Range | TimePart
 
 
@@ -34,9 +41,8 @@ def explain(detection: Query, event: Event) -> tuple[Reason, ...]:
     found: dict[str, Reason] = {}
     for field, value in _witnesses(detection, event):
         found.setdefault(field, _reason(field, value))
-        if len(found) == MAX_REASONS:
-            break
-    return tuple(found.values())
+    telling = [reason for field, reason in found.items() if field not in PLAIN]
+    return tuple((telling or list(found.values()))[:MAX_REASONS])
 
 
 def _witnesses(query: Query, event: Event) -> Iterator[tuple[str, str]]:

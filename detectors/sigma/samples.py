@@ -6,6 +6,7 @@ case may. ``rule`` names the one that is meant where a file holds several (its i
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -130,21 +131,30 @@ def run_cases(rules: RuleSet, cases: Sequence[Case]) -> Iterator[Outcome]:
 
 
 def judge_history(detector: WindowDetector, events: Sequence[Event]) -> list[Detection]:
-    """Return what a window detector finds in a history of one unit and zone, as the pipeline would ask it."""
+    """Return what a window detector finds in a history, as the pipeline would ask it, unit by unit and zone by zone."""
     wants = compile_query(detector.query)
-    ordered = sorted((event for event in events if wants(event)), key=lambda event: str(event[TIMESTAMP]))
+    places: dict[tuple[str, str], list[Event]] = {}
+    for event in events:
+        if wants(event):
+            key = str(event.get(ORGANIZATION_ID, "")), str(event.get(ZONE, "default"))
+            places.setdefault(key, []).append(event)
+    return [found for key, chosen in places.items() for found in _judge_place(detector, key, chosen)]
+
+
+def _judge_place(
+    detector: WindowDetector, place: tuple[str, str], events: Sequence[Event]
+) -> Iterator[Detection]:
+    ordered = sorted(events, key=lambda event: (str(event[TIMESTAMP]), str(event.get(EVENT_ID, ""))))
+    times = [str(event[TIMESTAMP]) for event in ordered]
     starts: set[datetime] = set()
-    for event in ordered:
-        instant = parse_instant(str(event[TIMESTAMP]))
+    for time in times:
+        instant = parse_instant(time)
         start = window_start(instant, detector.window)
         while start <= instant + detector.lookback:
             starts.add(start)
             start += detector.window
-    found: list[Detection] = []
     for start in sorted(starts):
-        low, high = format_instant(start - detector.lookback), format_instant(start + detector.window)
-        batch = [event for event in ordered if low <= str(event[TIMESTAMP]) < high]
-        unit, zone = str(ordered[0].get(ORGANIZATION_ID, "")), str(ordered[0].get(ZONE, "default"))
-        window = Window(unit, zone, start, start + detector.window)
-        found.extend(detector.detect(window, [batch], Site(HOME)))
-    return found
+        low = bisect_left(times, format_instant(start - detector.lookback))
+        high = bisect_left(times, format_instant(start + detector.window))
+        window = Window(*place, start, start + detector.window)
+        yield from detector.detect(window, [ordered[low:high]], Site(HOME))

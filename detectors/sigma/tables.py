@@ -24,6 +24,8 @@ MAX_REMEMBERED: Final = 2_048
 MIN_LITERAL: Final = 3
 """Shorter literals stand nearly everywhere: looking for each is cheaper than being told of every place."""
 PART: Final = 1 << 16
+SMALL: Final = 4_096
+"""Letters of literals up to which the fastest automaton takes little memory."""
 ENTRY_BYTES: Final = 250
 _WILDCARDS: Final = re.compile(r"(?:\\[*?\\]|[^*?])+")
 
@@ -128,10 +130,10 @@ class Literals:
         wanted = sorted(text for text in self._rows if len(text) >= MIN_LITERAL)
         self._longest = max(map(len, wanted), default=0)
         self._found = [self._rows[text] for text in wanted]
+        small = sum(map(len, wanted)) <= SMALL
         if wanted:
-            self._automaton = AhoCorasick(
-                wanted, matchkind=MatchKind.Standard, implementation=Implementation.ContiguousNFA
-            )
+            how = Implementation.DFA if small else Implementation.ContiguousNFA
+            self._automaton = AhoCorasick(wanted, matchkind=MatchKind.Standard, implementation=how)
 
     def _numbers(self, automaton: AhoCorasick, text: str) -> set[int]:
         """Return which literals are there; a long text is taken in parts, since every place of each is told."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MAX_KEPT: Final = 200_000
 """Events kept for correlations, which look at a time in order; what is left out is counted and said."""
+ALWAYS: Final = ("@timestamp", "event.id", "organization.id", "edusoc.zone")
 _SHOWN: Final = 20
 
 
@@ -81,6 +82,7 @@ def _detected(
     detector = SigmaDetector(rules)
     correlations = [CorrelationDetector(rule) for rule in rules.correlations]
     wanted = [compile_query(one.query) for one in correlations]
+    needed = {*ALWAYS, *(name for one in correlations for name in one.fields)}
     kept: list[Event] = []
     inputs = find_inputs(paths)
     with ReadingBar([item.path for item in inputs]) as bar:
@@ -92,7 +94,7 @@ def _detected(
             for event in batch.events:
                 if any(wants(event) for wants in wanted):
                     if len(kept) < MAX_KEPT:
-                        kept.append(event)
+                        kept.append({name: event[name] for name in needed & event.keys()})
                     else:
                         outcome.left_out += 1
             bar.update(batch)

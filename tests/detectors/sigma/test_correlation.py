@@ -95,6 +95,11 @@ def test_detection_says_what_happened_once(tmp_path: Path) -> None:
     assert texts[1] == "Action: act0"
 
 
+def test_longer_timespans_are_told_in_minutes(tmp_path: Path) -> None:
+    (found,) = judge(detector_of(tmp_path, COUNT.replace("1m", "1h")), [event(n) for n in range(3)])
+    assert say(found.reasons[0].key, **found.reasons[0].values) == "3 times within 60 minutes (10.0.0.1)."
+
+
 def test_what_goes_on_is_said_again_in_each_window(tmp_path: Path) -> None:
     detector = detector_of(tmp_path, COUNT)
     found = judge(detector, [event(time) for time in range(0, 900, 10)])

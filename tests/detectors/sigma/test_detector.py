@@ -104,6 +104,17 @@ def test_reasons_name_field_and_value(tmp_path: Path, detection: str, event: Eve
     assert [say(reason.key, **reason.values) for reason in found.reasons] == [text]
 
 
+def test_what_sort_an_event_is_of_is_told_only_for_want_of_more(tmp_path: Path) -> None:
+    event = EVENT | {"event.dataset": "test", "event.action": "logged-in"}
+    both = rule_text("s: {event.code: 1, event.action: logged-in}\ncondition: s")
+    (found,) = SigmaDetector(load_text(tmp_path, both)).detect([event])
+    assert [say(reason.key, **reason.values) for reason in found.reasons] == ["Action: logged-in"]
+    (found,) = SigmaDetector(load_text(tmp_path, rule_text("s: {event.code: 1}\ncondition: s"))).detect(
+        [event]
+    )
+    assert [say(reason.key, **reason.values) for reason in found.reasons] == ["Event code: 1"]
+
+
 def test_every_said_field_has_a_sentence() -> None:
     i18n.load("detectors")
     assert [
