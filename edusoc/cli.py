@@ -18,6 +18,7 @@ from typing import Final
 from edusoc.options import said, say
 from edusoc.parser import Parser
 from soc_core.errors import EdusocError, StoreError
+from soc_core.printing import printable
 
 COMMANDS: Final = (
     "read",
@@ -71,10 +72,10 @@ def _fail(error: Exception) -> int:
         traceback.print_exception(error)
     known = error if isinstance(error, EdusocError) else _known(error)
     if known is not None:
-        print(f"edusoc: {said(str(known))}", file=sys.stderr)
+        print(f"edusoc: {printable(said(str(known)))}", file=sys.stderr)
         return known.exit_code
     place = traceback.extract_tb(error.__traceback__)[-1]
-    what = f"{type(error).__name__}: {error}"[:500]
+    what = printable(f"{type(error).__name__}: {error}"[:500])
     where = f"{Path(place.filename).name}:{place.lineno}"
     print(f"edusoc: {say('edusoc.cli.unexpected', what=what, where=where)}", file=sys.stderr)
     return 3

@@ -7,6 +7,7 @@ later one, so the same file gives the same ids whenever and under whatever name 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
@@ -96,10 +97,10 @@ class Importer:
             ).first()
             reference = row.reference if row is not None else format_instant(source.modified)
             if row is None:
-                _remember(connection, identity, source.name, place, (reference, now))
+                _remember(connection, identity, _storable(source.name), place, (reference, now))
             else:
                 moved = update(sources).where(sources.c.identity == identity)
-                connection.execute(moved.values(path=source.name, last_at=now))
+                connection.execute(moved.values(path=_storable(source.name), last_at=now))
         self._identity = identity
         return ReadContext(
             reference=parse_instant(reference),
@@ -153,8 +154,13 @@ def _remember(connection: Connection, identity: str, path: str, place: Place, ti
     )
 
 
+def _storable(name: str) -> str:
+    r"""Return a file's name as text a database takes: bytes that are no UTF-8 become ``\\xff``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def _quarantine(connection: Connection, bad: BadRecord, place: Place, at: str) -> None:
-    key = {"source": bad.source[-4_096:], "position": bad.position, "reason": bad.reason[:255]}
+    key = {"source": _storable(bad.source)[-4_096:], "position": bad.position, "reason": bad.reason[:255]}
     known = select(quarantine.c.position).where(*(quarantine.c[name] == value for name, value in key.items()))
     if connection.execute(known).first() is None:
         rest = {"line": bad.line, "raw": bad.raw[:4_096], "organization_id": place.organization_id, "at": at}

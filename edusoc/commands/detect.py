@@ -14,6 +14,7 @@ from edusoc.cli_language import language_of
 from edusoc.options import add_settings, say, settings_of
 from edusoc.parser import add_command
 from soc_core import i18n
+from soc_core.printing import printable
 
 if TYPE_CHECKING:
     from collectors.reading import Statistics
@@ -187,7 +188,7 @@ def _report(statistics: Statistics, outcome: Outcome, rules: RuleSet) -> None:
         lines.append(say("edusoc.detect.left_out", count=outcome.left_out))
     language = language_of()
     lines += [
-        f"{bad.source}:{bad.position}: {reason_text(bad.reason, language)}"
+        printable(f"{bad.source}:{bad.position}: {reason_text(bad.reason, language)}")
         for bad in statistics.bad_samples[:_SHOWN]
     ]
     print("\n".join(lines), file=sys.stderr)

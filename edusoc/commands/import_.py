@@ -10,6 +10,7 @@ import orjson
 
 from edusoc.options import add_settings, said, say, settings_of
 from edusoc.parser import add_command
+from soc_core.printing import printable
 
 if TYPE_CHECKING:
     from edusoc.composition import Writer
@@ -69,7 +70,7 @@ def _print(writer: Writer, report: ImportReport, *, as_json: bool) -> None:
         return
     for bad in report.read.bad_samples[:SHOWN_BAD]:
         where = f"{bad.source}:{bad.line}" if bad.line else f"{bad.source}@{bad.position}"
-        print(f"{say('edusoc.import.bad')} {where}: {said(bad.reason)}", file=sys.stderr)
+        print(printable(f"{say('edusoc.import.bad')} {where}: {said(bad.reason)}"), file=sys.stderr)
     print(
         say(
             "edusoc.import.summary",

@@ -13,6 +13,7 @@ import orjson
 
 from edusoc.options import add_settings, say, settings_of
 from edusoc.parser import add_actions, add_command
+from soc_core.printing import printable
 
 if TYPE_CHECKING:
     from detectors.anomaly.model.card import ModelCard
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from soc_core.model.event import BadRecord, Event
 
 MAX_SHOWN = 10
+MAX_DAYS = 3_650
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -71,8 +73,8 @@ def train(arguments: argparse.Namespace) -> int:
     from detectors.anomaly.model.training import TrainingOptions, train_from_events
     from soc_core.errors import UsageError
 
-    if arguments.days <= 0 or not 0 < arguments.budget <= 1_000:
-        raise UsageError(say("edusoc.models.positive"))
+    if not 0 < arguments.days <= MAX_DAYS or not 0 < arguments.budget <= 1_000:
+        raise UsageError(say("edusoc.models.positive", days=MAX_DAYS))
     settings = settings_of(arguments)
     if arguments.files:
         options = TrainingOptions(arguments.seed, arguments.budget)
@@ -220,7 +222,7 @@ class Reading:
 
         for bad in self._bad:
             place = f"{bad.source}:{bad.line or bad.position}"
-            print(f"{place}: {reason_text(bad.reason, language_of())}", file=sys.stderr)
+            print(printable(f"{place}: {reason_text(bad.reason, language_of())}"), file=sys.stderr)
         return 1 if self._count else 0
 
 

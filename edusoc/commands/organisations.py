@@ -10,6 +10,7 @@ import orjson
 
 from edusoc.options import add_settings, said, say, settings_of
 from edusoc.parser import add_actions, add_command
+from soc_core.printing import printable
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -39,7 +40,7 @@ def import_(arguments: argparse.Namespace) -> int:
             report = import_file(connection, path, now=utc_now())
         bad += report.bad
         for problem in report.problems:
-            print(said(problem), file=sys.stderr)
+            print(printable(said(problem)), file=sys.stderr)
         counts = {"units": report.units, "assets": report.assets, "bad": report.bad}
         print(orjson.dumps(counts).decode() if arguments.json else say("edusoc.organisations.done", **counts))
     database.close()

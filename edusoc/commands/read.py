@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from edusoc.cli_language import language_of
 from edusoc.parser import add_command
 from soc_core import i18n
+from soc_core.printing import printable
 
 if TYPE_CHECKING:
     from collectors.reading import ReadBatch, Statistics
@@ -159,7 +160,7 @@ def _report(statistics: Statistics, language: str) -> None:
     if not statistics.conserved:
         lines.append(_say("unbalanced", language))
     for bad in statistics.bad_samples[:_BAD_SHOWN]:
-        where = {"file": bad.source, "reason": reason_text(bad.reason, language)}
+        where = {"file": printable(bad.source), "reason": printable(reason_text(bad.reason, language))}
         lines.append(_say("bad", language, offset=bad.position, line=bad.line, **where))
     if statistics.bad > _BAD_SHOWN:
         lines.append(_say("more", language, count=statistics.bad - _BAD_SHOWN))

@@ -10,6 +10,7 @@ import orjson
 
 from edusoc.options import add_settings, instant_of, say, settings_of
 from edusoc.parser import NumberBetween, add_command
+from soc_core.printing import printable
 
 MOST = 1_000_000
 SHOWN = (
@@ -68,5 +69,5 @@ def run(arguments: argparse.Namespace) -> int:
                 sys.stdout.buffer.write(orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE))
             else:
                 shown = "  ".join(f"{name}={event[name]}" for name in SHOWN if name in event)
-                print(f"{event['@timestamp']}  {shown}")
+                print(printable(f"{event['@timestamp']}  {shown}"))
     return 0

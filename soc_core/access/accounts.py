@@ -22,6 +22,7 @@ from sqlalchemy import Connection, RowMapping, delete, func, insert, select
 from soc_core.access.tables import failures, sessions, users
 from soc_core.clock import format_instant
 from soc_core.errors import NotAllowedError, UsageError
+from soc_core.printing import is_printable
 
 SESSION_LENGTH: Final = timedelta(hours=10)
 FAILURE_WINDOW: Final = timedelta(minutes=15)
@@ -83,7 +84,7 @@ def add_user(connection: Connection, user: User, password: str, *, now: datetime
         )
     if len(password) < MIN_PASSWORD:
         raise UsageError(f"a password needs at least {MIN_PASSWORD} characters", where=user.name)
-    if len(password) > MAX_PASSWORD or not password.isprintable():
+    if len(password) > MAX_PASSWORD or not is_printable(password):
         raise UsageError(
             f"a password has at most {MAX_PASSWORD} characters, all of which can be typed", where=user.name
         )

@@ -18,6 +18,7 @@ from typing import Final
 import openpyxl
 
 from soc_core.errors import InputError
+from soc_core.printing import is_printable
 
 MAX_ROWS: Final = 200_000
 MAX_COLUMNS: Final = 100
@@ -73,7 +74,7 @@ class Row:
         value = self.cells.get(name, "").strip()
         if len(value) > MAX_CELL:
             raise InputError(f"column '{name}': longer than {MAX_CELL} characters", where=self.where)
-        if not value.isprintable():
+        if not is_printable(value):
             raise InputError(f"column '{name}': holds control characters", where=self.where)
         return value
 

@@ -62,7 +62,8 @@ def test_bad_input_has_words_and_codes(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["models", "train", "--from", str(tmp_path / "none")]) == 2
     assert main(["models", "train", "--from", day, "--inside", "nonsense"]) == 2
     assert main(["models", "train", "--from", day, "--budget", "0"]) == 2
-    assert main(["models", "train", "--from", day, "--days", "-1"]) == 2
+    for days in ("-1", "nan", "inf", "1e9"):
+        assert main(["models", "train", "--from", day, "--days", days]) == 2
     assert "Traceback" not in capsys.readouterr().err
 
 

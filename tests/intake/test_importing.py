@@ -109,6 +109,17 @@ def test_bad_records_are_kept_aside_once(tmp_path: Path, importing: Import, data
     assert {row.raw for row in kept} == {b"no header here", b""}
 
 
+def test_names_in_no_encoding_are_taken(tmp_path: Path, importing: Import, database: Database) -> None:
+    good, bad = (os.fsencode(tmp_path) + name for name in (b"/caf\xe9.log", b"/\xff"))
+    for path, text in ((good, LINES), (bad, "nothing known\n")):
+        Path(os.fsdecode(path)).write_text(text)
+    report = importing([Path(os.fsdecode(good)), Path(os.fsdecode(bad))])
+    assert (report.accepted, report.read.bad) == (60, 1)
+    with database.read() as connection:
+        assert connection.scalar(select(sources.c.path)) == f"{tmp_path}/caf\\xe9.log"
+        assert connection.scalar(select(quarantine.c.source)) == f"{tmp_path}/\\xff"
+
+
 def test_sources_are_remembered_under_their_latest_name(
     tmp_path: Path, importing: Import, database: Database
 ) -> None:
