@@ -122,35 +122,39 @@ def as_lines(report: Report) -> Iterator[str]:
         events=counts.events,
         accepted=counts.accepted,
         duplicates=counts.duplicates,
-        bad=counts.bad,
     )
+    if counts.bad:
+        yield say("summary.bad", language, bad=counts.bad)
     for failure in counts.failures:
         yield say("summary.unread", language, failure=reason_text(failure, language))
     yield say("summary.passed" if report.passed else "summary.failed", language)
 
 
 def _alert_lines(report: Report) -> Iterator[str]:
-    short: list[AlertCard] = []
+    """Yield the open alerts by falling severity: whole cards of high and labelled ones, a line for each other."""
+    language = report.language
+    room = SHORT
     for severity in sorted(Severity, key=lambda level: -level.rank):
         cards = [card for card in report.cards if card.alert.severity is severity]
         if not cards:
             continue
         yield ""
-        level = i18n.text(f"cases.severity.{severity.value}", report.language)
-        yield say("summary.level", report.language, level=level, count=len(cards))
-        whole = severity.rank >= Severity.HIGH.rank
-        for card in cards:
-            if whole or card.alert.id in report.labelled:
-                yield from _card_lines(card, report)
-            else:
-                short.append(card)
-                if len(short) <= SHORT:
-                    yield f"  · {card.sentence}"
-    if len(short) > SHORT:
-        yield say("summary.more", report.language, count=len(short) - SHORT)
+        level = i18n.text(f"cases.severity.{severity.value}", language)
+        yield say("summary.level", language, level=level, count=len(cards))
+        serious = severity.rank >= Severity.HIGH.rank
+        whole = [card for card in cards if serious or card.alert.id in report.labelled]
+        short = [card for card in cards if card not in whole]
+        for card in whole:
+            yield from _card_lines(card, report)
+        if short:
+            yield ""
+        yield from (f"  · {card.sentence}" for card in short[:room])
+        if len(short) > room:
+            yield say("summary.more", language, count=len(short) - room)
+        room = max(0, room - len(short))
     if report.closed:
         yield ""
-        yield say("summary.closed", report.language, count=report.closed)
+        yield say("summary.closed", language, count=report.closed)
 
 
 def _card_lines(card: AlertCard, report: Report) -> Iterator[str]:
