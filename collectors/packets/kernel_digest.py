@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from collectors.packets.kernel_decode import _njit
+from collectors.packets.kernel_link import _njit
 from collectors.packets.layout import *  # noqa: F403 - column names
 
 M32 = 0xFFFFFFFF

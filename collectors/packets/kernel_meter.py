@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from collectors.packets.kernel_decode import _njit, decode
+from collectors.packets.kernel_decode import decode
 from collectors.packets.kernel_digest import community, event_id
+from collectors.packets.kernel_link import _njit
 from collectors.packets.kernel_select import datagram_kind, sane_dns, select_stream, stream_position
 from collectors.packets.layout import *  # noqa: F403 - column names, nearly all of them needed
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from collectors.packets.kernel_decode import _njit, be16, be32
+from collectors.packets.kernel_link import _njit, be16, be32
 from collectors.packets.layout import *  # noqa: F403 - column names, most of them needed
 
 TESTED_PAYLOADS = 8

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from collectors.packets.kernel_decode import _njit, be16, be32, le16, le32
+from collectors.packets.kernel_link import _njit, be16, be32, le16, le32
 from collectors.packets.layout import *  # noqa: F403 - column names, most of them needed
 
 DAY_US = 86_400_000_000

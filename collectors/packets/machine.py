@@ -43,6 +43,7 @@ _SOURCES: Final = (
     "layout.py",
     "kernel_decode.py",
     "kernel_digest.py",
+    "kernel_link.py",
     "kernel_walk.py",
     "kernel_select.py",
     "kernel_meter.py",
