@@ -64,10 +64,16 @@ def compile_query(query: Query) -> Matcher:
 
 
 def _all(parts: list[Matcher]) -> Matcher:
+    if len(parts) == 2:  # most conjunctions are pairs, and a generator costs more than both
+        one, two = parts
+        return lambda event: one(event) and two(event)
     return lambda event: all(part(event) for part in parts)
 
 
 def _any(parts: list[Matcher]) -> Matcher:
+    if len(parts) == 2:
+        one, two = parts
+        return lambda event: one(event) or two(event)
     return lambda event: any(part(event) for part in parts)
 
 

@@ -10,7 +10,7 @@ import os
 import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -120,6 +120,41 @@ def test_regression_events_fire_their_rules(
         if not fired[0] or fired[0] != fired[1]:
             silent.append(f"{one.rule_id} {rule.title}: {fired}")
     assert silent == []
+
+
+def test_regression_events_fire_when_winlogbeat_sends_them(
+    everything: dict[str, SigmaRule], regressions: list[Regression], tmp_path: Path
+) -> None:
+    silent: list[str] = []
+    for one in regressions:
+        documents = [as_winlogbeat(json.loads(str(event["event.original"]))) for event in read(one.json)]
+        path = tmp_path / "winlogbeat.json"
+        path.write_text("\n".join(json.dumps(document) for document in documents), encoding="utf-8")
+        matcher = Matcher([everything[one.rule_id]])
+        if not any(matcher.match(event) for event in read(path)):
+            silent.append(f"{one.rule_id} {everything[one.rule_id].title}")
+    assert silent == []
+
+
+def as_winlogbeat(document: dict[str, Any]) -> dict[str, Any]:
+    """Return an event as Winlogbeat 8 writes it without its modules."""
+    event = document["Event"]
+    system = event["System"]
+    code = system["EventID"]
+    user_data = next(iter(event.get("UserData", {}).values()), {})
+    winlog = {
+        "channel": system["Channel"],
+        "provider_name": system["Provider"]["#attributes"]["Name"],
+        "event_id": str(code["#text"] if isinstance(code, dict) else code),
+        "computer_name": system["Computer"],
+        "record_id": system["EventRecordID"],
+        "event_data": {
+            name: str(value)
+            for name, value in (event.get("EventData") or user_data).items()
+            if value is not None
+        },
+    }
+    return {"@timestamp": system["TimeCreated"]["#attributes"]["SystemTime"], "winlog": winlog}
 
 
 def test_all_rules_at_once_find_what_each_finds_alone(
