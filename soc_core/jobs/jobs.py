@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
-from sqlalchemy import Column, Connection, Integer, String, Table, delete, insert, select, update
+from sqlalchemy import Column, Connection, Integer, String, Table, bindparam, delete, select, text, update
 
 from soc_core.clock import format_instant
 from soc_core.state.database import metadata
@@ -27,6 +28,13 @@ jobs = Table(
     Column("generation", Integer, nullable=False, default=0),
 )
 
+_ADD: Final = text(
+    "INSERT INTO jobs (kind, key, due_at, leased_until, attempts, generation) "
+    "VALUES (:kind, :key, :due_at, '', 0, 0) "
+    "ON CONFLICT (kind, key) DO UPDATE SET generation = jobs.generation + 1"
+)
+"""SQLite and PostgreSQL both understand it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -40,17 +48,11 @@ class Job:
 
 def add(connection: Connection, kind: str, keys: Iterable[str], due: datetime) -> None:
     """Add jobs due at ``due``; those that wait already get a new generation, so that work in progress is repeated."""
-    at = format_instant(due)
-    for key in keys:
-        bumped = connection.execute(
-            update(jobs)
-            .where(jobs.c.kind == kind, jobs.c.key == key)
-            .values(generation=jobs.c.generation + 1)
-        )
-        if not bumped.rowcount:
-            connection.execute(
-                insert(jobs).values(kind=kind, key=key, due_at=at, leased_until="", attempts=0, generation=0)
-            )
+    rows = [{"kind": kind, "key": key, "due_at": format_instant(due)} for key in keys]
+    if rows:
+        # One statement for all: thousands of windows are marked in the transaction that also moves the cursor, and
+        # while it lasts nobody else can write.
+        connection.execute(_ADD, rows)
 
 
 def lease(
@@ -65,22 +67,23 @@ def lease(
         .limit(limit)
     ).all()
     taken = [Job(kind, row.key, row.attempts + 1, row.generation) for row in rows]
-    for job in taken:
-        connection.execute(
-            update(jobs)
-            .where(jobs.c.kind == kind, jobs.c.key == job.key)
-            .values(leased_until=format_instant(now + length), attempts=job.attempts)
-        )
+    if taken:
+        held = update(jobs).where(jobs.c.kind == bindparam("of_kind"), jobs.c.key == bindparam("of_key"))
+        held = held.values(leased_until=format_instant(now + length), attempts=bindparam("tried"))
+        parameters = [{"of_kind": kind, "of_key": job.key, "tried": job.attempts} for job in taken]
+        connection.execute(held, parameters)
     return taken
 
 
 def finish(connection: Connection, done: Sequence[Job]) -> None:
     """Remove jobs that are done; one that was added again meanwhile is released instead, to be done once more."""
-    for job in done:
-        same = (jobs.c.kind == job.kind, jobs.c.key == job.key)
-        removed = connection.execute(delete(jobs).where(*same, jobs.c.generation == job.generation))
-        if not removed.rowcount:
-            connection.execute(update(jobs).where(*same).values(leased_until="", attempts=0))
+    if not done:
+        return
+    same = (jobs.c.kind == bindparam("of_kind"), jobs.c.key == bindparam("of_key"))
+    parameters = [{"of_kind": job.kind, "of_key": job.key, "seen": job.generation} for job in done]
+    connection.execute(delete(jobs).where(*same, jobs.c.generation == bindparam("seen")), parameters)
+    left = [{"of_kind": job.kind, "of_key": job.key} for job in done]
+    connection.execute(update(jobs).where(*same).values(leased_until="", attempts=0), left)
 
 
 def waiting(connection: Connection, kind: str) -> list[str]:
