@@ -14,13 +14,14 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from detectors.base import Site, Window, WindowDetector
+from detectors.sigma.matcher import Matcher
 from soc_core.clock import EPOCH, epoch_us, format_instant, parse_instant
 from soc_core.model.detection import Detection
 from soc_core.model.event import ORGANIZATION_ID, TIMESTAMP, ZONE, Event
 from soc_core.organisations.repository import OrganisationTree
 from soc_core.query.evaluate import compile_query
 from soc_core.query.fields import fields_of
-from soc_core.query.tree import And, Or, Query, equal
+from soc_core.query.tree import And, Everything, Or, Query, equal
 from soc_core.store.interface import EventReader, Scope, Search
 
 JOB: Final = "detect.window"
@@ -68,25 +69,32 @@ class WindowMarker:
         for detector in detectors:
             rhythm = _Rhythm(detector.id, _us(detector.window), _us(detector.lookback))
             rhythms.setdefault(detector.query, []).append(rhythm)
-        self._rows = [(compile_query(query), wanted) for query, wanted in rhythms.items()]
+        self._matcher = Matcher([_Asked(Everything(), query, wanted) for query, wanted in rhythms.items()])
 
     def dirty(self, events: Iterable[Event]) -> set[DirtyWindow]:
         """Return the windows touched: the one an event lies in and those whose look-back reaches it."""
         found: set[tuple[str, str, int, str]] = set()
         for event in events:
             at = -1
-            for wants, rhythms in self._rows:
-                if not wants(event):
-                    continue
+            for asked in self._matcher.match(event):
                 if at < 0:
                     at = epoch_us(parse_instant(str(event[TIMESTAMP])))
                     place = str(event[ORGANIZATION_ID]), str(event[ZONE])
-                for rhythm in rhythms:
+                for rhythm in asked.rhythms:
                     length = rhythm.window
                     last = (at + rhythm.lookback) // length * length
                     for start in range(at // length * length, last + 1, length):
                         found.add((*place, start, rhythm.detector_id))
         return {DirtyWindow(*key) for key in found}
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Be a question for the matcher, with the detectors that ask it."""
+
+    source: Query
+    detection: Query
+    rhythms: list[_Rhythm]
 
 
 def _us(length: timedelta) -> int:

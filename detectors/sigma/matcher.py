@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias, cast
+from typing import Final, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from detectors.sigma.clauses import Clause, clauses_of
 from detectors.sigma.folding import NOTHING, PIVOTS, Leaf, fold, is_pivot, is_slow, leaves
-from detectors.sigma.model import SigmaRule, to_query
 from detectors.sigma.tables import MAX_REMEMBERED, NO_MARK, Budget, Mark, Marks, Remembering, Table, TextTable
 from soc_core.fields import FIELDS
 from soc_core.model.event import EXTRA, Event, Scalar, Value
@@ -29,10 +28,27 @@ Judge: TypeAlias = Callable[[int, Event], bool]
 Look: TypeAlias = Callable[[Event], Mark]
 
 
-class Matcher:
+class Question(Protocol):
+    """Be something to ask of events: a rule, or whatever else has a query for its source and one for the rest."""
+
+    @property
+    def source(self) -> Query:
+        """Return which events it is about."""
+        ...
+
+    @property
+    def detection(self) -> Query:
+        """Return what it looks for in them."""
+        ...
+
+
+Asked = TypeVar("Asked", bound=Question)
+
+
+class Matcher(Generic[Asked]):
     """Find the rules that match an event."""
 
-    def __init__(self, rules: Sequence[SigmaRule], budget_bytes: int = BUDGET_BYTES) -> None:
+    def __init__(self, rules: Sequence[Asked], budget_bytes: int = BUDGET_BYTES) -> None:
         """Take the rules; tables and groups are made when an event needs them."""
         self._rules = tuple(rules)
         self._book = Book(self._rules, Budget(budget_bytes))
@@ -40,7 +56,7 @@ class Matcher:
         self._groups: dict[int, Group | None] = {}
         self._routes: dict[tuple[Value | None, ...], Group | None] = {}
 
-    def match(self, event: Event) -> list[SigmaRule]:
+    def match(self, event: Event) -> list[Asked]:
         """Return the rules that match, in the order they were given."""
         group = self._group(event)
         if group is None:
@@ -70,7 +86,7 @@ class Matcher:
 class Pivots:
     """Tell from an event's pivots which rules can match it."""
 
-    def __init__(self, rules: Sequence[SigmaRule], budget: Budget) -> None:
+    def __init__(self, rules: Sequence[Question], budget: Budget) -> None:
         """Note what rules ask about the pivots."""
         self._rules = rules
         self._by_source: dict[Query, list[int]] = {}
@@ -130,7 +146,7 @@ class Possible:
 class Book:
     """Hold what all groups share: numbered leaves, tables, watched clauses, judges."""
 
-    def __init__(self, rules: Sequence[SigmaRule], budget: Budget) -> None:
+    def __init__(self, rules: Sequence[Question], budget: Budget) -> None:
         """Give the leaves of the rules numbers and choose two clauses a rule to watch."""
         self.budget = budget
         self.wholes = [_whole(rule) for rule in rules]
@@ -343,11 +359,11 @@ def _mark_of_any(
     return Mark(held, first, second)
 
 
-def _whole(rule: SigmaRule) -> Query:
+def _whole(rule: Question) -> Query:
     """Return what must be judged of a rule where it is active: a source told by pivots alone is known there."""
     if isinstance(rule.source, Everything) or all(is_pivot(leaf) for leaf in leaves(rule.source)):
         return rule.detection
-    return to_query(rule)
+    return And((rule.source, rule.detection))
 
 
 def _fields(asked: Iterable[Leaf]) -> tuple[str, ...]:
