@@ -279,6 +279,8 @@ def _card_json(card: AlertCard, labelled: frozenset[str]) -> dict[str, object]:
         "zone": alert.entity.zone,
         "peer": alert.peer,
         "severity": alert.severity.value,
+        "first_seen": alert.first_seen,
+        "last_seen": alert.last_seen,
         "labelled": alert.id in labelled,
         "unit": card.unit,
         "device": card.device,

@@ -10,11 +10,14 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import RowMapping
+
+from soc_core.clock import format_instant, parse_instant
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent
@@ -87,6 +90,17 @@ def test_a_second_run_adds_nothing(ran: Ran) -> None:
     assert ran.report["counts"]["duplicates"] == ran.report["counts"]["events"] > 20_000
 
 
+def test_every_event_is_marked_and_today_is_now(ran: Ran) -> None:
+    anchor = format_instant(datetime.fromisoformat(ran.report["anchor"]))
+    assert all("edusoc.demo=True" in event for event in ran.before.events)
+    times = [field for event in ran.before.events for field in event if field.startswith("@timestamp=")]
+    assert max(times) <= f"@timestamp={anchor}"
+    assert min(times) < f"@timestamp={format_instant(parse_instant(anchor) - timedelta(days=183))}"
+    yesterday = format_instant(parse_instant(anchor) - timedelta(days=1))
+    fresh = [alert for alert in ran.report["alerts"] if alert["labelled"] and alert["last_seen"] > yesterday]
+    assert len(fresh) >= 5
+
+
 def test_every_alert_can_be_acted_on(ran: Ran) -> None:
     labelled = [alert for alert in ran.report["alerts"] if alert["labelled"]]
     assert len(labelled) >= 15
@@ -129,7 +143,7 @@ def contents(state: Path) -> Contents:
     from sqlalchemy import select
 
     from cases.alerts.tables import alerts, detections
-    from soc_core.clock import parse_instant, utc_now
+    from soc_core.clock import utc_now
     from soc_core.organisations.repository import load_tree, today
     from soc_core.state.database import Database
     from soc_core.store.embedded import EmbeddedStore
