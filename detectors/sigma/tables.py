@@ -137,6 +137,8 @@ class Literals:
 
     def _numbers(self, automaton: AhoCorasick, text: str) -> set[int]:
         """Return which literals are there; a long text is taken in parts, since every place of each is told."""
+        if not text.isascii():
+            text = text.encode("utf-8", "replace").decode("utf-8")  # it reads no half of a surrogate pair
         if len(text) <= PART:
             places = automaton.find_matches_as_indexes(text, overlapping=True)
             return {place[0] for place in places} if places else set()

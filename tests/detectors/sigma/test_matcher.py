@@ -114,6 +114,14 @@ def test_literals_are_found_anywhere_in_long_texts(place: int) -> None:
     assert not matcher.match({"message": text.replace("Needle", "need le")})
 
 
+def test_half_a_surrogate_pair_is_text_like_any_other() -> None:
+    rules = [
+        make_rule(0, Everything(), Text("message", "contains", "needle")),
+        make_rule(1, Everything(), Text("", "contains", "needle")),
+    ]
+    assert len(Matcher(rules).match({"message": "\ud800 Needle 学"})) == 2
+
+
 def test_a_budget_makes_its_members_forget() -> None:
     calls: list[str] = []
 
