@@ -19,6 +19,7 @@ from cases.alerts.model import CloseReason, Status
 from soc_api.security import Caller
 from soc_api.services import Services
 from soc_core import i18n
+from soc_core.access.accounts import list_users
 from soc_core.clock import LOCAL_ZONE, parse_instant
 from soc_core.fields import FIELDS
 from soc_core.model.detection import Severity
@@ -96,6 +97,7 @@ class View:
         chosen = request.cookies.get(THEME_COOKIE, "")
         self.theme = chosen if chosen in {"light", "dark"} else "auto"
         self.now = services.clock()
+        self._names: dict[str, str] | None = None
 
     @property
     def fragment(self) -> bool:
@@ -137,6 +139,15 @@ class View:
     def number(self, value: int) -> str:
         """Return a count with its thousands set apart."""
         return f"{value:,}"
+
+    def person(self, name: str) -> str:
+        """Return how a person is called; the account's name when it is gone, "system" for the pipeline."""
+        if name == "system":
+            return self.say("alert.system")
+        if self._names is None:
+            with self.services.database.read() as connection:
+                self._names = {user.name: user.display_name for user in list_users(connection)}
+        return self._names.get(name, name)
 
     def unit_name(self, unit: Organisation | None) -> str:
         """Return a unit's name in the reader's language; nothing for an unknown one."""

@@ -90,7 +90,7 @@ def test_an_alert_is_handled_on_the_page(log_in: LogIn, schools: Mapping[str, Sc
     assert (refused.status_code, "请选择关闭原因" in refused.text) == (422, True)
     assert client.post(url, data={**form, "csrf": "x", "reason": "drill"}).status_code == 403
     handed = client.post(url, data={**form, "action": "hand", "person": "s1_analyst"}, headers=htmx)
-    assert "由 s1_analyst 处理" in handed.text
+    assert "由 显示名s1_analyst 处理" in handed.text
     stale = client.post(url, data={**form, "reason": "drill"}, headers=htmx)
     assert (stale.status_code, "别人刚改过" in stale.text) == (409, True)
     done = client.post(
