@@ -16,7 +16,8 @@ from collectors.packets.meter import Meter, Row
 from collectors.packets.streams import Conversation
 from soc_core.model.event import EVENT_ID, TIMESTAMP, Event, make_event_id
 
-MAX_CONVERSATIONS: Final = 20_000
+MAX_CONVERSATIONS: Final = 10_000
+MAX_DATAGRAM_FLOWS: Final = 20_000
 _KINDS: Final = {name: kind for kind, name in layout.PROTOCOLS.items() if kind < layout.KIND_PENDING}
 _METHODS: Final = (
     b"GET ",
@@ -72,6 +73,11 @@ class FlowContext:
         self.messages = 0
         self.over = False
 
+    def forget(self) -> None:
+        """Follow the flow no longer, and hold nothing but that."""
+        self.conversation, self.over = None, True
+        self.addressing, self.fixed = {}, None
+
 
 class Applications:
     """Make application events of one reading of one source."""
@@ -84,6 +90,7 @@ class Applications:
         self._limit = limit
         self._flows: dict[int, FlowContext] = {}
         self._talking: dict[int, Conversation] = {}
+        self._datagrams: dict[int, None] = {}
         self._ended: dict[int, tuple[Row, str]] = {}
         self._ended_of: list[Row] = []
         self.given_up = 0
@@ -97,6 +104,8 @@ class Applications:
             context = flows.get(serial)
             if context is None:
                 context = flows[serial] = FlowContext(*self._row_of(item, ended))
+                if item[layout.IT_KIND] >= layout.KIND_DATAGRAM:
+                    self._remember_datagrams(serial)
             elif context.over:
                 continue
             start = item[layout.IT_OFFSET]
@@ -108,7 +117,17 @@ class Applications:
             else:
                 for message in self._stream(context, item, data):
                     events.append(self._finish(context, message))  # noqa: PERF401 - mostly there is none
+                if context.over:
+                    context.forget()
         return events
+
+    def _remember_datagrams(self, serial: int) -> None:
+        """Keep what flows of datagrams share for a bounded number of them; it can be made again from the table."""
+        self._datagrams[serial] = None
+        if len(self._datagrams) > MAX_DATAGRAM_FLOWS:
+            oldest = next(iter(self._datagrams))
+            del self._datagrams[oldest]
+            self._flows.pop(oldest, None)
 
     def _row_of(self, item: Row, ended: list[Row]) -> tuple[Row, str]:
         """Return row and Community ID: of the table, or of flows that ended since (their slot may be taken again)."""
@@ -125,13 +144,14 @@ class Applications:
     def addressing(self, row: Row) -> Event | None:
         """Return the addressing of a flow where it was written already and still holds."""
         context = self._flows.get(row[layout.F_SERIAL])
-        if context is None or context.vlan != row[layout.F_VLAN]:
+        if context is None or not context.addressing or context.vlan != row[layout.F_VLAN]:
             return None
         return context.addressing if context.origin == row[layout.F_STATE] & layout.ST_ORIGIN_B else None
 
     def end(self, row: Row) -> list[Event]:
         """Return what was left of a flow whose last record is ``row``."""
         context = self._flows.pop(row[layout.F_SERIAL], None)
+        self._datagrams.pop(row[layout.F_SERIAL], None)
         if context is None:
             return []
         return self._close(row[layout.F_SERIAL], context)
@@ -190,7 +210,7 @@ class Applications:
         if len(self._talking) >= MAX_CONVERSATIONS:
             oldest = next(iter(self._talking))
             self._talking.pop(oldest)
-            self._flows[oldest].conversation, self._flows[oldest].over = None, True
+            self._flows[oldest].forget()
             self.given_up += 1
         row = self._meter.live_row(item[layout.IT_SLOT])
         if row[layout.F_SERIAL] == serial:  # else the flow has ended within this window

@@ -239,3 +239,15 @@ def test_flow_ids_are_those_of_make_event_id(moment: int, before: int, unit: str
     position = 24 + before * 36 + 16
     assert flow["edusoc.capture.offset"] == position
     assert flow["event.id"] == make_event_id(str(flow["@timestamp"]), identity, position, b"flow", 1)
+
+
+def test_few_remembered_datagram_flows_give_the_same_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    packets = [
+        (BEGIN + turn, udp_frame(dns_query(f"n{turn}.example.com"), sport=5000 + number))
+        for turn in range(4)
+        for number in range(9)
+    ]
+    whole, _ = read(pcap(packets))
+    monkeypatch.setattr("collectors.packets.applications.MAX_DATAGRAM_FLOWS", 2)
+    again, _ = read(pcap(packets))
+    assert again == whole
