@@ -155,6 +155,12 @@ def _regex_test(query: Regex) -> Callable[[Scalar], bool]:
     return test
 
 
+def takes_linear_time(pattern: str, flags: str = "") -> bool:
+    """Tell whether a pattern is looked for by RE2 and not by Python's engine, which a hostile one holds for hours."""
+    translated = to_re2(pattern, flags)
+    return translated is not None and _linear_search(translated) is not None
+
+
 def _linear_search(pattern: str) -> Callable[[str], object] | None:
     options = re2.Options()
     options.log_errors = False

@@ -10,6 +10,9 @@ Grammar::
 Words side by side mean AND, as analysts expect of a search box (Lucene's default OR surprises them). Field names are
 checked against the dictionary; ``_exists_:field`` asks for presence; ``field:10.0.0.0/8`` on an address field means the
 network. Text compares without regard to case. Errors name the column.
+
+What one person asks must not hold up the others: length, depth and number of terms are bounded, and regular
+expressions are those that take time in proportion to the text (no look-around, no back references).
 """
 
 from __future__ import annotations
@@ -24,10 +27,14 @@ from soc_core.clock import LOCAL_ZONE, format_instant, parse_instant
 from soc_core.errors import UsageError
 from soc_core.fields import FIELDS
 from soc_core.model.event import Scalar
+from soc_core.query.evaluate import takes_linear_time
 from soc_core.query.tree import And, Cidr, Exists, Not, OneOf, Or, Query, Range, Regex, Text
 
 MAX_LENGTH: Final = 4_000
 MAX_DEPTH: Final = 50
+MAX_TERMS: Final = 300
+MAX_ANYWHERE: Final = 20
+"""Terms without a field are looked for in every field of text, some hundred: each costs as much as all of those."""
 NUMBERS: Final = frozenset({"long", "double"})
 _TOKEN: Final = re.compile(
     r"""(?P<space>\s+)
@@ -98,6 +105,7 @@ class _Parser:
         self._tokens = tokens
         self._length = length
         self._next = 0
+        self._terms = self._anywhere = 0
 
     def _peek(self) -> Token | None:
         return self._tokens[self._next] if self._next < len(self._tokens) else None
@@ -149,6 +157,14 @@ class _Parser:
         inner = self._parse_primary(field, depth)
         return Not(inner) if negative else inner
 
+    def _count(self, field: str, at: int) -> None:
+        self._terms += 1
+        self._anywhere += not field
+        if self._terms > MAX_TERMS:
+            raise _fault(at, f"more than {MAX_TERMS} terms")
+        if self._anywhere > MAX_ANYWHERE:
+            raise _fault(at, f"more than {MAX_ANYWHERE} terms without a field", "name the field: field:value")
+
     def _parse_primary(self, field: str, depth: int) -> Query:
         token = self._take()
         if token.kind == "open":
@@ -158,6 +174,7 @@ class _Parser:
             return inner
         if token.kind == "field" and not field:
             return self._parse_field(token, depth)
+        self._count(field, token.at)
         if token.kind == "compare" and field:
             value = self._take()
             return _compare(field, token, _plain(value), value.at)
@@ -281,6 +298,14 @@ def _regex(field: str, token: Token) -> Query:
         re.compile(pattern)
     except re.error as error:
         raise _fault(token.at, f"the regular expression is wrong: {error}") from None
+    except (RecursionError, OverflowError):
+        raise _fault(token.at, "the regular expression is wrong: too large") from None
     if not field:
         raise _fault(token.at, "a regular expression needs a field: field:/…/")
+    if not takes_linear_time(pattern):
+        raise _fault(
+            token.at,
+            "a search takes no such regular expression",
+            "do without look-around, back references, named groups and repeats above 100",
+        )
     return Regex(field, pattern)

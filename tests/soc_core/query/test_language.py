@@ -82,3 +82,30 @@ def test_deep_brackets_are_refused() -> None:
 def test_times_and_letters_that_do_not_exist_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_query(text)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "(?=(a+)+$)x",
+        r"(a)\1",
+        "(?P<n>a)",
+        "a{1,500}",
+        "(" * 1_900 + "a" + ")" * 1_900,
+        "a{99999999999999999999}",
+    ],
+)
+def test_a_regular_expression_that_could_take_hours_is_refused(pattern: str) -> None:
+    with pytest.raises(UsageError, match="regular expression"):
+        parse_query(f"user.name:/{pattern}/")
+
+
+@pytest.mark.parametrize("text", ["a " * 21, "user.name:(" + "a " * 301 + ")", "NOT a " * 21])
+def test_more_terms_than_a_person_types_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="more than"):
+        parse_query(text)
+
+
+def test_a_pasted_list_of_addresses_is_taken() -> None:
+    addresses = " OR ".join(f"10.0.0.{number}" for number in range(200))
+    assert isinstance(parse_query(f"source.ip:({addresses})"), Or)
