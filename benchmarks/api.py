@@ -9,6 +9,7 @@ another over one connection. Prints median and 95th percentile of each question;
 from __future__ import annotations
 
 import argparse
+import asyncio
 import http.client
 import json
 import os
@@ -35,6 +36,7 @@ from intake.tables import cursors
 from soc_core.access.accounts import Role, User, add_user, find_session, open_session
 from soc_core.clock import format_instant, utc_now
 from soc_core.config import Settings
+from soc_core.jobs import outbox
 from soc_core.model.event import Event
 from soc_core.model.organisation import Attribute
 from soc_core.organisations.repository import put_unit
@@ -47,6 +49,7 @@ FAR = 1_000
 KINDS = ("beacon", "port_scan", "brute_force", "dns_tunnel", "exfiltration")
 PASSWORD = "benchmark password"
 IN_A_ROW = 4
+LISTENERS = 200
 
 
 def make_units(database: Database) -> dict[str, list[str]]:
@@ -275,6 +278,39 @@ def measure(
         print(f"{name:34}{middle:9.1f}{high:9.1f}{ordered[-1]:9.1f}{each:11.1f}", flush=True)
 
 
+async def _listen(address: tuple[str, int], cookie: str, ready: asyncio.Semaphore) -> float:
+    """Follow the live stream until a change comes; return when it came (seconds of the monotonic clock)."""
+    reader, writer = await asyncio.open_connection(*address)
+    request = f"GET /api/v1/live HTTP/1.1\r\nHost: {address[0]}:{address[1]}\r\nCookie: {cookie}\r\n\r\n"
+    writer.write(request.encode())
+    await reader.readuntil(b"\nid: ")
+    ready.release()
+    await reader.readuntil(b"event: alert.updated")
+    came = time.monotonic()
+    writer.close()
+    return came
+
+
+async def live(address: tuple[str, int], database: Database, client: Client, unit: str) -> None:
+    """Print how long a change takes to reach many pages that listen."""
+    ready = asyncio.Semaphore(0)
+    cookie = client.headers["Cookie"]
+    tasks = [asyncio.create_task(_listen(address, cookie, ready)) for _ in range(LISTENERS)]
+    for _ in tasks:
+        await ready.acquire()
+
+    def publish() -> float:
+        with database.write() as connection:
+            outbox.publish(connection, "alert.updated", unit, {"alert_id": "a0"}, now=utc_now())
+        return time.monotonic()
+
+    begin = await asyncio.to_thread(publish)
+    taken = sorted(1_000 * (came - begin) for came in await asyncio.gather(*tasks))
+    print(
+        f"change -> {LISTENERS} listening pages: median {statistics.median(taken):.0f} ms, worst {taken[-1]:.0f} ms"
+    )
+
+
 def build(state: Path, arguments: argparse.Namespace) -> tuple[Database, dict[str, list[str]]]:
     """Make the whole installation; say how long it took."""
     begin = time.perf_counter()
@@ -317,6 +353,8 @@ def main() -> None:
             asked = questions(address, database)
             print("at rest", flush=True)
             measure(asked, arguments.rounds, processor, lambda: True)
+            schools = next(iter(units.values()))
+            asyncio.run(live(address, database, Client(address, database, "county"), schools[0]))
             command = [sys.executable, "-m", "edusoc", "import", str(file), "--json"]
             command += ["--organisation", "S0-0", "--state", str(directory / "state")]
             begin = time.perf_counter()
