@@ -255,15 +255,14 @@ FEEDING: Final[tuple[Check, ...]] = (Identity(), Places(), Sight(), Expressions(
 
 def lint(paths: Sequence[Path | str], rules: RuleSet) -> list[Problem]:
     """Return everything wrong with the rules under ``paths``, of which ``rules`` were loaded, by file and line."""
-    loaded: dict[str, SigmaRule | CorrelationRule] = {rule.id: rule for rule in rules.rules}
-    loaded.update({rule.id: rule for rule in rules.correlations})
+    loaded = {(rule.head.file, rule.head.line): rule for rule in rules.everything}
     found = list(rules.problems)
     unread: list[Problem] = []  # what can't be read is among the problems of loading already
     for file in find_files(paths, unread):
         samples = _samples(file, found.append)
         for document in read_documents(file, unread):
-            rule = loaded.get(str(document.tree.get("id")))
-            if rule is not None and rule.head.file == document.file:
+            rule = loaded.get((document.file, document.line))
+            if rule is not None:
                 found.extend(_check(Candidate(document, rule, samples)))
     return sorted(found, key=lambda item: (item.file, item.line))
 

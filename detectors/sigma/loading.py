@@ -194,7 +194,7 @@ class _Loader:
             fatal = not whole or isinstance(error, SigmaIdentifierError | SigmaTitleError)
             sound = sound and not fatal
             self._complain(document, parse_reason(error), fatal=fatal)
-        identity = str(document.tree["id"])
+        identity = str(document.tree["id"]).lower()
         if identity in self._places:
             self._complain(document, problem("doubled", place=self._places[identity]))
             return False

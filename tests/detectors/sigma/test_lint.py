@@ -105,6 +105,13 @@ def test_samples_must_be_there(tmp_path: Path, samples: str, reason: str) -> Non
     assert any(reason in problem for problem in problems), problems
 
 
+def test_identity_may_be_in_capitals(tmp_path: Path) -> None:
+    identity = "AAAAAAAA-2222-4333-8444-555555555555"
+    problems = found(tmp_path, WHOLE.replace(ID, identity).replace("level: high\n", ""))
+    assert any("level is missing" in problem for problem in problems)
+    assert load_rules([tmp_path]).rules[0].id == identity.lower()
+
+
 def test_each_check_has_an_effect() -> None:
     assert len({type(check) for check in CHECKS}) == len(CHECKS) == 14
 
