@@ -69,7 +69,7 @@ def build_correlation(
 
 
 def _find(reference: str, rules: Mapping[str, SigmaRule]) -> SigmaRule:
-    rule = rules.get(reference)
+    rule = rules.get(reference) or rules.get(reference.lower())  # ids may be written in capitals
     if rule is None:
         raise SigmaError(f"the rule '{reference}' it refers to is not there")
     return rule
@@ -81,7 +81,11 @@ class _Places:
     def __init__(self, parsed: SigmaCorrelationRule, mappings: Mappings) -> None:
         self._mappings = mappings
         self._aliases = {
-            alias.alias: {reference.reference: field for reference, field in alias.mapping.items()}
+            alias.alias: {
+                name: field
+                for reference, field in alias.mapping.items()
+                for name in (reference.reference.lower(), reference.reference)
+            }
             for alias in parsed.aliases
         }
 
