@@ -8,17 +8,19 @@ Counters: ``packets`` = ``packets_in_flows`` (added up from the flow records tha
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from collectors.base import Batch, ByteSource, ReadContext
 from collectors.making import BatchMaker
 from collectors.packets import layout
-from collectors.packets.applications import Applications
 from collectors.packets.flows import DATASET, FlowWriter, place_fields
 from collectors.packets.machine import load_kernel
 from collectors.packets.meter import Limits, Meter, Row
 from collectors.packets.reader import PCAPNG_MAGIC, CaptureReader, pcap_layout
 from soc_core.model.event import Event, make_source_identity
+
+if TYPE_CHECKING:
+    from collectors.packets.applications import Applications
 
 NAME: Final = "packets"
 ONLY: Final = "only"
@@ -99,6 +101,8 @@ class _Reading:
             **place,
         }
         if _wants_applications(context.options.get(ONLY, "")):
+            from collectors.packets.applications import Applications  # noqa: PLC0415 - brings all dissectors
+
             self._applications = Applications(self._meter, identity, fixed, self._limits.reassembly)
 
     def _take(self) -> None:

@@ -18,6 +18,9 @@ SECOND: Final = 1_000_000
 OUT_ROOM: Final = 2_048
 ITEM_ROOM: Final = 4_096
 BAD_ROOM: Final = 1_024
+_OUT_ROW: Final = struct.Struct(f"={layout.COLUMNS}q{(layout.OUT_COLUMNS - layout.COLUMNS) * 8}x")
+_ITEM_ROW: Final = struct.Struct(f"={layout.ITEM_COLUMNS}q")
+_BAD_ROW: Final = struct.Struct(f"={layout.BAD_COLUMNS}q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +57,6 @@ class Meter:
         self._control = make_memory(layout.CONTROL * 8)
         self.table = memoryview(self._table).cast("q")
         self.control = memoryview(self._control).cast("q")
-        self._out_words = memoryview(self._out).cast("q")
-        self._item_words = memoryview(self._items).cast("q")
-        self._bad_words = memoryview(self._bad).cast("q")
         self._set(limits, buckets, select=select)
 
     def _set(self, limits: Limits, buckets: int, *, select: bool) -> None:
@@ -112,7 +112,7 @@ class Meter:
 
     def ended(self) -> list[Row]:
         """Return the rows (``F_*``) of flow records written since the last pause."""
-        return _rows(self._out_words, self.control[layout.C_OUT], layout.OUT_COLUMNS)
+        return list(_OUT_ROW.iter_unpack(self._out[: self.control[layout.C_OUT] * _OUT_ROW.size]))
 
     def names(self) -> list[Names]:
         """Return event id (without its day) and Community ID of each of these records."""
@@ -131,11 +131,11 @@ class Meter:
 
     def items(self) -> list[Row]:
         """Return the rows (``IT_*``) of payload selected since the last pause."""
-        return _rows(self._item_words, self.control[layout.C_ITEMS], layout.ITEM_COLUMNS)
+        return list(_ITEM_ROW.iter_unpack(self._items[: self.control[layout.C_ITEMS] * _ITEM_ROW.size]))
 
     def malformed(self) -> list[Row]:
         """Return [code, position, offset in the window, length] of packets that could not be decoded."""
-        return _rows(self._bad_words, self.control[layout.C_BAD], layout.BAD_COLUMNS)
+        return list(_BAD_ROW.iter_unpack(self._bad[: self.control[layout.C_BAD] * _BAD_ROW.size]))
 
     def live_row(self, slot: int) -> Row:
         """Return the row of a slot of the table as it stands."""
@@ -169,8 +169,3 @@ class Meter:
         amount = self.control[place]
         self.control[place] = 0
         return amount
-
-
-def _rows(words: memoryview[int], count: int, columns: int) -> list[Row]:
-    flat = iter(words[: count * columns].tolist())
-    return list(zip(*[flat] * columns, strict=True))
