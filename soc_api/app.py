@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Final
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from soc_api import problems
+from soc_api import limits, problems
 from soc_api.alerts.endpoints import router as alerts
 from soc_api.events.endpoints import router as events
 from soc_api.live.endpoints import router as live
@@ -48,9 +49,11 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     app.state.pulse = Pulse(services)
     app.state.closing = threading.Event()  # set when the server stops, so that streams end
-    problems.install(app, on_page_error)
+    app.state.questions = limits.Turns(limits.QUESTIONS_AT_ONCE)
+    app.state.streams = limits.Turns(limits.STREAMS_AT_ONCE)
+    answer = problems.install(app, on_page_error)
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)  # leaves event streams alone
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, on_error=answer)
     for router in (session, alerts, events, organisations, live, pages):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
@@ -73,11 +76,12 @@ def _openapi(app: FastAPI) -> dict[str, object]:
 
 
 class Guard:
-    """Refuse changes that another site's page sends, and add the security headers to every answer."""
+    """Refuse changes that another site's page sends and bodies without bound; give every answer its headers."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Take what to guard."""
+    def __init__(self, app: ASGIApp, on_error: Callable[[Request, Exception], Response]) -> None:
+        """Take what to guard, and what answers errors."""
         self._app = app
+        self._on_error = on_error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request (ASGI, so that streams pass through as they come)."""
@@ -85,17 +89,34 @@ class Guard:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
+        started = False
 
         async def guarded(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 _add_headers(MutableHeaders(scope=message), request)
             await send(message)
 
-        if request.method not in SAFE and from_another_site(request):
-            refusal = problems.problem(403, "not allowed", "the request comes from another site")
-            await refusal(scope, receive, guarded)
-        else:
-            await self._app(scope, receive, guarded)
+        try:
+            whole = await _admitted(request, receive)
+            if whole is not None:
+                await self._app(scope, whole, guarded)
+        except Exception as error:
+            # Nothing outside adds headers any more; the server still logs what was not foreseen.
+            if not started:
+                await self._on_error(request, error)(scope, receive, guarded)
+            if problems.status_of(error) == 500:
+                raise
+
+
+async def _admitted(request: Request, receive: Receive) -> Receive | None:
+    """Return what gives the request's body, ``None`` when the client went away; raise when it may not come in."""
+    if request.method in SAFE:
+        return receive
+    if from_another_site(request):
+        raise problems.ForbiddenError("the request comes from another site")
+    return await limits.read_body(receive, request.headers.get("content-length", ""))
 
 
 def _add_headers(headers: MutableHeaders, request: Request) -> None:
@@ -103,13 +124,5 @@ def _add_headers(headers: MutableHeaders, request: Request) -> None:
         headers.setdefault(name, value)
     if request.url.scheme == "https":
         headers.setdefault("Strict-Transport-Security", f"max-age={ONE_YEAR}")
-    path = request.url.path
-    kept = (
-        "no-store"
-        if path.startswith("/api/")
-        else "public, max-age=3600"
-        if path.startswith("/static/")
-        else ""
-    )
-    if kept:
-        headers.setdefault("Cache-Control", kept)
+    public = request.url.path.startswith("/static/")
+    headers.setdefault("Cache-Control", "public, max-age=3600" if public else "no-store")

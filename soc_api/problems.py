@@ -27,6 +27,18 @@ class ForbiddenError(EdusocError):
     """Report that the caller's role does not allow the action."""
 
 
+class TooManyError(EdusocError):
+    """Report that an account has too much under way at once (RFC 6585, 429)."""
+
+
+class TooLargeError(EdusocError):
+    """Report a body larger than anything that is asked for here (RFC 9110, 413)."""
+
+
+class TooSlowError(EdusocError):
+    """Report a body that does not end (RFC 9110, 408)."""
+
+
 class PreconditionMissingError(UsageError):
     """Report a change without ``If-Match`` (RFC 6585, 428)."""
 
@@ -44,6 +56,9 @@ STATUS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (ConflictError, 409, "changed meanwhile"),
     (UsageError, 422, "not valid"),
     (InputError, 422, "not valid"),
+    (TooLargeError, 413, "too large"),
+    (TooSlowError, 408, "too slow"),
+    (TooManyError, 429, "too many requests"),
     (StoreBusyError, 503, "busy"),
     (StoreError, 503, "store not available"),
     (OperationalError, 503, "busy"),
@@ -100,8 +115,10 @@ def problem(
     return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE)
 
 
-def install(app: FastAPI, on_page_error: Callable[[Request, Exception], Response]) -> None:
-    """Make the API answer all errors as problem details, and pages as ``on_page_error`` says."""
+def install(
+    app: FastAPI, on_page_error: Callable[[Request, Exception], Response]
+) -> Callable[[Request, Exception], Response]:
+    """Make the API answer all errors as problem details, and pages as ``on_page_error`` says; return what does so."""
 
     def answer(request: Request, error: Exception) -> Response:
         api = request.url.path.startswith("/api/")
@@ -109,6 +126,7 @@ def install(app: FastAPI, on_page_error: Callable[[Request, Exception], Response
 
     for kind in (EdusocError, OperationalError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer)
+    return answer
 
 
 def status_of(error: Exception) -> int:
@@ -132,8 +150,14 @@ def on_error(request: Request, error: Exception) -> Response:
     if isinstance(error, RequestValidationError):
         faults = [{"where": ".".join(map(str, item["loc"])), "what": item["msg"]} for item in error.errors()]
         return problem(status, "the request is not valid", extra={"errors": faults})
-    detail = str(error) if isinstance(error, EdusocError) else ""
-    return problem(status, title_of(status), detail)
+    return problem(status, title_of(status), _detail(error))
+
+
+def _detail(error: Exception) -> str:
+    """Return what the client may know: what happens to a store names files of the server."""
+    if isinstance(error, StoreError):
+        return error.todo
+    return str(error) if isinstance(error, EdusocError) else ""
 
 
 def _methods_of(request: Request) -> list[str]:

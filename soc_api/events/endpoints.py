@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from soc_api.cursors import seal, unseal
 from soc_api.events.schemas import BucketOut, BucketsOut, CountOut, EventPage
+from soc_api.limits import QUESTION_TURN
 from soc_api.parameters import Instant
 from soc_api.problems import answers
 from soc_api.security import Caller, CallerDependency
@@ -26,9 +27,11 @@ from soc_core.store.interface import Aggregation, Search
 router = APIRouter(
     prefix="/api/v1/events",
     tags=["events"],
-    responses=answers(401, 422),
+    responses=answers(401, 422, 429, 503),
+    dependencies=[QUESTION_TURN],
 )
 LONGEST = timedelta(days=400)
+MOST_BARS = 10_000
 
 
 class EventQuery(BaseModel):
@@ -115,8 +118,12 @@ def aggregate(
     """Count events by the values of a field, by time, or count a field's distinct values."""
     if asked.kind != "histogram" and asked.field not in FIELDS:
         raise UsageError(f"there is no field '{asked.field}'")
+    search = asked.search(services, caller)
+    bars = (search.end - search.start).total_seconds() / asked.interval_seconds
+    if asked.kind == "histogram" and bars > MOST_BARS:
+        raise UsageError(f"the range has more than {MOST_BARS} intervals", todo="take longer intervals")
     wanted = Aggregation(asked.kind, asked.field, asked.size, asked.interval_seconds)
-    found = services.reader.aggregate(asked.search(services, caller), wanted)
+    found = services.reader.aggregate(search, wanted)
     buckets = [BucketOut(key=bucket.key, count=bucket.count) for bucket in found.buckets]
     return BucketsOut(buckets=buckets, exact=found.exact, partial=found.partial)
 

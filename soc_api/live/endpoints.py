@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Annotated, Final
 
 import orjson
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
+from soc_api.limits import Turns
 from soc_api.live.pulse import Pulse
-from soc_api.problems import answers
-from soc_api.security import COOKIE, current_caller, find_caller
+from soc_api.problems import TooManyError, answers
+from soc_api.security import COOKIE, CallerDependency, find_caller
 from soc_api.services import Services, ServicesDependency
 from soc_core.jobs import outbox
 
@@ -31,12 +33,15 @@ MOST: Final = 500
 @router.get(
     "/api/v1/live",
     response_class=StreamingResponse,
-    dependencies=[Depends(current_caller)],
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}, **answers(401, 422)},
+    responses={
+        200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        **answers(401, 422, 429),
+    },
 )
 async def live(
     request: Request,
     services: ServicesDependency,
+    caller: CallerDependency,
     after: Annotated[
         int | None, Query(ge=0, le=10**18, description="sequence to go on from; now by default")
     ] = None,
@@ -44,14 +49,24 @@ async def live(
 ) -> StreamingResponse:
     """Stream changes: ``event: alert.created`` or ``alert.updated`` with ``data: {"alert_id": …}``."""
     pulse: Pulse = request.app.state.pulse
+    turns: Turns = request.app.state.streams
+    if turns.full(caller.user.name):
+        raise TooManyError("too many streams at once", todo="close some pages")
     start = int(last_event_id) if last_event_id else after
     if start is None:
         start = await pulse.newest()
     return StreamingResponse(
-        _stream(request, services, pulse, start),
+        _counted(turns, caller.user.name, _stream(request, services, pulse, start)),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
+
+
+async def _counted(turns: Turns, name: str, stream: AsyncIterator[str]) -> AsyncIterator[str]:
+    """Hold one of the account's turns from the first message on: a stream that nobody ever reads holds none."""
+    with suppress(TooManyError), turns.take(name):
+        async for message in stream:
+            yield message
 
 
 async def _stream(request: Request, services: Services, pulse: Pulse, sequence: int) -> AsyncIterator[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from soc_api.cursors import seal, unseal
+from soc_api.limits import Turns
 from soc_api.pages.charts import events_over_time
 from soc_api.pages.rendering import View
 from soc_api.pages.views import MemberView, Place, PlaceDependency, caller_of, frame
@@ -22,6 +23,7 @@ PAGE: Final = 100
 
 @router.get("/events")
 def events(
+    request: Request,
     view: MemberView,
     place: PlaceDependency,
     q: Annotated[str, Query(max_length=4_000)] = "",
@@ -35,10 +37,12 @@ def events(
         column = error.where.removeprefix("column ")
         problem = view.say("events.bad_query", column=column)
     else:
-        page, cursor = _page(view, place, query, (q, cursor))
+        turns: Turns = request.app.state.questions
         scope = caller_of(view).narrowed(place.organisation)
         search = Search(scope, place.start, place.end, query)
-        chart, total = events_over_time(view.services.reader, search, place.hours)
+        with turns.take(caller_of(view).user.name):
+            page, cursor = _page(view, place, query, (q, cursor))
+            chart, total = events_over_time(view.services.reader, search, place.hours)
     values = {"q": q, "page": page, "cursor": cursor, "problem": problem, "chart": chart, "total": total}
     return view.page("events.html", {**frame(view, "events", place), **values})
 

@@ -25,6 +25,7 @@ from soc_core.fields import FIELDS
 from soc_core.model.detection import Severity
 from soc_core.model.event import Event, Scalar
 from soc_core.model.organisation import Organisation
+from soc_core.printing import printable_lines
 
 HERE: Final = Path(__file__).parent
 LANGUAGE_COOKIE: Final = "edusoc_language"
@@ -43,6 +44,11 @@ SUMMARY_FIELDS: Final = (
 """What tells most about an event, in this order; the first two that are there stand in lists."""
 
 
+def _plain(value: object) -> object:
+    """Return what a page shows of a value: marks that turn or hide text around them are written as numbers."""
+    return printable_lines(value) if type(value) is str else value
+
+
 @cache
 def environment() -> Environment:
     """Return the template environment: everything is escaped, an unknown name is an error."""
@@ -52,6 +58,7 @@ def environment() -> Environment:
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_plain,
         trim_blocks=True,
     )
     made.globals.update(

@@ -27,6 +27,14 @@ DEFAULT_HOURS: Final = 24 * 30
 MOST_LEAVES: Final = 80
 """A tree of more units than this is shown as far as the way to the chosen one goes."""
 AHEAD: Final = timedelta(minutes=5)
+PROBLEMS: Final = {
+    401: "forbidden",
+    403: "forbidden",
+    404: "missing",
+    422: "bad",
+    429: "busy",
+    503: "busy",
+}
 
 
 class LoginNeededError(EdusocError):
@@ -160,7 +168,7 @@ def on_page_error(request: Request, error: Exception) -> Response:
     if isinstance(error, LoginNeededError):
         return RedirectResponse("/login", status_code=303, headers={"HX-Redirect": "/login"})
     status = status_of(error)
-    kind = {401: "forbidden", 403: "forbidden", 404: "missing", 422: "bad", 503: "busy"}.get(status, "failed")
+    kind = PROBLEMS.get(status, "failed")
     view = View(request, request.app.state.services, None)
     template = "_problem.html" if view.fragment else "problem.html"
     return view.page(template, {"kind": kind}, status=status)

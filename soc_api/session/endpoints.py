@@ -23,31 +23,48 @@ from soc_core.access.accounts import (
     recent_failures,
     record_failure,
 )
-from soc_core.errors import NotAllowedError
+from soc_core.errors import NotAllowedError, StoreBusyError
 
 router = APIRouter(prefix="/api/v1/session", tags=["session"])
 HASHED_AT_ONCE: Final = BoundedSemaphore(2)
 """Each check of a password takes 64 MB for a moment (argon2id): a flood of log-ins waits instead of filling memory."""
+MOST_WAITING: Final = 8
+WAITING: Final = BoundedSemaphore(MOST_WAITING)
+"""Who waits holds a thread, and pages need threads too: more than these are sent away at once."""
 
 
 def log_in(services: Services, request: Request, name: str, password: str) -> tuple[str, Session]:
     """Check the password and open a session; raise ``NotAllowedError`` (after counting it) when it is wrong.
 
-    Failures are counted by name and by address. Absent, disabled and locked names fail like wrong passwords do.
+    Failures are counted by name and by address. Absent, disabled and locked names fail like wrong passwords do. What
+    is tried while it is locked counts no more, so that nobody can keep a name locked by knocking. Raises
+    ``StoreBusyError`` when too many log in at once.
     """
     now = services.clock()
     address = f"@{request.client.host if request.client else ''}"
+    if not WAITING.acquire(blocking=False):
+        raise StoreBusyError("too many log-ins at once", todo="try again in a moment")
     try:
-        with services.database.read() as connection, HASHED_AT_ONCE:
+        with HASHED_AT_ONCE, services.database.read() as connection:
             if recent_failures(connection, address, now=now) >= MAX_ADDRESS_FAILURES:
                 raise NotAllowedError("too many failed attempts", todo="wait 15 minutes and try again")
             user = check_password(connection, name, password, now=now)
-    except NotAllowedError:
-        with services.database.write() as connection:
-            record_failure(connection, name, now=now)
-            record_failure(connection, address, now=now)
+    except NotAllowedError as error:
+        if not error.todo:  # wrong, not locked
+            _count_failure(services, name, address)
         raise
+    finally:
+        WAITING.release()
     return enter(services, user)
+
+
+def _count_failure(services: Services, name: str, address: str) -> None:
+    """Count by name and address; a name that is written like an address's counter is no account's."""
+    now = services.clock()
+    with services.database.write() as connection:
+        record_failure(connection, address, now=now)
+        if not name.startswith("@"):
+            record_failure(connection, name, now=now)
 
 
 def enter(services: Services, user: User) -> tuple[str, Session]:
@@ -74,7 +91,9 @@ def set_cookie(request: Request, response: Response, token: str) -> None:
     )
 
 
-@router.post("", responses=answers(400, 401, 403, 422, s401="wrong name or password, or too many failures"))
+@router.post(
+    "", responses=answers(400, 401, 403, 422, 503, s401="wrong name or password, or too many failures")
+)
 def create(
     credentials: Credentials, request: Request, response: Response, services: ServicesDependency
 ) -> SessionOut:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soc_core.printing import is_printable, printable
+from soc_core.printing import is_printable, printable, printable_lines
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,7 @@ def test_the_result_can_always_be_shown(text: str) -> None:
     assert is_printable(shown)
     assert shown.encode("utf-8").decode() == shown
     assert len(shown.splitlines()) <= 1
+
+
+def test_on_pages_lines_stay_lines() -> None:
+    assert printable_lines("a\tb\r\nc\x1b\u202ed\u2028") == "a\tb\r\nc\\x1b\\u202ed\\u2028"
