@@ -62,9 +62,14 @@ def run(arguments: argparse.Namespace) -> int:
         search = Search(scope=scope, start=start, end=end, query=query, limit=arguments.limit)
         if arguments.count:
             count = services.reader.count(search)
+            if not count and not arguments.start:
+                print(say("edusoc.search.nothing"), file=sys.stderr)
             print(orjson.dumps({"count": count}).decode() if arguments.json else count)
             return 0
-        for event in services.reader.search(search).events:
+        found = services.reader.search(search).events
+        if not found and not arguments.start:
+            print(say("edusoc.search.nothing"), file=sys.stderr)
+        for event in found:
             if arguments.json:
                 sys.stdout.buffer.write(orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE))
             else:
