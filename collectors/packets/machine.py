@@ -20,6 +20,7 @@ import mmap
 import os
 import platform
 import shutil
+import stat
 import struct
 import subprocess
 import sys
@@ -140,10 +141,7 @@ def write_code(path: Path, code: Code) -> None:
 def read_code(path: Path) -> Code | None:
     """Return the object code in ``path``, ``None`` when it is not there, not ours alone, or damaged."""
     try:
-        status = path.stat()
-        if hasattr(os, "getuid") and (status.st_uid not in (os.getuid(), 0) or status.st_mode & 0o022):
-            return None
-        data = path.read_bytes()
+        data = _trusted_bytes(path)
     except OSError:
         return None
     start = len(_MAGIC) + 32
@@ -152,6 +150,20 @@ def read_code(path: Path) -> Code | None:
         return None
     (size,) = struct.unpack_from("<I", body)
     return Code(json.loads(body[4 : 4 + size]), body[4 + size :])
+
+
+def _trusted_bytes(path: Path) -> bytes:
+    """Return a file's bytes, nothing unless it is a plain file that only this user or root can have written.
+
+    The opened file itself is looked at, so that nobody can put another in its place in between.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with open(os.open(path, flags), "rb") as file:  # noqa: PTH123 - a descriptor, not a path
+        status = os.fstat(file.fileno())
+        foreign = hasattr(os, "getuid") and status.st_uid not in (os.getuid(), 0)
+        if foreign or status.st_mode & 0o022 or not stat.S_ISREG(status.st_mode):
+            return b""
+        return file.read()
 
 
 def _digest() -> str:
@@ -199,6 +211,11 @@ def child_environment() -> dict[str, str]:
     }
 
 
+def child_command(module: str, *arguments: str) -> list[str]:
+    """Return the command that runs one of our modules: ``-P`` keeps what lies in the current directory out of it."""
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
 def _build(target: Path) -> None:
     """Compile into ``target`` in another process. Raises ``OSError`` when it can't be written."""
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -206,9 +223,8 @@ def _build(target: Path) -> None:
     os.close(handle)
     try:
         _LOGGER.info("compiling the packet kernel, once for this machine")
-        command = [sys.executable, "-m", "collectors.packets.building", name]
         done = subprocess.run(
-            command,
+            child_command("collectors.packets.building", name),
             env=child_environment(),
             capture_output=True,
             timeout=BUILD_SECONDS,

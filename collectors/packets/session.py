@@ -12,7 +12,6 @@ import shutil
 import signal
 import struct
 import subprocess
-import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +20,13 @@ from typing import BinaryIO, Final
 
 from collectors.opening import open_source
 from collectors.packets import layout
-from collectors.packets.machine import address_of, child_environment, load_kernel, make_memory
+from collectors.packets.machine import (
+    address_of,
+    child_command,
+    child_environment,
+    load_kernel,
+    make_memory,
+)
 from collectors.packets.meter import Limits, Meter, Row
 from collectors.packets.reader import INDEX_ROOM, CaptureReader
 from soc_core.clock import epoch_us
@@ -133,9 +138,8 @@ def tree(capture: Path) -> Tree:
     """Return the protocol tree of a small capture; never raises for what tshark does or lacks."""
     if shutil.which("tshark") is None:
         return Tree(missing="tshark is not installed: no protocol tree (apt-get install tshark)")
-    command = [sys.executable, "-m", "collectors.packets.deep_view", str(capture)]
     process = subprocess.Popen(
-        command,
+        child_command("collectors.packets.deep_view", str(capture)),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

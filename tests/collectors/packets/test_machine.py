@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from collectors.packets.machine import (
     PARAMETERS,
     Code,
     Kernel,
+    child_command,
     child_environment,
     load_kernel,
     read_code,
@@ -55,7 +57,7 @@ def test_code_is_read_back_as_written(tmp_path: Path) -> None:
     assert read_code(tmp_path / "x.bin") == code
 
 
-@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "missing", "foreign"])
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "missing", "foreign", "link", "pipe"])
 def test_damaged_code_is_not_loaded(tmp_path: Path, damage: str) -> None:
     file = tmp_path / "x.bin"
     write_code(file, Code({"one": "symbol"}, b"code" * 50))
@@ -68,9 +70,29 @@ def test_damaged_code_is_not_loaded(tmp_path: Path, damage: str) -> None:
         file.write_bytes(b"")
     elif damage == "missing":
         file.unlink()
+    elif damage == "link":
+        file.rename(tmp_path / "elsewhere.bin")
+        file.symlink_to(tmp_path / "elsewhere.bin")
+    elif damage == "pipe":
+        file.unlink()
+        os.mkfifo(file)
     else:
         file.chmod(0o666)
     assert read_code(file) is None
+
+
+def test_what_lies_in_the_current_directory_is_not_run(tmp_path: Path) -> None:
+    """Captures are unpacked and read in directories of strangers: a ``collectors`` package there is not ours."""
+    (tmp_path / "collectors").mkdir()
+    (tmp_path / "collectors" / "__init__.py").write_text("print('not ours')", encoding="utf-8")
+    done = subprocess.run(
+        child_command("collectors.packets.layout"),
+        env=child_environment(),
+        cwd=tmp_path,
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout == b""
 
 
 def test_damaged_cache_is_built_anew(cached: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
