@@ -205,3 +205,18 @@ def test_damaged_captures_are_conserved() -> None:
             for _ in range(flips):
                 damaged[generator.randrange(24, len(damaged))] ^= 1 << generator.randrange(8)
             read(bytes(damaged))
+
+
+@pytest.mark.parametrize(
+    ("capture", "datasets"),
+    [
+        ("arkime/https-connect.pcap", {"packets.http", "packets.tls"}),  # TLS after a proxy's CONNECT
+        ("suricata-verify/smtp-startssl", {"packets.tls"}),  # TLS after STARTTLS
+        ("suricata-verify/smb3-02-midstream", {"packets.smb"}),  # begun before the capture
+    ],
+)
+def test_protocols_are_found_in_the_middle_of_a_conversation(capture: str, datasets: set[str]) -> None:
+    paths = [str(path) for path in CAPTURES if path.is_relative_to(_SHARED / capture)]
+    events, _ = collect(read_paths(paths))
+    assert paths
+    assert datasets <= {str(event["event.dataset"]) for event in events}
