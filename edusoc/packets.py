@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Final
 
 from sqlalchemy import select
@@ -13,6 +16,7 @@ from sqlalchemy import select
 from intake.tables import sources
 from soc_api.services import CutPackets
 from soc_core.clock import parse_instant
+from soc_core.errors import InputError, StoreBusyError
 from soc_core.model.event import Event
 from soc_core.state.database import Database
 from soc_core.store.interface import EventReader, Scope
@@ -20,6 +24,9 @@ from soc_core.store.interface import EventReader, Scope
 MARGIN: Final = timedelta(minutes=1)
 MAX_PACKETS: Final = 20_000
 TRIED: Final = 20
+AT_ONCE: Final = 2
+"""Cutting reads a whole capture: more at once would keep pages waiting."""
+LEFT_SECONDS: Final = 3_600
 
 
 class CaptureCutter:
@@ -30,9 +37,21 @@ class CaptureCutter:
         self._database = database
         self._reader = reader
         self._directory = directory
+        self._turns = BoundedSemaphore(AT_ONCE)
 
     def cut(self, scope: Scope, evidence: Sequence[str]) -> CutPackets | None:
-        """Return the packets of the first evidence event whose capture is there; the scope holds for events too."""
+        """Return the packets of the first evidence event whose capture is there; the scope holds for events too.
+
+        Raises ``StoreBusyError`` when others are cut already.
+        """
+        if not self._turns.acquire(blocking=False):
+            raise StoreBusyError("other packets are being cut", todo="try again in a moment")
+        try:
+            return self._first(scope, evidence)
+        finally:
+            self._turns.release()
+
+    def _first(self, scope: Scope, evidence: Sequence[str]) -> CutPackets | None:
         events = self._reader.get(evidence[:TRIED], scope)
         for event_id in evidence[:TRIED]:
             event = events.get(event_id)
@@ -64,11 +83,22 @@ class CaptureCutter:
         start = parse_instant(str(event.get("event.start", event["@timestamp"]))) - MARGIN
         end = parse_instant(str(event.get("event.end", event["@timestamp"]))) + MARGIN
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._sweep()
         with tempfile.NamedTemporaryFile(dir=self._directory, suffix=".pcap") as file:
             target = Path(file.name)
             community = str(event["network.community_id"])
-            result = cut_session(path, community, start, end, target, max_packets=MAX_PACKETS)
+            try:
+                result = cut_session(path, community, start, end, target, max_packets=MAX_PACKETS)
+            except InputError:  # the capture can't be read any more: as if it were not there
+                return None
             if not result.packets:
                 return None
             layers = tree(target)
             return CutPackets(target.read_bytes(), result.packets, tuple(layers.lines), layers.missing)
+
+    def _sweep(self) -> None:
+        """Remove what a process that was killed left behind: packets are personal data."""
+        for left in self._directory.glob("*.pcap"):
+            with suppress(OSError):
+                if time.time() - left.stat().st_mtime > LEFT_SECONDS:
+                    left.unlink()

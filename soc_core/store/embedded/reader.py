@@ -46,7 +46,8 @@ class Reader:
         """Open the store in ``directory``, which is created when missing."""
         self.directory = directory
         self.segments_directory = directory / "segments"
-        self.segments_directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)  # whoever owns the directory above
+        self.segments_directory.mkdir(exist_ok=True)
         self.catalogue = Catalogue(directory / "catalogue.sqlite")
         self.log = LogReader(directory / "log")
         self.ids = IdIndex(self.segments_directory)
