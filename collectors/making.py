@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from collectors.base import BATCH_EVENTS, Batch, ReadContext
+from collectors.secrets import hide_passwords
 from soc_core.errors import InputError
 from soc_core.model.event import (
     EVENT_ID,
@@ -66,6 +67,7 @@ class EventMaker:
         timestamp = event.get(TIMESTAMP)
         if not isinstance(timestamp, str):
             raise RecordError("no usable time")
+        hide_passwords(event)
         self.seen(record)
         if EVENT_ID not in event:
             event[EVENT_ID] = make_event_id(timestamp, self._identity, position, record, ordinal)
