@@ -133,7 +133,8 @@ class WindowJudge:
             if loaded is None:
                 found.extend(detector.detect(window, self._stream(window, detector), site))
             else:
-                found.extend(detector.detect(window, loaded.slice(window, detector, self._wants), site))
+                chosen = loaded.slice(window, detector, self._wants[detector.id])
+                found.extend(detector.detect(window, chosen, site))
         return found
 
     def _load(self, group: Sequence[DirtyWindow]) -> _Span | None:
@@ -158,7 +159,7 @@ class WindowJudge:
             events.extend(batch)
             if len(events) > MAX_SPAN_EVENTS:
                 return None
-        return _Span(events, [str(event[TIMESTAMP]) for event in events])
+        return _Span(events)
 
     def _stream(self, window: Window, detector: WindowDetector) -> Iterator[list[Event]]:
         fields = tuple(dict.fromkeys((*ALWAYS, *detector.fields, *_asked([detector]))))
@@ -177,19 +178,26 @@ class WindowJudge:
         )
 
 
-@dataclass(frozen=True, slots=True)
 class _Span:
-    events: list[Event]
-    times: list[str]
+    """Hold the events of a group of windows, in order of time."""
+
+    def __init__(self, events: list[Event]) -> None:
+        """Take all events that any of the group's detectors asks for."""
+        self._events = events
+        self._wanted: dict[str, tuple[list[str], list[Event]]] = {}
 
     def slice(
-        self, window: Window, detector: WindowDetector, wants: dict[str, Callable[[Event], bool]]
+        self, window: Window, detector: WindowDetector, wants: Callable[[Event], bool]
     ) -> Iterator[list[Event]]:
-        low = bisect_left(self.times, format_instant(window.start - detector.lookback))
-        high = bisect_left(self.times, format_instant(window.end))
-        chosen = [event for event in self.events[low:high] if wants[detector.id](event)]
-        if chosen:
-            yield chosen
+        """Yield the events of one window that its detector asks for; windows overlap, so each is asked about once."""
+        if detector.id not in self._wanted:
+            chosen = [event for event in self._events if wants(event)]
+            self._wanted[detector.id] = ([str(event[TIMESTAMP]) for event in chosen], chosen)
+        times, events = self._wanted[detector.id]
+        low = bisect_left(times, format_instant(window.start - detector.lookback))
+        high = bisect_left(times, format_instant(window.end))
+        if low < high:
+            yield events[low:high]
 
 
 def _groups(ordered: Iterable[DirtyWindow]) -> Iterator[list[DirtyWindow]]:

@@ -21,6 +21,10 @@ from soc_core.jobs import outbox
 from soc_core.model.detection import Detection, Severity
 from soc_core.organisations.repository import find_asset
 
+_WEIGHED = (
+    "id", "organization_id", "entity_zone", "entity_value", "rule_id", "rule_kind", "peer",
+    "severity", "confidence", "first_seen", "last_seen", "count",
+)  # fmt: skip
 SEVERITIES = tuple(sorted(Severity, key=lambda level: level.rank))
 
 
@@ -31,6 +35,15 @@ class Attached:
     stored: int
     known: int
     alerts_created: int
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """Hold an alert's id and the event times it reaches over."""
+
+    id: str
+    first_seen: str
+    last_seen: str
 
 
 class AlertSink:
@@ -48,8 +61,11 @@ class AlertSink:
             if detection.id not in known:
                 fresh.setdefault(detection.id, detection)
         created = 0
+        grown: set[str] = set()
         for detection in sorted(fresh.values(), key=lambda item: (item.first_seen, item.id)):
-            created += self._attach(connection, detection)
+            created += self._attach(connection, detection, grown)
+        for alert_id in sorted(grown):  # once each: a scanner may add thousands to one alert
+            self._refresh(connection, alert_id, self._clock())
         return Attached(len(fresh), len(found) - len(fresh), created)
 
     def _known(self, connection: Connection, found: Sequence[Detection]) -> set[str]:
@@ -60,15 +76,18 @@ class AlertSink:
             known.update(connection.scalars(select(detections.c.id).where(detections.c.id.in_(part))))
         return known
 
-    def _attach(self, connection: Connection, detection: Detection) -> int:
+    def _attach(self, connection: Connection, detection: Detection, grown: set[str]) -> int:
+        """Hang a detection on the alert it belongs to, added to ``grown``, or on a new one; return how many are new."""
         now = self._clock()
         near = self._near(connection, detection)
         if near:
             target = near[0]
             for other in near[1:]:
-                _merge(connection, other, target)
-            _insert_detection(connection, detection, target, now)
-            self._refresh(connection, target, now)
+                _merge(connection, other.id, target.id)
+                grown.discard(other.id)
+            _insert_detection(connection, detection, target.id, now)
+            _widen(connection, target, [*near[1:], detection])
+            grown.add(target.id)
             return 0
         alert_id = "a" + detection.id
         connection.execute(insert(alerts).values(**self._first_values(connection, detection, alert_id, now)))
@@ -77,8 +96,8 @@ class AlertSink:
         _publish(connection, "alert.created", detection.organization_id, alert_id, now)
         return 1
 
-    def _near(self, connection: Connection, detection: Detection) -> list[str]:
-        """Return ids of the alerts it belongs to, oldest first: open ones within the gap, closed ones around it."""
+    def _near(self, connection: Connection, detection: Detection) -> list[Near]:
+        """Return the alerts it belongs to, oldest first: open ones within the gap, a closed one around it."""
         early = format_instant(parse_instant(detection.first_seen) - ATTACH_GAP)
         late = format_instant(parse_instant(detection.last_seen) + ATTACH_GAP)
         rows = connection.execute(
@@ -102,7 +121,7 @@ class AlertSink:
             and row.first_seen <= detection.first_seen
             and detection.last_seen <= row.last_seen
         ]
-        return [row.id for row in opened or inside[:1]]
+        return [Near(row.id, row.first_seen, row.last_seen) for row in opened or inside[:1]]
 
     def _importance(self, connection: Connection, detection: Detection) -> int:
         entity = detection.entity
@@ -140,7 +159,7 @@ class AlertSink:
     def _refresh(self, connection: Connection, alert_id: str, now: datetime) -> None:
         """Compute an alert anew from its detections: the most severe one (earliest among equals) gives it its name."""
         rows = connection.execute(
-            select(detections)
+            select(*(detections.c[name] for name in _WEIGHED))
             .where(detections.c.alert_id == alert_id)
             .order_by(detections.c.severity.desc(), detections.c.first_seen, detections.c.id)
         ).all()
@@ -196,6 +215,16 @@ def _insert_detection(connection: Connection, detection: Detection, alert_id: st
             created_at=format_instant(now),
         )
     )
+
+
+def _widen(connection: Connection, alert: Near, by: Sequence[Near | Detection]) -> None:
+    """Let an alert reach over what came to it, so that the next detection sees where it lies."""
+    first = min([alert.first_seen, *(item.first_seen for item in by)])
+    last = max([alert.last_seen, *(item.last_seen for item in by)])
+    if (first, last) != (alert.first_seen, alert.last_seen):
+        connection.execute(
+            update(alerts).where(alerts.c.id == alert.id).values(first_seen=first, last_seen=last)
+        )
 
 
 def _merge(connection: Connection, source: str, target: str) -> None:

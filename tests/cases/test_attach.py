@@ -87,6 +87,23 @@ def test_order_of_arrival_does_not_matter(database: Database, clock: Clock, orde
     assert spans == [("20T00", "20T16", 3), ("22T12", "22T12", 1)]
 
 
+@pytest.mark.parametrize("order", list(permutations([0, 8, 16, 60])))
+def test_it_does_not_matter_either_when_they_come_together(
+    database: Database, clock: Clock, order: tuple[int, ...]
+) -> None:
+    put(database, clock, detection(order[0]))
+    put(database, clock, *(detection(hours) for hours in order[1:]))
+    spans = [(first[8:13], last[8:13], count) for first, last, count, _ in alerts_of(database)]
+    assert spans == [("20T00", "20T16", 3), ("22T12", "22T12", 1)]
+
+
+def test_an_alert_is_weighed_once_however_many_come_together(database: Database, clock: Clock) -> None:
+    put(database, clock, *(detection(number / 60) for number in range(200)))
+    with database.read() as connection:
+        [alert] = list_alerts(connection, SYSTEM_SCOPE, AlertFilter())
+    assert (alert.detection_count, alert.version) == (200, 2)
+
+
 def test_the_same_address_in_two_schools_is_two_alerts(database: Database, clock: Clock) -> None:
     put(database, clock, detection(unit="u1"), detection(unit="u2"))
     assert len(alerts_of(database)) == 2
