@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -16,24 +15,27 @@ from edusoc.demo.world import load_world
 from soc_api.app import create_app
 from soc_api.services import Services
 from soc_core.access.accounts import Role, list_users
-from soc_core.clock import Clock, format_instant
+from soc_core.clock import format_instant
 from soc_core.config import Settings
 from soc_core.model.detection import Detection, Entity, Severity
+from tests.conftest import NOW
 
 
-@pytest.fixture
-def demo(clock: Clock, tmp_path: Path) -> Iterator[Services]:
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """Return services with the demo's world and one alert at the senior high school."""
-    at = format_instant(clock())
-    with open_services(Settings(state=str(tmp_path)), clock, demo=True) as services:
+    at = format_instant(NOW)
+    with open_services(
+        Settings(state=str(tmp_path_factory.mktemp("tours"))), lambda: NOW, demo=True
+    ) as services:
         with services.database.write() as connection:
-            tree = load_world(connection, "zh", now=clock())
+            tree = load_world(connection, "zh", now=NOW)
             unit = tree.find("9912100003").id
             alert = Detection(
                 "d", "beacon", "anomaly", "beacon", unit, Entity("ip", "192.168.1.10", "校园网"), Severity.HIGH, at, at,
                 reasons=(), evidence=(),
             )  # fmt: skip
-            AlertSink(clock).take(connection, [alert])
+            AlertSink(lambda: NOW).take(connection, [alert])
         yield replace(services, tours=make_tours(services))
 
 
