@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from cases.alerts.model import OPEN
 from cases.alerts.repository import AlertFilter, count_alerts, count_by, count_open
 from soc_api.alerts.queries import AlertQuestion, page_of_alerts
+from soc_api.limits import Turns
 from soc_api.organisations.endpoints import Counts, visible_units
 from soc_api.pages.charts import events_over_time
 from soc_api.pages.rendering import View
@@ -42,7 +43,7 @@ class UnitTile:
 
 
 @router.get("/overview")
-def overview(view: MemberView, place: PlaceDependency) -> Response:
+def overview(request: Request, view: MemberView, place: PlaceDependency) -> Response:
     """Show open alerts by severity, the units, how much was seen, and the alerts to begin with."""
     caller = caller_of(view)
     scope = caller.narrowed(place.organisation)
@@ -56,7 +57,10 @@ def overview(view: MemberView, place: PlaceDependency) -> Response:
     question = AlertQuestion(
         status=tuple(OPEN), organisation=place.organisation, start=place.start, limit=FIRST
     )
-    chart, total = events_over_time(view.services.reader, Search(scope, place.start, place.end), place.hours)
+    turns: Turns = request.app.state.questions
+    with turns.take(caller.user.name):
+        search = Search(scope, place.start, place.end)
+        chart, total = events_over_time(view.services.reader, search, place.hours)
     values = {
         "by_severity": by_severity,
         "help_wanted": help_wanted,
