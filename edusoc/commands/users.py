@@ -1,4 +1,4 @@
-"""Keep accounts: ``edusoc users add NAME``, ``edusoc users list``."""
+"""Keep accounts: ``edusoc users add NAME``, ``edusoc users disable NAME``, ``edusoc users list``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     adder.add_argument("--language", choices=("zh", "en"), default="zh", help=say("edusoc.cli.language"))
     lister = add_command(actions, "list", "edusoc.users.list")
     lister.add_argument("--json", action="store_true", help=say("edusoc.cli.json"))
-    for action, job in ((adder, add_), (lister, list_)):
+    disabler = add_command(actions, "disable", "edusoc.users.disable")
+    disabler.add_argument("name", metavar="NAME", help=say("edusoc.users.name"))
+    for action, job in ((adder, add_), (disabler, disable), (lister, list_)):
         add_settings(action)
         action.set_defaults(run=job)
 
@@ -49,6 +51,19 @@ def add_(arguments: argparse.Namespace) -> int:
         add_user(connection, user, password, now=utc_now())
     database.close()
     print(say("edusoc.users.done", name=arguments.name))
+    return 0
+
+
+def disable(arguments: argparse.Namespace) -> int:
+    """Close an account; its sessions end at once."""
+    from edusoc.composition import open_database
+    from soc_core.access.accounts import disable_user
+
+    database = open_database(settings_of(arguments))
+    with database.write() as connection:
+        disable_user(connection, arguments.name)
+    database.close()
+    print(say("edusoc.users.disabled", name=arguments.name))
     return 0
 
 

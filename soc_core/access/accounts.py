@@ -17,7 +17,7 @@ from typing import Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
 from soc_core.access.tables import failures, sessions, users
 from soc_core.clock import format_instant
@@ -103,6 +103,17 @@ def add_user(connection: Connection, user: User, password: str, *, now: datetime
             created_at=format_instant(now),
         )
     )
+
+
+def disable_user(connection: Connection, name: str) -> None:
+    """Close an account and its sessions at once; what it did stays. Raise ``UsageError`` when there is none.
+
+    ``add_user`` opens it anew, with a new password.
+    """
+    closed = connection.execute(update(users).where(users.c.name == name).values(disabled=True))
+    if not closed.rowcount:
+        raise UsageError("there is no account of this name", where=repr(name[:64]))
+    connection.execute(delete(sessions).where(sessions.c.user_name == name))
 
 
 def list_users(connection: Connection, *, demo_only: bool = False) -> list[User]:

@@ -16,10 +16,11 @@ from starlette.types import Message, Scope
 
 from soc_api import limits
 from soc_api.app import create_app
+from soc_api.live.endpoints import _changes
 from soc_api.security import COOKIE
 from soc_api.services import Services
 from soc_api.session import endpoints as session_endpoints
-from soc_core.access.accounts import MAX_FAILURES, record_failure
+from soc_core.access.accounts import MAX_FAILURES, disable_user, record_failure
 from soc_core.errors import StoreError
 from soc_core.store.embedded import EmbeddedStore
 from soc_core.store.interface import Search
@@ -285,3 +286,15 @@ def test_hostile_texts_of_events_stay_texts(
         for sign in "\u202e\x1b\x07\x9b":
             assert sign not in answer.text, (path, repr(sign))
         assert "x-forged" not in answer.headers
+
+
+def test_a_closed_account_loses_page_and_stream_at_once(services: Services, log_in: LogIn) -> None:
+    client = log_in("school1")
+    assert client.get("/api/v1/alerts").status_code == 200
+    token = client.cookies[COOKIE]
+    assert _changes(services, token, 0) is not None
+    with services.database.write() as connection:
+        disable_user(connection, "school1")
+    assert _changes(services, token, 0) is None
+    assert client.get("/api/v1/alerts").status_code == 401
+    assert client.get("/alerts", follow_redirects=False).headers["location"] == "/login"

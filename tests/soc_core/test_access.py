@@ -91,3 +91,17 @@ def test_a_password_that_nobody_can_type_is_refused(database: Database, password
 def test_a_log_in_with_broken_bytes_is_wrong_not_a_fault(known: Database) -> None:
     with known.write() as connection, pytest.raises(NotAllowedError, match="is wrong"):
         accounts.check_password(connection, "wang", "\udcff" * 12, now=NOW)
+
+
+def test_a_closed_account_has_no_sessions_and_opens_none(known: Database) -> None:
+    with known.write() as connection:
+        token = accounts.open_session(connection, WANG, now=NOW)
+        accounts.disable_user(connection, "wang")
+        assert accounts.find_session(connection, token, now=NOW) is None
+        assert accounts.list_users(connection) == []
+        with pytest.raises(NotAllowedError, match="wrong"):
+            accounts.check_password(connection, "wang", "a long password", now=NOW)
+        with pytest.raises(UsageError, match="no account"):
+            accounts.disable_user(connection, "nobody")
+        accounts.add_user(connection, WANG, "another long one", now=NOW)
+        assert accounts.check_password(connection, "wang", "another long one", now=NOW) == WANG
