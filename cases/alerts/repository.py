@@ -119,8 +119,10 @@ def _plans(
     state: list[Condition] = [OPEN_ONLY] if _only_open(narrow) else []
     if narrow.severities:
         state.append(alerts.c.priority <= max(map(highest_priority, narrow.severities)))
-    near = select(alerts.c.id).where(*state, *beyond).order_by(*_order(alerts)).limit(NEAR)
-    yield everything.where(alerts.c.id.in_(near), within, *conditions)
+    first = select(alerts.c.id, alerts.c.organization_id).where(*state, *beyond)
+    near = first.order_by(*_order(alerts)).limit(NEAR).subquery("near")
+    ours = select(near.c.id).where(near.c.organization_id.in_(sorted(ids)))
+    yield everything.where(alerts.c.id.in_(ours), within, *conditions)
     if len(ids) <= MERGED_UNITS:
         yield _merged(ids, conditions, limit)
     else:
