@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
 from fastapi import Depends, Query, Request, Response
@@ -27,6 +27,7 @@ DEFAULT_HOURS: Final = 24 * 30
 MOST_LEAVES: Final = 80
 """A tree of more units than this is shown as far as the way to the chosen one goes."""
 AHEAD: Final = timedelta(minutes=5)
+EARLIEST: Final = datetime(1971, 6, 1, tzinfo=UTC)
 PROBLEMS: Final = {
     401: "forbidden",
     403: "forbidden",
@@ -110,8 +111,8 @@ class Place:
 
 def _moment(text: str, now: datetime) -> datetime:
     try:
-        return min(parse_instant(text), now) if text else now
-    except ValueError:
+        return min(max(parse_instant(text), EARLIEST), now) if text else now
+    except (ValueError, OverflowError):
         return now
 
 

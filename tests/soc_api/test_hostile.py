@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
 from fastapi import FastAPI
@@ -298,3 +299,34 @@ def test_a_closed_account_loses_page_and_stream_at_once(services: Services, log_
     assert _changes(services, token, 0) is None
     assert client.get("/api/v1/alerts").status_code == 401
     assert client.get("/alerts", follow_redirects=False).headers["location"] == "/login"
+
+
+@pytest.mark.parametrize(
+    "instant", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
+)
+def test_the_ends_of_time_are_no_fault(log_in: LogIn, instant: str) -> None:
+    client, when = log_in("school1"), quote(instant)
+    for path in ("/overview", "/alerts", "/events", "/audit"):
+        assert client.get(f"{path}?at={when}").status_code < 500, path
+    for path in ("/api/v1/alerts", "/api/v1/events", "/api/v1/events/count", "/api/v1/events/aggregate"):
+        for name in ("start", "end"):
+            assert client.get(f"{path}?{name}={when}").status_code == 422, (path, name)
+
+
+NASTY = ("\0", "x" * 3_000, "99999999999999999999", "'\"><", "../../etc/passwd", "%ff", "\u202e", "[]")
+PLACES = (
+    *("/overview?organisation=", "/overview?hours=", "/alerts?cursor=", "/alerts?q=", "/events?q="),
+    *("/events?cursor=", "/audit?before=", "/api/v1/alerts?cursor=", "/api/v1/alerts?address="),
+    *("/api/v1/events?cursor=", "/api/v1/events?q=", "/api/v1/events/aggregate?kind=terms&field="),
+    *("/alerts/", "/tasks/", "/events/", "/api/v1/alerts/", "/api/v1/events/", "/static/", "/language/"),
+)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_no_parameter_brings_the_server_out_of_step(log_in: LogIn, place: str) -> None:
+    client = log_in("school1")
+    for nasty in NASTY:
+        answer = client.get(place + quote(nasty, safe=""), follow_redirects=False)
+        assert answer.status_code < 500, nasty
+        assert "<script" not in answer.text.replace("<script src", "")
+        assert "root:x" not in answer.text
