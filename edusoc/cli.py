@@ -17,6 +17,7 @@ from typing import Final
 
 from edusoc.options import said, say
 from edusoc.parser import Parser
+from edusoc.terminal import guarded
 from soc_core.errors import EdusocError, StoreError
 from soc_core.printing import printable
 
@@ -52,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # what a terminal can't show, it shows as a number
+    sys.stdout = guarded(sys.stdout)
     parsed = build_parser().parse_args(arguments)
     try:
         return int(parsed.run(parsed))
