@@ -186,7 +186,10 @@ class CardMaker:
     def _reason(self, reason: Reason) -> str:
         """Render a reason; a field of the dictionary is named in words, as people know it."""
         values = dict(reason.values)
-        known = FIELDS.get(str(values.get("field", "")))
+        name = str(values.get("field", ""))
+        known = FIELDS.get(name)
+        if known is None and name:
+            values["field"] = name.removeprefix("winlog.event_data.")
         if known is not None:
             values["field"] = known.en if self.language == "en" else known.zh
             if known.type == "boolean" and values.get("value") in {"true", "false"}:

@@ -100,8 +100,7 @@ def _reason(field: str, value: str) -> Reason:
         return Reason(f"{PREFIX}.saw.keyword", {"value": shown})
     if field in SAID:
         return Reason(f"{PREFIX}.saw.{field.replace('.', '_')}", {"value": shown})
-    name = field.removeprefix("winlog.event_data.")
-    return Reason(f"{PREFIX}.saw.field", {"field": name, "value": shown})
+    return Reason(f"{PREFIX}.saw.field", {"field": field, "value": shown})
 
 
 @lru_cache(maxsize=4_096)

@@ -87,14 +87,14 @@ def test_long_values_are_shown_around_the_match(tmp_path: Path) -> None:
     ("detection", "event", "text"),
     [
         ("k: [needle]\ncondition: k", {"message": "a needle"}, 'Its text holds "a needle".'),
-        ("k: {'Threat Name': x}\ncondition: k", {"edusoc.extra": ["Threat Name=X"]}, 'Threat Name is "X".'),
+        ("k: {'Threat Name': x}\ncondition: k", {"edusoc.extra": ["Threat Name=X"]}, "Threat Name: X"),
         ("k: {source.port|gt: 5}\ncondition: k", {"source.port": 6}, "Source port: 6"),
         ("k: {user.name|exists: true}\ncondition: k", {"user.name": "ann"}, "Account: ann"),
         ("k: {user.name|fieldref: host.name}\ncondition: k", {"user.name": "pc1"}, "Account: pc1"),
         (
             "k: {host.ip|cidr: 10.0.0.0/8}\ncondition: k",
             {"host.ip": ["::1", "10.0.0.1"]},
-            'host.ip is "10.0.0.1".',
+            "host.ip: 10.0.0.1",
         ),
     ],
 )
