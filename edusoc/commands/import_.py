@@ -13,6 +13,7 @@ from edusoc.parser import add_command
 from soc_core.printing import printable
 
 if TYPE_CHECKING:
+    from collectors.reading import ReadBatch
     from edusoc.composition import Writer
     from intake.importing import ImportReport
 
@@ -37,6 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     from zoneinfo import ZoneInfo
 
     from edusoc.composition import open_writer
+    from edusoc.cycles import SeldomLook
     from edusoc.progress import ReadingBar
     from intake.importing import Place
     from soc_core.clock import utc_now
@@ -47,10 +49,15 @@ def run(arguments: argparse.Namespace) -> int:
         with writer.database.read() as connection:
             unit = load_tree(connection, today(utc_now())).find(arguments.organisation)
         place = Place(unit.id, arguments.zone, ZoneInfo(settings.time_zone))
-        with ReadingBar(arguments.paths, hidden=arguments.json) as bar:
-            report = writer.importer.import_paths(arguments.paths, place, bar.update)
+        with ReadingBar(arguments.paths, hidden=arguments.json) as bar, SeldomLook() as look:
+
+            def passed(batch: ReadBatch) -> None:
+                bar.update(batch)
+                look.count()
+
+            report = writer.importer.import_paths(arguments.paths, place, passed)
+        writer.store.seal()  # before windows are judged: they read sealed events with less memory than the log's tail
         writer.pipeline.settle()
-        writer.store.seal()
         _print(writer, report, as_json=arguments.json)
     return 1 if report.read.bad or report.rejected else 0
 

@@ -30,7 +30,7 @@ from soc_core.store.interface import Ack, Finding
 
 SEAL_EVENTS: Final = 32_768
 MERGE_COUNT: Final = 8
-MERGE_EVENTS: Final = 131_072
+MERGE_EVENTS: Final = 65_536
 GRACE: Final = timedelta(minutes=2)
 MAX_LINES: Final = 10_000
 MAX_BYTES: Final = 32 * 1024 * 1024
@@ -160,6 +160,7 @@ class EmbeddedStore(Reader):
                 writer.drop_below(first)  # what was sealed the time before: readers are past it
                 self._tail_ids.clear()
             self._remove_retired()
+        pa.default_memory_pool().release_unused()  # sealing takes 150 MB, which Arrow would keep for the next time
         return moved
 
     def _seal_table(self, table: pa.Table, sealed: int) -> None:
