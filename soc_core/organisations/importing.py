@@ -1,7 +1,7 @@
 """Read units and assets from CSV or XLSX lists, as bureaus keep them.
 
-The first row names the columns (any order, English or Chinese; unknown columns are ignored). One bad row is reported
-with file, line and column and left out; the rest is imported. Importing the same list twice changes nothing.
+The first row names the columns (any order, English or Chinese; unknown ones are named and left out). One bad row is
+reported with file, line and column and left out; the rest is imported. Importing the same list twice changes nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from soc_core.errors import EdusocError, InputError, UsageError
 from soc_core.model.organisation import Asset, Attribute
-from soc_core.organisations.lists import Row, read_rows
+from soc_core.organisations.lists import COLUMNS_ZH, Row, read_rows
 from soc_core.organisations.repository import (
     CODES,
     PEOPLE,
@@ -40,11 +40,12 @@ LEVELS: Final = {
 """Levels by their Chinese names."""
 UNIT_COLUMNS: Final = ("code", "name")
 ASSET_COLUMNS: Final = ("organisation_code", "address", "name")
+KNOWN_COLUMNS: Final = frozenset(COLUMNS_ZH.values())
 
 
 @dataclass(slots=True)
 class ImportReport:
-    """Count what an import did; ``problems`` say ``file:line: what is wrong``, at most 200 of them."""
+    """Count what an import did; ``problems`` say ``file:line: what is wrong``, at most 200 bad rows of them."""
 
     units: int = 0
     assets: int = 0
@@ -69,6 +70,11 @@ def import_file(connection: Connection, path: Path, *, now: datetime) -> ImportR
         raise InputError("the list has no rows", where=str(path))
     columns = set(first.cells)
     report = ImportReport()
+    if unknown := sorted(name for name in columns - KNOWN_COLUMNS if name):
+        # A misspelt column would otherwise lose what it holds without a word.
+        report.problems.append(
+            str(InputError(f"unknown columns are left out: {', '.join(unknown)}", where=f"{path}:1"))
+        )
     if columns.issuperset(ASSET_COLUMNS):
         tree = load_tree(connection, today(now))
         _each(_chain(first, rows), report, lambda row: _put_asset_row(connection, row, report, tree))

@@ -38,6 +38,14 @@ def test_good_rows_come_in_and_bad_ones_are_named(database: Database, tmp_path: 
     assert school.zones["监控网"] == ("172.16.0.0/24",)
 
 
+def test_unknown_columns_are_named(database: Database, tmp_path: Path) -> None:
+    path = write(tmp_path / "units.csv", "code,name,parent,备注\nC,某县教育局,X,好\n")
+    with database.write() as connection:
+        report = import_file(connection, path, now=NOW)
+    assert (report.units, report.bad) == (1, 0)
+    assert report.problems == [f"{path}:1: unknown columns are left out: parent, 备注"]
+
+
 def test_importing_twice_changes_nothing(database: Database, tmp_path: Path) -> None:
     path = write(tmp_path / "units.csv", UNITS)
     with database.write() as connection:
