@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from cases.alerts.attach import AlertSink
 from detectors.anomaly.registry import default_detectors
@@ -21,6 +23,11 @@ from soc_core.config import Settings
 from soc_core.keys.store import KeyStore
 from soc_core.state.database import Database
 from soc_core.store.embedded import EmbeddedStore
+
+QUESTION_SECONDS: Final = 60.0
+"""For pages: one that takes longer helps nobody, and its processors are missing for the others."""
+UNBOUNDED: Final = threading.TIMEOUT_MAX
+"""For the command line: nobody else waits."""
 
 
 def open_database(settings: Settings) -> Database:
@@ -76,12 +83,19 @@ def open_writer(settings: Settings, clock: Clock = utc_now) -> Iterator[Writer]:
 
 
 @contextmanager
-def open_services(settings: Settings, clock: Clock = utc_now, *, demo: bool = False) -> Iterator[Services]:
+def open_services(
+    settings: Settings,
+    clock: Clock = utc_now,
+    *,
+    demo: bool = False,
+    question_seconds: float = UNBOUNDED,
+) -> Iterator[Services]:
     """Open everything the web process needs: it reads events and writes operational state only."""
     database = open_database(settings)
     reader = EmbeddedStore(
         settings.state_directory / "events", writer=False, memory_limit_mb=settings.store_memory_mb
     )
+    reader.bound_questions(question_seconds)
     try:
         yield Services(
             database=database,

@@ -150,7 +150,7 @@ def _print(report: Report, *, as_json: bool) -> None:
 
 
 def _serve(settings: Settings, listener: socket.socket) -> None:
-    from edusoc.composition import open_services
+    from edusoc.composition import QUESTION_SECONDS, open_services
     from edusoc.demo.tours import make_tours
     from edusoc.demo.world import PASSWORD
     from edusoc.serving import serve
@@ -163,7 +163,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         print(say("serve.ready", language, url=url))
         print(say("serve.accounts", language, password=PASSWORD, names=", ".join(names)), flush=True)
 
-    with open_services(settings, demo=True) as services:
+    with open_services(settings, demo=True, question_seconds=QUESTION_SECONDS) as services:
         with services.database.read() as connection:
             names = [user.name for user in list_users(connection, demo_only=True)]
         serve(replace(services, tours=make_tours(services)), listener, ready)

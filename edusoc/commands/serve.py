@@ -20,7 +20,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until interrupted."""
-    from edusoc.composition import open_services
+    from edusoc.composition import QUESTION_SECONDS, open_services
     from edusoc.serving import bind, serve
 
     settings = settings_of(arguments)
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
         host=arguments.host or settings.host,
         port=settings.port if arguments.port is None else arguments.port,
     )
-    with open_services(settings) as services:
+    with open_services(settings, question_seconds=QUESTION_SECONDS) as services:
         listener = bind(settings.host, settings.port)
         serve(services, listener, lambda url: print(say("edusoc.serve.ready", url=url), flush=True))
     return 0

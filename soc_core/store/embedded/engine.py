@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,8 @@ class Engine:
             }
         )
         self._connection.execute("SET parquet_metadata_cache = true")
+        self.seconds = threading.TIMEOUT_MAX
+        """A statement that takes longer is given up; where people ask, one must not keep all others waiting."""
 
     def ask(self, view: View, sql: str, columns: Collection[str], parameters: Sequence[Scalar]) -> pa.Table:
         """Return the result of ``sql``, in which ``{source}`` stands for the events with these columns.
@@ -59,6 +62,10 @@ class Engine:
         Raises ``StaleSnapshotError`` when a segment was merged into another since the view was taken.
         """
         cursor = self._connection.cursor()
+        end = threading.Timer(self.seconds, cursor.interrupt)
+        end.daemon = True
+        if self.seconds < threading.TIMEOUT_MAX:
+            end.start()
         try:
             cursor.register("tail", view.tail)
             source = self._source(view, columns)
@@ -69,7 +76,9 @@ class Engine:
             if any(not (self._directory / segment.name).exists() for segment in view.segments):
                 raise StaleSnapshotError from error
             raise StoreError(f"a segment can't be read: {error}", todo="run: edusoc store verify") from error
-        except (duckdb.OutOfMemoryException, duckdb.InterruptException) as error:
+        except duckdb.InterruptException as error:
+            raise StoreError("the question takes too long", todo="ask about a shorter time") from error
+        except duckdb.OutOfMemoryException as error:
             raise StoreError(
                 "the question needs more memory than the store may use", todo="ask about a shorter time"
             ) from error
@@ -78,6 +87,7 @@ class Engine:
                 f"the question can't be answered: {error}", todo="run: edusoc store verify"
             ) from error
         finally:
+            end.cancel()
             cursor.close()
 
     def _source(self, view: View, columns: Collection[str]) -> str:

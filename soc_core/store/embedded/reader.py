@@ -54,6 +54,10 @@ class Reader:
         self._tail = Tail(LogReader(directory / "log"))
         self._engine = Engine(self.segments_directory, memory_limit_mb)
 
+    def bound_questions(self, seconds: float) -> None:
+        """Give up each question to the store after ``seconds``; they then raise ``StoreError``."""
+        self._engine.seconds = seconds
+
     def _view(self) -> View:
         snapshot = self.catalogue.snapshot()
         return View(snapshot.segments, self._tail.table(snapshot.sealed), snapshot.sealed)
