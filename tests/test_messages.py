@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import string
 import tomllib
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from soc_core.fields import FIELDS
 from soc_core.i18n import flatten
 
 ROOT = Path(__file__).parent.parent
@@ -68,3 +70,74 @@ def test_chinese_follows_the_glossary() -> None:
             text = text.replace(allowed, "")
         wrong += [f"{path} {key}: {word} ({why})" for word, why in FORBIDDEN.items() if word in text]
     assert wrong == []
+
+
+PRODUCT = ("edusoc", "soc_core", "collectors", "detectors", "intake", "cases", "soc_api")
+KEY = re.compile(r"[a-z_]+(?:\.[a-z0-9_]+)+")
+
+
+def sources(*packages: str) -> list[tuple[Path, str]]:
+    """Return the files that may name a key: code, templates, scripts, the demo's data."""
+    return [
+        (path, path.read_text(encoding="utf-8"))
+        for package in packages
+        for path in sorted((ROOT / package).rglob("*"))
+        if path.suffix in {".py", ".html", ".js", ".toml"} and path.name != "messages.toml"
+    ]
+
+
+def named(path: Path, text: str) -> tuple[set[str], set[str]]:
+    """Return the texts a file holds, and the patterns of those it puts together (``f"alert.{name}"``)."""
+    if path.suffix != ".py":
+        joined = re.findall(r"""["']([\w.]+)["'] *~""", text)
+        return set(re.findall(r"""["']([\w.]+)["']""", text)), {
+            re.escape(part) + r"[\w.]+" for part in joined
+        }
+    texts, patterns = set(), set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            texts.add(node.value)
+        elif isinstance(node, ast.JoinedStr):
+            parts = [
+                re.escape(str(part.value)) if isinstance(part, ast.Constant) else r"[\w.]+"
+                for part in node.values
+            ]
+            if any(re.search(r"[a-z]{3,}|_", part) for part in parts if part != r"[\w.]+"):
+                patterns.add("".join(parts))
+    return texts, patterns
+
+
+def test_every_sentence_is_used_somewhere() -> None:
+    held = [named(path, text) for path, text in sources(*PRODUCT)]
+    texts = set().union(*(found for found, _ in held))
+    patterns = re.compile("|".join(sorted(set().union(*(made for _, made in held)))))
+
+    def used(key: str) -> bool:
+        """Tell whether a key is named whole, or from the part on which its package's own function adds before it.
+
+        Reasons of detectors are named by their last part only: the detector's id stands before it.
+        """
+        tails = [".".join(key.split(".")[start:]) for start in range(3)]
+        if key.startswith("detectors."):
+            tails.append(key.rpartition(".")[2].removesuffix("_minutes"))  # correlations of whole minutes
+        return any(tail and (tail in texts or patterns.fullmatch(tail)) for tail in tails)
+
+    # Reasons are found by their English sentence: see tests/soc_core/test_reasons.py.
+    unused = [key for _, key, _ in entries() if ".reason." not in key and not used(key)]
+    assert unused == []
+
+
+def test_every_key_in_the_code_has_its_sentence() -> None:
+    keys = {key for _, key, _ in entries()}
+    areas = {".".join(key.split(".")[:2]) + "." for key in keys}
+    missing = [
+        f"{path.relative_to(ROOT).as_posix()}: {text}"
+        for path, body in sources(*PRODUCT)
+        if path.suffix == ".py"
+        for text in named(path, body)[0]
+        if KEY.fullmatch(text)
+        and text.startswith(tuple(areas))
+        and text not in keys | FIELDS.keys()
+        and not any(key.startswith(text) for key in keys)
+    ]
+    assert missing == []

@@ -29,15 +29,6 @@ SEVERITIES = tuple(sorted(Severity, key=lambda level: level.rank))
 
 
 @dataclass(frozen=True, slots=True)
-class Attached:
-    """Count what one call did."""
-
-    stored: int
-    known: int
-    alerts_created: int
-
-
-@dataclass(frozen=True, slots=True)
 class Near:
     """Hold an alert's id and the event times it reaches over."""
 
@@ -53,20 +44,18 @@ class AlertSink:
         """Take the clock that dates changes."""
         self._clock = clock
 
-    def take(self, connection: Connection, found: Sequence[Detection]) -> Attached:
+    def take(self, connection: Connection, found: Sequence[Detection]) -> None:
         """Store detections that are new and attach them; order by event time so that ids come out the same."""
         known = self._known(connection, found)
         fresh: dict[str, Detection] = {}
         for detection in found:
             if detection.id not in known:
                 fresh.setdefault(detection.id, detection)
-        created = 0
         grown: set[str] = set()
         for detection in sorted(fresh.values(), key=lambda item: (item.first_seen, item.id)):
-            created += self._attach(connection, detection, grown)
+            self._attach(connection, detection, grown)
         for alert_id in sorted(grown):  # once each: a scanner may add thousands to one alert
             self._refresh(connection, alert_id, self._clock())
-        return Attached(len(fresh), len(found) - len(fresh), created)
 
     def _known(self, connection: Connection, found: Sequence[Detection]) -> set[str]:
         ids = [detection.id for detection in found]
@@ -76,8 +65,8 @@ class AlertSink:
             known.update(connection.scalars(select(detections.c.id).where(detections.c.id.in_(part))))
         return known
 
-    def _attach(self, connection: Connection, detection: Detection, grown: set[str]) -> int:
-        """Hang a detection on the alert it belongs to, added to ``grown``, or on a new one; return how many are new."""
+    def _attach(self, connection: Connection, detection: Detection, grown: set[str]) -> None:
+        """Hang a detection on the alert it belongs to, added to ``grown``, or on a new one."""
         now = self._clock()
         near = self._near(connection, detection)
         if near:
@@ -88,13 +77,12 @@ class AlertSink:
             _insert_detection(connection, detection, target.id, now)
             _widen(connection, target, [*near[1:], detection])
             grown.add(target.id)
-            return 0
+            return
         alert_id = "a" + detection.id
         connection.execute(insert(alerts).values(**self._first_values(connection, detection, alert_id, now)))
         _insert_detection(connection, detection, alert_id, now)
         _remember(connection, alert_id, now, "created")
         _publish(connection, "alert.created", detection.organization_id, alert_id, now)
-        return 1
 
     def _near(self, connection: Connection, detection: Detection) -> list[Near]:
         """Return the alerts it belongs to, oldest first: open ones within the gap, a closed one around it."""

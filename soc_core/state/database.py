@@ -17,8 +17,6 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from soc_core.errors import StoreError
-
 metadata: Final = MetaData(
     naming_convention={
         "ix": "ix_%(column_0_label)s",
@@ -93,9 +91,3 @@ def _set_up_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> 
 def _begin_sqlite(connection: Connection) -> None:
     immediate = connection.get_execution_options().get("edusoc_immediate", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
-
-
-def require_one(rows: int, what: str) -> None:
-    """Raise ``StoreError`` unless exactly one row was changed."""
-    if rows != 1:
-        raise StoreError(f"{what} is not there (any more)")
