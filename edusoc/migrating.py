@@ -6,7 +6,9 @@ from importlib import resources
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 
+from soc_core.errors import StoreError
 from soc_core.state.database import Database
 
 
@@ -19,11 +21,21 @@ def migrations(database: Database) -> Config:
 
 
 def upgrade(database: Database) -> None:
-    """Apply the migrations that are missing, all in one transaction."""
+    """Apply the migrations that are missing, all in one transaction.
+
+    Raises ``StoreError`` for a database of a newer program, or of another one.
+    """
     config = migrations(database)
     with database.write() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise StoreError(
+                "the operational database was written by a newer or another program",
+                where=str(database.url.database or ""),
+                todo="use the program that wrote it",
+            ) from error
 
 
 def check(database: Database) -> None:
