@@ -6,9 +6,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, TypeAlias
 
-from soc_core.model.event import Event, Value
+from soc_core.model.event import Event
 
-_Build: TypeAlias = Callable[[list[Value]], dict[str, object]]
+_Build: TypeAlias = Callable[..., dict[str, object]]
 _SEEN_BEFORE_COMPILED: Final = 8
 _SHAPES: Final = 2_048
 # A shape is the tuple of an event's names in order. Sources make few of them: for one that comes again and again a
@@ -32,7 +32,7 @@ def nest(event: Event) -> dict[str, object]:
     shape = tuple(event)
     build = _built.get(shape)
     if build is not None:
-        return build(list(event.values()))
+        return build(*event.values())
     _notice(shape)
     return _nest(event)
 
@@ -64,13 +64,14 @@ def _notice(shape: tuple[str, ...]) -> None:
     if count >= _SEEN_BEFORE_COMPILED and len(_built) < _SHAPES:
         places: Event = {name: place for place, name in enumerate(shape)}
         # The source holds nothing but names written by repr() and numbers.
-        _built[shape] = eval(f"lambda v: {_expression(_nest(places))}", {"__builtins__": {}})  # noqa: S307
+        taken = ", ".join(f"v{place}" for place in range(len(shape)))
+        _built[shape] = eval(f"lambda {taken}: {_expression(_nest(places))}", {"__builtins__": {}})  # noqa: S307
 
 
 def _expression(document: dict[str, object]) -> str:
-    """Return the source of a dict display whose leaves are places in the list ``v``."""
+    """Return the source of a dict display whose leaves are the variables of the values' places."""
     parts = (
-        f"{name!r}: {_expression(value) if isinstance(value, dict) else f'v[{value}]'}"
+        f"{name!r}: {_expression(value) if isinstance(value, dict) else f'v{value}'}"
         for name, value in document.items()
     )
     return "{" + ", ".join(parts) + "}"

@@ -6,6 +6,7 @@ import socket
 import struct
 import time
 from functools import lru_cache
+from operator import itemgetter
 from typing import Final
 
 from collectors.packets import layout
@@ -13,6 +14,12 @@ from collectors.packets.meter import Row
 from soc_core.model.event import Event
 
 _PAIR: Final = struct.Struct(">qq")
+_THREE: Final = [f"{number:03}" for number in range(1_000)]
+_LAST: Final = [f"{number:03}Z" for number in range(1_000)]
+_ENDS: Final = itemgetter(
+    layout.F_KEY, layout.F_A_HI, layout.F_A_LO, layout.F_B_HI, layout.F_B_LO, layout.F_STATE
+)
+_MACS: Final = itemgetter(layout.F_FIRST_SIDE, layout.F_STATE, layout.F_SMAC, layout.F_DMAC)
 WITH_PORTS: Final = frozenset((6, 17, 33, 132, 136))
 # www.iana.org/assignments/protocol-numbers
 _TRANSPORTS: Final = {
@@ -25,7 +32,7 @@ _TRANSPORTS: Final = {
 def address_text(high: int, low: int, version: int) -> str:
     """Return the canonical text of an address given as two words."""
     if version == 4:
-        return f"{low >> 24}.{low >> 16 & 255}.{low >> 8 & 255}.{low & 255}"
+        return socket.inet_ntoa(low.to_bytes(4, "big"))
     return socket.inet_ntop(socket.AF_INET6, _PAIR.pack(high, low))
 
 
@@ -44,25 +51,29 @@ def _second_text(seconds: int) -> str:
 
 def instant_text(microseconds: int) -> str:
     """Return the canonical text of an instant between 1970 and 9999 (as ``soc_core.clock``, faster)."""
-    seconds, fraction = divmod(microseconds, 1_000_000)
-    return f"{_second_text(seconds)}{fraction:06}Z"
+    second = _second_text(microseconds // 1_000_000)
+    return f"{second}{_THREE[microseconds // 1_000 % 1_000]}{_LAST[microseconds % 1_000]}"
+
+
+def put_ends(event: Event, row: Row) -> None:
+    """Write addresses and ports of the flow in ``row``; source is the originator."""
+    key, source_high, source_low, high, low, state = _ENDS(row)
+    version, sport, dport = key & 0xFF, key >> 40, key >> 24 & 0xFFFF
+    if state & layout.ST_ORIGIN_B:
+        source_high, source_low, high, low = high, low, source_high, source_low
+        sport, dport = dport, sport
+    event["source.ip"] = address_text(source_high, source_low, version)
+    event["destination.ip"] = address_text(high, low, version)
+    if key >> 8 & 0xFF in WITH_PORTS:
+        event["source.port"] = sport
+        event["destination.port"] = dport
 
 
 def put_addressing(event: Event, row: Row, community: str) -> None:
-    """Write both ends, transport and Community ID of the flow in ``row``; source is the originator."""
-    key = row[layout.F_KEY]
-    version, protocol = key & 0xFF, key >> 8 & 0xFF
-    sport, dport = key >> 40 & 0xFFFF, key >> 24 & 0xFFFF
-    source = (row[layout.F_A_HI], row[layout.F_A_LO])
-    destination = (row[layout.F_B_HI], row[layout.F_B_LO])
-    if row[layout.F_STATE] & layout.ST_ORIGIN_B:
-        source, destination, sport, dport = destination, source, dport, sport
-    event["source.ip"] = address_text(*source, version)
-    event["destination.ip"] = address_text(*destination, version)
-    if protocol in WITH_PORTS:
-        event["source.port"] = sport
-        event["destination.port"] = dport
-    elif protocol in (1, 58) and row[layout.F_ICMP] >= 0:
+    """Write both ends, transport and Community ID of the flow in ``row``."""
+    version, protocol = row[layout.F_KEY] & 0xFF, row[layout.F_KEY] >> 8 & 0xFF
+    put_ends(event, row)
+    if protocol in (1, 58) and row[layout.F_ICMP] >= 0:
         event["icmp.type"] = row[layout.F_ICMP] >> 8 & 0xFF
         event["icmp.code"] = row[layout.F_ICMP] & 0xFF
     event["network.transport"] = _TRANSPORTS.get(protocol) or str(protocol)
@@ -79,14 +90,17 @@ def put_addressing(event: Event, row: Row, community: str) -> None:
 
 def put_macs(event: Event, row: Row) -> None:
     """Write the MAC addresses of the first packet, of source and destination."""
-    first_is_source = row[layout.F_FIRST_SIDE] == row[layout.F_STATE] & layout.ST_ORIGIN_B
-    sender, receiver = (
-        ("source.mac", "destination.mac") if first_is_source else ("destination.mac", "source.mac")
-    )
-    if row[layout.F_SMAC] >= 0:
-        event[sender] = mac_text(row[layout.F_SMAC])
-    if row[layout.F_DMAC] >= 0:
-        event[receiver] = mac_text(row[layout.F_DMAC])
+    first, state, sender, receiver = _MACS(row)
+    if first == state & layout.ST_ORIGIN_B:
+        if sender >= 0:
+            event["source.mac"] = mac_text(sender)
+        if receiver >= 0:
+            event["destination.mac"] = mac_text(receiver)
+    else:
+        if sender >= 0:
+            event["destination.mac"] = mac_text(sender)
+        if receiver >= 0:
+            event["source.mac"] = mac_text(receiver)
 
 
 def _put_tunnel(event: Event, row: Row) -> None:

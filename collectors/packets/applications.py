@@ -10,8 +10,9 @@ from typing import Final
 
 from collectors.packets import layout
 from collectors.packets.addressing import instant_text, put_addressing
+from collectors.packets.datagrams import DatagramReader
 from collectors.packets.dissectors.base import Fields, Message, StreamDissector
-from collectors.packets.dissectors.registry import DATAGRAM_DATASETS, DATAGRAMS, STREAMS
+from collectors.packets.dissectors.registry import DATAGRAM_DATASETS, STREAMS
 from collectors.packets.meter import Meter, Row
 from collectors.packets.streams import Conversation
 from soc_core.model.event import EVENT_ID, TIMESTAMP, Event, make_event_id
@@ -57,7 +58,6 @@ class FlowContext:
         "over",
         "position",
         "start",
-        "vlan",
     )
 
     def __init__(self, row: Row, community: str) -> None:
@@ -66,7 +66,6 @@ class FlowContext:
         put_addressing(self.addressing, row, community)
         self.start = instant_text(row[layout.F_BEGAN])
         self.origin = row[layout.F_STATE] & layout.ST_ORIGIN_B
-        self.vlan = row[layout.F_VLAN]
         self.position = row[layout.F_BEGAN_POSITION]
         self.conversation: Conversation | None = None
         self.fixed: Event | None = None
@@ -91,6 +90,7 @@ class Applications:
         self._flows: dict[int, FlowContext] = {}
         self._talking: dict[int, Conversation] = {}
         self._datagrams: dict[int, None] = {}
+        self._read = DatagramReader()
         self._ended: dict[int, tuple[Row, str]] = {}
         self._ended_of: list[Row] = []
         self.given_up = 0
@@ -100,25 +100,26 @@ class Applications:
         events: list[Event] = []
         flows = self._flows
         for item in items:
-            serial = item[layout.IT_SERIAL]
+            serial, _, start, length, _, time_us, kind, _, position, _ = item
             context = flows.get(serial)
             if context is None:
                 context = flows[serial] = FlowContext(*self._row_of(item, ended))
-                if item[layout.IT_KIND] >= layout.KIND_DATAGRAM:
+                if kind >= layout.KIND_DATAGRAM:
                     self._remember_datagrams(serial)
             elif context.over:
                 continue
-            start = item[layout.IT_OFFSET]
-            data = window[start : start + item[layout.IT_LENGTH]]
-            if item[layout.IT_KIND] >= layout.KIND_DATAGRAM:
-                event = self._datagram(context, item, data)
-                if event is not None:
-                    events.append(event)
-            else:
-                for message in self._stream(context, item, data):
-                    events.append(self._finish(context, message))  # noqa: PERF401 - mostly there is none
-                if context.over:
-                    context.forget()
+            data = window[start : start + length]
+            if kind >= layout.KIND_DATAGRAM:
+                protocol = layout.PROTOCOLS[kind]
+                fields = self._read(protocol, data)
+                if fields is not None:
+                    record = (time_us, position, data)
+                    events.append(self._datagram(context, protocol, fields, record))
+                continue
+            for message in self._stream(context, item, data):
+                events.append(self._finish(context, message))  # noqa: PERF401 - mostly there is none
+            if context.over:
+                context.forget()
         return events
 
     def _remember_datagrams(self, serial: int) -> None:
@@ -141,39 +142,38 @@ class Applications:
             self._ended_of = ended
         return self._ended[serial]
 
-    def addressing(self, row: Row) -> Event | None:
-        """Return the addressing of a flow where it was written already and still holds."""
-        context = self._flows.get(row[layout.F_SERIAL])
-        if context is None or not context.addressing or context.vlan != row[layout.F_VLAN]:
-            return None
-        return context.addressing if context.origin == row[layout.F_STATE] & layout.ST_ORIGIN_B else None
-
-    def end(self, row: Row) -> list[Event]:
-        """Return what was left of a flow whose last record is ``row``."""
-        context = self._flows.pop(row[layout.F_SERIAL], None)
-        self._datagrams.pop(row[layout.F_SERIAL], None)
+    def end(self, serial: int) -> list[Event]:
+        """Return what was left of a flow that ended."""
+        context = self._flows.pop(serial, None)
         if context is None:
             return []
-        return self._close(row[layout.F_SERIAL], context)
-
-    def _close(self, serial: int, context: FlowContext) -> list[Event]:
+        self._datagrams.pop(serial, None)
         self._talking.pop(serial, None)
         conversation, context.conversation = context.conversation, None
         if conversation is None:
             return []
         return [self._finish(context, message) for message in conversation.close()]
 
-    def _datagram(self, context: FlowContext, item: Row, data: bytes) -> Event | None:
-        protocol = layout.PROTOCOLS[item[layout.IT_KIND]]
-        fields = DATAGRAMS[protocol](data)
-        if fields is None:
-            return None
-        timestamp = instant_text(item[layout.IT_TIME])
-        event_id = make_event_id(timestamp, self._identity, item[layout.IT_POSITION], data)
+    def _datagram(
+        self, context: FlowContext, protocol: str, fields: Fields, record: tuple[int, int, bytes]
+    ) -> Event:
+        """Return the event of a datagram: its time, its place in the capture, its bytes are the ``record``."""
+        time_us, position, data = record
+        timestamp = instant_text(time_us)
+        event_id = make_event_id(timestamp, self._identity, position, data)
         return self._event(context, fields, DATAGRAM_DATASETS[protocol], timestamp, event_id)
 
     def _stream(self, context: FlowContext, item: Row, data: bytes) -> list[Message]:
-        kind, serial = item[layout.IT_KIND], item[layout.IT_SERIAL]
+        kind = item[layout.IT_KIND]
+        conversation = context.conversation
+        if conversation is not None and conversation.kind == kind and conversation.dissector is not None:
+            found = conversation.add(item, data, self._limit)  # nearly always
+            return self._through(context, conversation, item, found) if conversation.dissector.done else found
+        return self._begin(context, item, data)
+
+    def _begin(self, context: FlowContext, item: Row, data: bytes) -> list[Message]:
+        """Take payload of a conversation whose protocol is new, or not known yet."""
+        kind = item[layout.IT_KIND]
         conversation = context.conversation
         found: list[Message] = []
         if conversation is not None and kind == layout.KIND_PENDING:
@@ -194,10 +194,17 @@ class Applications:
         if kind == layout.KIND_PENDING:
             found += self._recognise(conversation, item)
         if conversation.dissector is not None and conversation.dissector.done:
-            found += conversation.close()
-            context.conversation, context.over = None, True
-            self._talking.pop(serial, None)
-            self._meter.enough(item[layout.IT_SLOT], serial)
+            found = self._through(context, conversation, item, found)
+        return found
+
+    def _through(
+        self, context: FlowContext, conversation: Conversation, item: Row, found: list[Message]
+    ) -> list[Message]:
+        """End a conversation that has no more to say; return ``found`` and its last messages."""
+        found = found + conversation.close()
+        context.conversation, context.over = None, True
+        self._talking.pop(item[layout.IT_SERIAL], None)
+        self._meter.enough(item[layout.IT_SLOT], item[layout.IT_SERIAL])
         return found
 
     def _open(self, context: FlowContext, item: Row) -> Conversation | None:
@@ -239,13 +246,10 @@ class Applications:
     def _event(
         self, context: FlowContext, fields: Fields, dataset: str, timestamp: str, event_id: str
     ) -> Event:
-        event = context.fixed
-        if event is None:
-            event = context.fixed = {**self._fixed, **context.addressing, "event.start": context.start}
-        event = event.copy()
-        event.update(fields)
-        event[TIMESTAMP], event[EVENT_ID], event["event.dataset"] = timestamp, event_id, dataset
-        return event
+        fixed = context.fixed
+        if fixed is None:
+            fixed = context.fixed = {**self._fixed, **context.addressing, "event.start": context.start}
+        return {**fixed, **fields, TIMESTAMP: timestamp, EVENT_ID: event_id, "event.dataset": dataset}
 
 
 def _dissector(kind: int) -> StreamDissector | None:

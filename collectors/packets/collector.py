@@ -114,15 +114,14 @@ class _Reading:
         applications = self._applications
         if applications is not None:
             maker.add_all(applications.take(meter.items(), self._reader.buffer, ended))
+        events: list[Event] = []
         packets = 0
         for row, names in zip(ended, meter.names(), strict=True):
-            addressing = None
-            if applications is not None:
-                addressing = applications.addressing(row)
-                if row[layout.F_REASON] != layout.END_ACTIVE:
-                    maker.add_all(applications.end(row))
-            maker.add(writer.event(row, names, addressing))
+            if applications is not None and row[layout.F_REASON] != layout.END_ACTIVE:
+                events += applications.end(row[layout.F_SERIAL])
+            events.append(writer.event(row, names))
             packets += row[layout.F_PACKETS] + row[layout.F_PACKETS + 1]
+        maker.add_all(events)
         maker.count("packets_in_flows", packets)
         for bad in meter.malformed():
             self._malformed(bad)

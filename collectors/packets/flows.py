@@ -7,10 +7,11 @@ innermost packet. ``@timestamp`` is the first packet's time, so a capture that g
 from __future__ import annotations
 
 from functools import lru_cache
+from operator import itemgetter
 from typing import Final
 
 from collectors.packets import layout
-from collectors.packets.addressing import instant_text, put_addressing, put_macs
+from collectors.packets.addressing import instant_text, put_addressing, put_ends, put_macs
 from collectors.packets.meter import Names, Row
 from soc_core.model.event import EVENT_ID, ORGANIZATION_ID, TIMESTAMP, ZONE, Event
 
@@ -22,6 +23,25 @@ _TYPES: Final = {
     (False, True): ("connection", "end"),
     (False, False): ("connection",),
 }
+# In the order in which records write them.
+_COUNTS: Final[Event] = {
+    "source.bytes": 0,
+    "destination.bytes": 0,
+    "network.bytes": 0,
+    "source.packets": 0,
+    "destination.packets": 0,
+    "network.packets": 0,
+}
+# What a pattern of events is made of, besides protocol and IP version, and what is a flow's own.
+_SHAPE: Final = itemgetter(
+    layout.F_STATE, layout.F_FLAGS, layout.F_KIND, layout.F_PART, layout.F_REASON, layout.F_FRAGMENTS, layout.F_ICMP,
+    layout.F_VLAN, layout.F_VLAN_INNER, layout.F_FIRST_SIDE,
+)  # fmt: skip
+_OWN: Final = itemgetter(
+    layout.F_FIRST, layout.F_LAST, layout.F_STATE, layout.F_BYTES, layout.F_BYTES + 1, layout.F_PACKETS,
+    layout.F_PACKETS + 1, layout.F_PAYLOADS, layout.F_PAYLOADS + 1, layout.F_POSITION,
+)  # fmt: skip
+_PATTERNS: Final = 4_096
 
 
 @lru_cache(maxsize=256)
@@ -47,68 +67,100 @@ def tcp_state(row: Row) -> str:
 
 
 class FlowWriter:
-    """Make the flow events of one reading of one source."""
+    """Make the flow events of one reading of one source.
+
+    Most of what flows say takes few values: for each combination the event is made once, and what is the flow's own is
+    written into copies of it. The names come in one order whichever way, so equal flows make equal text.
+    """
 
     def __init__(self, created: str, place: Event) -> None:
         """Take the time of collection, and unit and zone as fields."""
         self._created = created
         self._place = place
+        self._patterns: dict[Row, Event] = {}
 
-    def event(self, row: Row, names: Names, addressing: Event | None = None) -> Event:
-        """Return the event of one flow record; ``addressing`` where it was written already."""
-        begin, end, part = row[layout.F_FIRST], row[layout.F_LAST], row[layout.F_PART]
-        source = row[layout.F_STATE] & layout.ST_ORIGIN_B
-        target = 1 - source
+    def event(self, row: Row, names: Names) -> Event:
+        """Return the event of one flow record."""
+        if row[layout.F_TUNNEL]:
+            event = self._pattern(row, names)
+        else:
+            macs = row[layout.F_SMAC] < 0, row[layout.F_DMAC] < 0
+            shape = (row[layout.F_KEY] & 0xFFFF, *macs, *_SHAPE(row))
+            pattern = self._patterns.get(shape)
+            if pattern is None:
+                pattern = self._keep(shape, self._pattern(row, names))
+            event = pattern.copy()
+        begin, end, state, sent, received, sent_packets, received_packets, payloads, answers, place = _OWN(
+            row
+        )
+        if state & layout.ST_ORIGIN_B:
+            sent, received, sent_packets, received_packets = received, sent, received_packets, sent_packets
+            payloads, answers = answers, payloads
         started = instant_text(begin)
+        event[TIMESTAMP] = event["event.start"] = started
+        # As make_event_id(started, identity, position, b"flow", part); the kernel has done the digest.
+        event[EVENT_ID] = f"{started[:4]}{started[5:7]}{started[8:10]}-{names[0]}"
+        event["event.end"] = instant_text(end)
+        event["event.duration"] = (end - begin) * 1000
+        put_ends(event, row)
+        event["network.community_id"] = names[1]
+        put_macs(event, row)
+        event["source.bytes"] = sent
+        event["destination.bytes"] = received
+        event["network.bytes"] = sent + received
+        event["source.packets"] = sent_packets
+        event["destination.packets"] = received_packets
+        event["network.packets"] = sent_packets + received_packets
+        event["edusoc.flow.payload_packets_source"] = payloads
+        event["edusoc.flow.payload_packets_destination"] = answers
+        event["edusoc.capture.offset"] = place
+        return event
+
+    def _keep(self, shape: Row, pattern: Event) -> Event:
+        if len(self._patterns) >= _PATTERNS:
+            self._patterns.clear()
+        self._patterns[shape] = pattern
+        return pattern
+
+    def _pattern(self, row: Row, names: Names) -> Event:
+        """Return an event like that of ``row``, all names in order; what is the flow's own is yet to be written."""
         event: Event = {
-            TIMESTAMP: started,
-            # As make_event_id(started, identity, position, b"flow", part); the kernel has done the digest.
-            EVENT_ID: f"{started[:4]}{started[5:7]}{started[8:10]}-{names[0]}",
+            TIMESTAMP: "",
+            EVENT_ID: "",
             "event.kind": "event",
             "event.category": ["network"],
-            "event.type": list(_TYPES[part == 1, row[layout.F_REASON] != layout.END_ACTIVE]),
+            "event.type": list(_TYPES[row[layout.F_PART] == 1, row[layout.F_REASON] != layout.END_ACTIVE]),
             "event.module": "packets",
             "event.dataset": DATASET,
             "event.created": self._created,
-            "event.start": started,
-            "event.end": instant_text(end),
-            "event.duration": (end - begin) * 1000,
+            "event.start": "",
+            "event.end": "",
+            "event.duration": 0,
         }
         event.update(self._place)
-        if addressing is None:
-            put_addressing(event, row, names[1])
-        else:
-            event.update(addressing)
+        put_addressing(event, row, names[1])
         put_macs(event, row)
-        sent, received = row[layout.F_BYTES + source], row[layout.F_BYTES + target]
-        event["source.bytes"], event["destination.bytes"], event["network.bytes"] = (
-            sent,
-            received,
-            sent + received,
-        )
-        sent, received = row[layout.F_PACKETS + source], row[layout.F_PACKETS + target]
-        event["source.packets"], event["destination.packets"] = sent, received
-        event["network.packets"] = sent + received
+        event.update(_COUNTS)
         protocol = layout.PROTOCOLS.get(row[layout.F_KIND])
         if protocol is not None:
             event["network.protocol"] = protocol
-        self._put_details(event, row, source, target)
+        self._put_details(event, row)
         return event
 
-    def _put_details(self, event: Event, row: Row, source: int, target: int) -> None:
+    def _put_details(self, event: Event, row: Row) -> None:
+        source = row[layout.F_STATE] & layout.ST_ORIGIN_B
         if row[layout.F_KEY] >> 8 & 0xFF == 6:
             flags = row[layout.F_FLAGS]
             event["edusoc.flow.state"] = tcp_state(row)
-            for name, side in (("source", source), ("destination", target)):
+            for name, side in (("source", source), ("destination", 1 - source)):
                 if letters := flags_text(flags >> 8 * side & 0xFF):
                     event[f"edusoc.flow.tcp_flags_{name}"] = letters
-        event["edusoc.flow.payload_packets_source"] = row[layout.F_PAYLOADS + source]
-        event["edusoc.flow.payload_packets_destination"] = row[layout.F_PAYLOADS + target]
+        event["edusoc.flow.payload_packets_source"] = event["edusoc.flow.payload_packets_destination"] = 0
         event["edusoc.flow.end_reason"] = layout.REASONS[row[layout.F_REASON]]
         event["edusoc.flow.part"] = row[layout.F_PART]
         if row[layout.F_FRAGMENTS]:
             event["edusoc.flow.fragments"] = row[layout.F_FRAGMENTS]
-        event["edusoc.capture.offset"] = row[layout.F_POSITION]
+        event["edusoc.capture.offset"] = 0
 
 
 def place_fields(organization_id: str, zone: str) -> Event:

@@ -19,6 +19,7 @@ OUT_ROOM: Final = 2_048
 ITEM_ROOM: Final = 4_096
 BAD_ROOM: Final = 1_024
 _OUT_ROW: Final = struct.Struct(f"={layout.COLUMNS}q{(layout.OUT_COLUMNS - layout.COLUMNS) * 8}x")
+_ROW: Final = struct.Struct(f"={layout.COLUMNS}q")
 _ITEM_ROW: Final = struct.Struct(f"={layout.ITEM_COLUMNS}q")
 _BAD_ROW: Final = struct.Struct(f"={layout.BAD_COLUMNS}q")
 
@@ -55,6 +56,7 @@ class Meter:
         self._work = make_memory((2 * layout.SCRATCH + 8) * 8)
         self._name = make_memory(32)
         self._control = make_memory(layout.CONTROL * 8)
+        self._name_addresses = address_of(self._table), address_of(self._control), address_of(self._name)
         self.table = memoryview(self._table).cast("q")
         self.control = memoryview(self._control).cast("q")
         self._set(limits, buckets, select=select)
@@ -125,8 +127,8 @@ class Meter:
 
     def community_of(self, slot: int) -> str:
         """Return the Community ID of a live flow."""
-        name = address_of(self._name)
-        self._kernel.call("name_flow", address_of(self._table), slot, address_of(self._control), name)
+        table, control, name = self._name_addresses
+        self._kernel.call("name_flow", table, slot, control, name)
         return "1:" + self._name[:28].decode("ascii")
 
     def items(self) -> list[Row]:
@@ -139,8 +141,7 @@ class Meter:
 
     def live_row(self, slot: int) -> Row:
         """Return the row of a slot of the table as it stands."""
-        start = slot * layout.COLUMNS
-        return tuple(self.table[start : start + layout.COLUMNS])
+        return _ROW.unpack_from(self._table, slot * _ROW.size)
 
     def decide(self, slot: int, serial: int, kind: int) -> None:
         """Tell the kernel the protocol of a flow that Python recognised."""

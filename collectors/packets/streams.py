@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from collectors.packets import layout
 from collectors.packets.dissectors.base import Message, StreamDissector
 from collectors.packets.meter import Row
 
@@ -52,17 +51,22 @@ class Conversation:
 
     def add(self, item: Row, data: bytes, limit: int) -> list[Message]:
         """Take the payload of ``item`` (a row ``IT_*``) and return the messages that were completed."""
-        sender, time_us, position = item[layout.IT_SENDER] & 1, item[layout.IT_TIME], item[layout.IT_STREAM]
+        _, marked, _, _, position, time_us, _, _, _, base = item
+        sender = marked & 1
         direction = self._directions[sender]
         if direction is None:
-            direction = self._directions[sender] = _Direction(item[layout.IT_BASE])
-        if position + len(data) <= direction.expected:
+            direction = self._directions[sender] = _Direction(base)
+        dissector, expected = self.dissector, direction.expected
+        if position == expected and dissector is not None and not direction.waiting and not dissector.done:
+            direction.expected = position + len(data)  # nearly always
+            return dissector.feed(sender ^ self.origin, position - direction.base, time_us, data)
+        if position + len(data) <= expected:
             return []
-        if self.dissector is None:
+        if dissector is None:
             if direction.held + len(data) <= limit:
                 _insert(direction, position, time_us, data)
             return []
-        in_turn = position <= direction.expected or not item[layout.IT_SENDER] & 2
+        in_turn = position <= expected or not marked & 2
         if in_turn and not direction.waiting:
             return self._deliver(sender, direction, position, time_us, data)
         _insert(direction, position, time_us, data)

@@ -37,8 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Import and detect; return 0, or 1 when there were bad records."""
     from zoneinfo import ZoneInfo
 
+    from edusoc.bulk import BulkMemory
     from edusoc.composition import open_writer
-    from edusoc.cycles import SeldomLook
     from edusoc.progress import ReadingBar
     from intake.importing import Place
     from soc_core.clock import utc_now
@@ -49,11 +49,11 @@ def run(arguments: argparse.Namespace) -> int:
         with writer.database.read() as connection:
             unit = load_tree(connection, today(utc_now())).find(arguments.organisation)
         place = Place(unit.id, arguments.zone, ZoneInfo(settings.time_zone))
-        with ReadingBar(arguments.paths, hidden=arguments.json) as bar, SeldomLook() as look:
+        with ReadingBar(arguments.paths, hidden=arguments.json) as bar, BulkMemory() as memory:
 
             def passed(batch: ReadBatch) -> None:
                 bar.update(batch)
-                look.count()
+                memory.count()
 
             report = writer.importer.import_paths(arguments.paths, place, passed)
         writer.store.seal()  # before windows are judged: they read sealed events with less memory than the log's tail

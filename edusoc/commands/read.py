@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -54,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     from collectors.base import ReadContext
     from collectors.opening import OpenSource, find_inputs
     from collectors.reading import Statistics, read_paths
+    from edusoc.bulk import BulkMemory
     from edusoc.progress import ReadingBar
 
     try:
@@ -70,14 +70,16 @@ def run(arguments: argparse.Namespace) -> int:
             options={"only": ",".join(arguments.only)},  # a collector may leave out the work for the rest
         )
 
-    # Events make no cycles, so looking for some after every few hundred of them is a tenth of the work for nothing.
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
     inputs = find_inputs(arguments.paths)
     statistics = Statistics()
     batches = read_paths(inputs, context_for, only=arguments.only)
-    with ReadingBar([item.path for item in inputs]) as bar:
-        code = _write(_watched(batches, statistics, bar.update), arguments)
+    with ReadingBar([item.path for item in inputs]) as bar, BulkMemory() as memory:
+
+        def passed(batch: ReadBatch) -> None:
+            bar.update(batch)
+            memory.count()
+
+        code = _write(_watched(batches, statistics, passed), arguments)
     if code == 0 and (statistics.bad or not statistics.conserved):
         code = 1
     _report(statistics, arguments.language)
