@@ -6,7 +6,7 @@ Whether somebody sees another unit's things is tested in ``test_isolation``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -17,7 +17,7 @@ from starlette.types import Message, Scope
 
 from soc_api import limits
 from soc_api.app import create_app
-from soc_api.live.endpoints import _changes
+from soc_api.live.endpoints import _changes, _counted
 from soc_api.security import COOKIE
 from soc_api.services import Services
 from soc_api.session import endpoints as session_endpoints
@@ -330,3 +330,31 @@ def test_no_parameter_brings_the_server_out_of_step(log_in: LogIn, place: str) -
         assert answer.status_code < 500, nasty
         assert "<script" not in answer.text.replace("<script src", "")
         assert "root:x" not in answer.text
+
+
+def test_a_stream_that_is_left_gives_its_turn_back() -> None:
+    turns = limits.Turns(1)
+
+    async def endless() -> AsyncIterator[str]:
+        while True:
+            yield "x"
+            await asyncio.sleep(0)
+
+    async def follow() -> None:
+        stream = _counted(turns, "a", endless())
+        assert not turns.full("a")  # nobody reads yet
+        assert await anext(stream) == "x"
+        assert turns.full("a")
+        assert [message async for message in _counted(turns, "a", endless())] == []
+        task = asyncio.create_task(_all(stream))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert not turns.full("a")
+
+    asyncio.run(follow())
+
+
+async def _all(stream: AsyncIterator[str]) -> None:
+    async for _ in stream:
+        pass
