@@ -7,6 +7,7 @@ file, and reading goes on with the next one.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -108,7 +109,9 @@ def _chosen(source: OpenSource, collector: str, batch: Batch, wanted: frozenset[
     """Return ``batch`` with the wanted data sets only."""
     events, counters = batch.events, batch.counters
     if wanted:
-        events = [event for event in events if _is_wanted(str(event.get(DATASET, "")), wanted)]
+        datasets = [str(event.get(DATASET, "")) for event in events]
+        chosen = {name for name in set(datasets) if _is_wanted(name, wanted)}
+        events = [event for event, name in zip(events, datasets, strict=True) if name in chosen]
         if left_out := len(batch.events) - len(events):
             counters = {**counters, "events_left_out": counters.get("events_left_out", 0) + left_out}
     done = max(source.consumed, batch.position) if source.local_path else source.consumed
@@ -141,8 +144,8 @@ class Statistics:
             self.files_failed += batch.failed
             if batch.collector:
                 _add(self.collectors, batch.collector, 1)
-        for event in batch.events:
-            _add(self.datasets, str(event.get(DATASET, "")), 1)
+        for dataset, amount in Counter([str(event.get(DATASET, "")) for event in batch.events]).items():
+            _add(self.datasets, dataset, amount)
         for name, amount in batch.counters.items():
             _add(self.counters, name, amount)
         self.bad_samples.extend(batch.bad[: _BAD_KEPT - len(self.bad_samples)])

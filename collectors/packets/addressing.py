@@ -14,6 +14,7 @@ from collectors.packets.meter import Row
 from soc_core.model.event import Event
 
 _PAIR: Final = struct.Struct(">qq")
+_TWO: Final = [f"{number:02}" for number in range(60)]
 _THREE: Final = [f"{number:03}" for number in range(1_000)]
 _LAST: Final = [f"{number:03}Z" for number in range(1_000)]
 _ENDS: Final = itemgetter(
@@ -42,11 +43,16 @@ def mac_text(number: int) -> str:
     return number.to_bytes(6, "big").hex("-").upper()
 
 
+@lru_cache(maxsize=64)
+def _day_text(day: int) -> str:
+    moment = time.gmtime(day * 86_400)
+    return f"{moment.tm_year:04}-{moment.tm_mon:02}-{moment.tm_mday:02}T"
+
+
 @lru_cache(maxsize=1 << 10)
 def _second_text(seconds: int) -> str:
-    moment = time.gmtime(seconds)
-    date = f"{moment.tm_year:04}-{moment.tm_mon:02}-{moment.tm_mday:02}"
-    return f"{date}T{moment.tm_hour:02}:{moment.tm_min:02}:{moment.tm_sec:02}."
+    day, rest = divmod(seconds, 86_400)
+    return f"{_day_text(day)}{_TWO[rest // 3_600]}:{_TWO[rest // 60 % 60]}:{_TWO[rest % 60]}."
 
 
 def instant_text(microseconds: int) -> str:

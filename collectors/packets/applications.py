@@ -9,7 +9,7 @@ from mmap import mmap
 from typing import Final
 
 from collectors.packets import layout
-from collectors.packets.addressing import instant_text, put_addressing
+from collectors.packets.addressing import instant_text, put_addressing, put_ends
 from collectors.packets.datagrams import DatagramReader
 from collectors.packets.dissectors.base import Fields, Message, StreamDissector
 from collectors.packets.dissectors.registry import DATAGRAM_DATASETS, STREAMS
@@ -19,6 +19,7 @@ from soc_core.model.event import EVENT_ID, TIMESTAMP, Event, make_event_id
 
 MAX_CONVERSATIONS: Final = 10_000
 MAX_DATAGRAM_FLOWS: Final = 20_000
+MAX_PATTERNS: Final = 1_024
 _KINDS: Final = {name: kind for kind, name in layout.PROTOCOLS.items() if kind < layout.KIND_PENDING}
 _METHODS: Final = (
     b"GET ",
@@ -49,33 +50,21 @@ def stream_protocol(prefix: bytes) -> str | None:
 class FlowContext:
     """Hold what the messages of one flow share."""
 
-    __slots__ = (
-        "addressing",
-        "conversation",
-        "fixed",
-        "messages",
-        "origin",
-        "over",
-        "position",
-        "start",
-    )
+    __slots__ = ("conversation", "fixed", "messages", "origin", "over", "position")
 
-    def __init__(self, row: Row, community: str) -> None:
-        """Take the addressing from the flow's row."""
-        self.addressing: Event = {}
-        put_addressing(self.addressing, row, community)
-        self.start = instant_text(row[layout.F_BEGAN])
+    def __init__(self, row: Row, fixed: Event) -> None:
+        """Take what the events share as ``fixed``, the rest from the flow's row."""
+        self.fixed = fixed
         self.origin = row[layout.F_STATE] & layout.ST_ORIGIN_B
         self.position = row[layout.F_BEGAN_POSITION]
         self.conversation: Conversation | None = None
-        self.fixed: Event | None = None
         self.messages = 0
         self.over = False
 
     def forget(self) -> None:
         """Follow the flow no longer, and hold nothing but that."""
         self.conversation, self.over = None, True
-        self.addressing, self.fixed = {}, None
+        self.fixed = {}
 
 
 class Applications:
@@ -91,6 +80,7 @@ class Applications:
         self._talking: dict[int, Conversation] = {}
         self._datagrams: dict[int, None] = {}
         self._read = DatagramReader()
+        self._patterns: dict[tuple[int, int, int], Event] = {}
         self._ended: dict[int, tuple[Row, str]] = {}
         self._ended_of: list[Row] = []
         self.given_up = 0
@@ -103,7 +93,7 @@ class Applications:
             serial, _, start, length, _, time_us, kind, _, position, _ = item
             context = flows.get(serial)
             if context is None:
-                context = flows[serial] = FlowContext(*self._row_of(item, ended))
+                context = flows[serial] = self._context(*self._row_of(item, ended))
                 if kind >= layout.KIND_DATAGRAM:
                     self._remember_datagrams(serial)
             elif context.over:
@@ -121,6 +111,29 @@ class Applications:
             if context.over:
                 context.forget()
         return events
+
+    def _context(self, row: Row, community: str) -> FlowContext:
+        """Return the context of a flow. Flows share much: addressing is written into copies of a pattern."""
+        if row[layout.F_TUNNEL]:
+            fixed = self._pattern(row, community)
+        else:
+            shape = (row[layout.F_KEY] & 0xFFFF, row[layout.F_VLAN], row[layout.F_VLAN_INNER])
+            pattern = self._patterns.get(shape)
+            if pattern is None:
+                if len(self._patterns) >= MAX_PATTERNS:
+                    self._patterns.clear()
+                pattern = self._patterns[shape] = self._pattern(row, community)
+            fixed = pattern.copy()
+            put_ends(fixed, row)
+            fixed["network.community_id"] = community
+        fixed["event.start"] = instant_text(row[layout.F_BEGAN])
+        return FlowContext(row, fixed)
+
+    def _pattern(self, row: Row, community: str) -> Event:
+        event = self._fixed.copy()
+        put_addressing(event, row, community)
+        event["event.start"] = ""
+        return event
 
     def _remember_datagrams(self, serial: int) -> None:
         """Keep what flows of datagrams share for a bounded number of them; it can be made again from the table."""
@@ -246,10 +259,7 @@ class Applications:
     def _event(
         self, context: FlowContext, fields: Fields, dataset: str, timestamp: str, event_id: str
     ) -> Event:
-        fixed = context.fixed
-        if fixed is None:
-            fixed = context.fixed = {**self._fixed, **context.addressing, "event.start": context.start}
-        return {**fixed, **fields, TIMESTAMP: timestamp, EVENT_ID: event_id, "event.dataset": dataset}
+        return {**context.fixed, **fields, TIMESTAMP: timestamp, EVENT_ID: event_id, "event.dataset": dataset}
 
 
 def _dissector(kind: int) -> StreamDissector | None:

@@ -119,6 +119,15 @@ class ByteStream:
         self._data += data
         return missing
 
+    def follows(self, offset: int) -> bool:
+        """Tell whether a piece at ``offset`` is the next one with nothing held or missing before it."""
+        return not self._data and (not self._begun or offset == self.position + self._skipping)
+
+    def passed(self, offset: int, time_us: int, skipping: int = 0) -> None:
+        """Go on at ``offset``, after ``skipping`` bytes still to come: a piece that ``follows`` was read elsewhere."""
+        self._begun = True
+        self.position, self.time_us, self._skipping = offset, time_us, skipping
+
     def byte(self, index: int) -> int:
         """Return one unread byte. The caller knows that it is there."""
         return self._data[index]

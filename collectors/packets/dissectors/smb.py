@@ -19,6 +19,7 @@ DATA_FRONT: Final = 128
 _SESSION_MESSAGE: Final = 0x00
 # NetBIOS session service (RFC 1002 §4.3.1): request, positive and negative response, retarget, keep-alive
 _CONTROL: Final = frozenset({0x81, 0x82, 0x83, 0x84, 0x85})
+_DATA_COMMANDS: Final = (READ.to_bytes(2, "little"), WRITE.to_bytes(2, "little"))
 _PROTOCOLS: Final = (b"\xffSMB", b"\xfeSMB", b"\xfdSMB", b"\xfcSMB")
 
 
@@ -36,7 +37,12 @@ class SmbStream:
         if self.done:
             return []
         stream = self._sides[side]
-        if offset > stream.end:
+        if not self._lost[side] and stream.follows(offset):
+            done = self._whole_messages(side, offset, time_us, data)
+            if done >= len(data):
+                return self._session.taken()
+            data, offset = data[done:], offset + done
+        elif offset > stream.end:
             self._cut_short(side, stream)
         if stream.push(offset, time_us, data) or self._lost[side]:
             # A message begins with its length and a sign: a piece that does not is the middle of one.
@@ -58,6 +64,24 @@ class SmbStream:
         self._session.close()
         return self._session.taken()
 
+    def _whole_messages(self, side: int, offset: int, time_us: int, data: bytes) -> int:
+        """Read the messages whose front lies in ``data``, nearly always all; return where the first other one begins.
+
+        Whatever needs more care is left to ``_message``.
+        """
+        at, end = 0, len(data)
+        stream = self._sides[side]
+        while at + 4 + HEADER <= end and data[at] == _SESSION_MESSAGE:
+            size = data[at + 1] << 16 | data[at + 2] << 8 | data[at + 3]
+            front = at + 4 + _wanted(data[at + 4 : at + 4 + HEADER], size)
+            if front > end or data[at + 4 : at + 8] not in _PROTOCOLS:
+                break
+            place = offset + at
+            at, start = at + 4 + size, at + 4
+            self._read(side, data[start:front], time_us, place)
+        stream.passed(offset + min(at, end), time_us, max(0, at - end))
+        return at
+
     def _message(self, side: int, stream: ByteStream, time_us: int) -> bool:
         """Take the front of one message and pass over the rest; tell whether there was one."""
         if len(stream) < 4:
@@ -73,7 +97,7 @@ class SmbStream:
             return True
         if len(stream) < 4 + min(size, HEADER):
             return False
-        wanted = _wanted(stream, size)
+        wanted = _wanted(stream.peek(HEADER, 4), size)
         if len(stream) < 4 + wanted:
             return False
         place = stream.position
@@ -110,15 +134,15 @@ class SmbStream:
         return True
 
 
-def _wanted(stream: ByteStream, size: int) -> int:
+def _wanted(head: bytes, size: int) -> int:
     """Return how much of a message is looked at: little of one that carries file data and nothing after it."""
-    head = stream.peek(HEADER, 4)
-    if head[:4] == b"\xfeSMB" and len(head) >= 24 and head[20:24] == b"\0\0\0\0":
-        command = int.from_bytes(head[12:14], "little")
-        if command in (READ, WRITE):
-            return min(size, DATA_FRONT)
-    elif head[:4] == b"\xffSMB" and head[4:5] in (b"\x2e", b"\x2f"):
-        return min(size, DATA_FRONT)
-    elif head[:4] in (b"\xfdSMB", b"\xfcSMB"):
-        return min(size, HEADER)
-    return min(size, FRONT)
+    sign, limit = head[:4], FRONT
+    if sign == b"\xfeSMB":
+        if head[12:14] in _DATA_COMMANDS and head[20:24] == b"\0\0\0\0":
+            limit = DATA_FRONT
+    elif sign == b"\xffSMB":
+        if head[4:5] in (b"\x2e", b"\x2f"):
+            limit = DATA_FRONT
+    elif sign in (b"\xfdSMB", b"\xfcSMB"):
+        limit = HEADER
+    return min(size, limit)
