@@ -99,7 +99,8 @@ def page_title(start: bytes, content_type: str, encoding: str) -> str:
         return ""
     raw = start[begin:end][: MAX_TITLE * 4]
     text = html.unescape(_in_charset(raw, content_type.encode("utf-8", "replace") + lowered[:1_024]))
-    return "".join(c for c in " ".join(text.split()) if c.isprintable())[:MAX_TITLE]
+    text = " ".join(text.split())
+    return (text if text.isprintable() else "".join(filter(str.isprintable, text)))[:MAX_TITLE]
 
 
 def _in_charset(raw: bytes, hints: bytes) -> str:

@@ -128,6 +128,12 @@ def _alternative_names(certificate: Certificate) -> tuple[str, ...]:
 
 def certificate_fields(der: bytes, time_us: int) -> Fields:
     """Return the fields of a server's certificate, seen at ``time_us``; the hashes at least."""
+    said = describe(der)
+    return _server_fields(der, _validation(said, time_us) if said is not None else "").copy()
+
+
+@lru_cache(maxsize=512)
+def _server_fields(der: bytes, status: str) -> Fields:
     fields: Fields = {
         "tls.server.hash.sha256": hashlib.sha256(der).hexdigest(),
         "tls.server.hash.sha1": hashlib.sha1(der, usedforsecurity=False).hexdigest(),
@@ -144,7 +150,7 @@ def certificate_fields(der: bytes, time_us: int) -> Fields:
         "tls.server.x509.signature_algorithm": said.signature_algorithm,
         "tls.server.not_before": format_instant(said.not_before) if said.not_before else "",
         "tls.server.not_after": format_instant(said.not_after) if said.not_after else "",
-        "edusoc.tls.validation_status": _validation(said, time_us),
+        "edusoc.tls.validation_status": status,
     }
     lists = {
         "tls.server.x509.subject.common_name": said.subject_names,

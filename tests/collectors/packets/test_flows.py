@@ -23,7 +23,8 @@ NAMES = (
 
 
 def _records(path: Path) -> list[tuple[Row, Names]]:
-    kernel, found = load_kernel(), []
+    kernel = load_kernel()
+    found: list[tuple[Row, Names]] = []
     with open_source(str(path)) as source:
         reader, meter = CaptureReader(source, kernel), Meter(kernel, Limits())
         for count in reader.chunks():
