@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
@@ -79,7 +80,7 @@ def test_time_zone_of_sources_without_one(tmp_path: Path) -> None:
 
 def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
     (tmp_path / "a").write_text(_LINE * 20_000)
-    command = f"{sys.executable} -c '{_PROGRAM}' read {tmp_path / 'a'} | head -n 1"
+    command = f"{quote(sys.executable)} -c '{_PROGRAM}' read {quote(str(tmp_path / 'a'))} | head -n 1"
     done = subprocess.run(
         ["/bin/sh", "-c", command], capture_output=True, cwd=_ROOT, check=False, timeout=120
     )
@@ -91,7 +92,9 @@ def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_code_3(tmp_path: Path) -> None:
     (tmp_path / "a").write_text(_LINE * 10)
-    command = f"{sys.executable} -c '{_PROGRAM}' read --language en {tmp_path / 'a'} > /dev/full"
+    command = (
+        f"{quote(sys.executable)} -c '{_PROGRAM}' read --language en {quote(str(tmp_path / 'a'))} > /dev/full"
+    )
     done = subprocess.run(
         ["/bin/sh", "-c", command], capture_output=True, cwd=_ROOT, check=False, timeout=120
     )
