@@ -23,6 +23,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     adder.add_argument("--organisation", metavar="CODE", required=True, help=say("edusoc.users.organisation"))
     adder.add_argument("--display-name", default="", metavar="TEXT", help=say("edusoc.users.display_name"))
     adder.add_argument("--language", choices=("zh", "en"), default="zh", help=say("edusoc.cli.language"))
+    adder.add_argument("--replace", action="store_true", help=say("edusoc.users.replace"))
     lister = add_command(actions, "list", "edusoc.users.list")
     lister.add_argument("--json", action="store_true", help=say("edusoc.cli.json"))
     disabler = add_command(actions, "disable", "edusoc.users.disable")
@@ -35,15 +36,18 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 def add_(arguments: argparse.Namespace) -> int:
     """Add an account; the password comes from a prompt, or from standard input when that is not a terminal."""
     from edusoc.composition import open_database
-    from soc_core.access.accounts import Role, User, add_user
+    from soc_core.access.accounts import Role, User, add_user, require_free
     from soc_core.clock import utc_now
     from soc_core.organisations.repository import load_tree, today
 
+    database = open_database(settings_of(arguments))
+    if not arguments.replace:
+        with database.read() as connection:
+            require_free(connection, arguments.name)
     terminal = sys.stdin.isatty()
     password = (
         getpass.getpass(say("edusoc.users.password")) if terminal else sys.stdin.readline().rstrip("\n")
     )
-    database = open_database(settings_of(arguments))
     with database.write() as connection:
         unit = load_tree(connection, today(utc_now())).find(arguments.organisation)
         shown = arguments.display_name or arguments.name

@@ -105,6 +105,17 @@ def add_user(connection: Connection, user: User, password: str, *, now: datetime
     )
 
 
+def require_free(connection: Connection, name: str) -> None:
+    """Raise ``UsageError`` when an open account has this name."""
+    question = select(users.c.name).where(users.c.name == name, users.c.disabled.is_(False))
+    if connection.execute(question).first() is not None:
+        raise UsageError(
+            "there is an account of this name already",
+            where=repr(name[:64]),
+            todo="choose another name, or add --replace to give it this role, unit and password",
+        )
+
+
 def disable_user(connection: Connection, name: str) -> None:
     """Close an account and its sessions at once; what it did stays. Raise ``UsageError`` when there is none.
 

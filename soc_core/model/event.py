@@ -69,7 +69,8 @@ def make_event_id(
     from one record. 128 bits: a collision among 10^12 events has probability below 10^-14.
     """
     if not _TRIPLES:
-        _TRIPLES[:] = [pair + letter for pair in _PAIRS for letter in _ALPHABET]  # all at once, for other threads
+        # All at once, for other threads.
+        _TRIPLES[:] = [pair + letter for pair in _PAIRS for letter in _ALPHABET]
     named = source_identity + _PLACE.pack(position, ordinal) + record
     high, low = _HALVES.unpack(hashlib.blake2b(named, digest_size=16).digest())
     # 130 bits with two zeros at the end, 26 letters of five bits: 12, 6 across the halves' border, 8.

@@ -36,7 +36,7 @@ def test_every_field_of_the_dictionary_nests_to_its_place(names: set[str]) -> No
         {"a.b": 1, "a.c.d": [1, 2], "e": "x"},
         {"a": 1, "a.b": 2, "a.b.c": 3},
         {"a.b": 1, "a": 2},
-        {"it's \"quoted\".b": "{v[0]}", "ü.é": True},
+        {'it\'s "quoted".b': "{v[0]}", "ü.é": True},
     ],
 )
 def test_shapes_that_come_again_nest_the_same(event: Event) -> None:

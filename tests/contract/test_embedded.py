@@ -173,7 +173,11 @@ store.close()
 
 def test_goes_on_after_a_full_disk(tmp_path: Path) -> None:
     ran = subprocess.run(
-        [sys.executable, "-c", FULL, str(tmp_path / "events")], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", FULL, str(tmp_path / "events")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ran.returncode == 0, ran.stderr
     done = int(ran.stdout)

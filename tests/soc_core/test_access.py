@@ -105,3 +105,13 @@ def test_a_closed_account_has_no_sessions_and_opens_none(known: Database) -> Non
             accounts.disable_user(connection, "nobody")
         accounts.add_user(connection, WANG, "another long one", now=NOW)
         assert accounts.check_password(connection, "wang", "another long one", now=NOW) == WANG
+
+
+def test_a_name_is_free_until_an_open_account_has_it(database: Database) -> None:
+    with database.write() as connection:
+        accounts.require_free(connection, WANG.name)
+        accounts.add_user(connection, WANG, "a long password", now=NOW)
+        with pytest.raises(UsageError, match="already"):
+            accounts.require_free(connection, WANG.name)
+        accounts.disable_user(connection, WANG.name)
+        accounts.require_free(connection, WANG.name)
