@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from socket import AF_INET6, inet_ntoa, inet_ntop
 from struct import Struct
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from collectors.packets.dissectors.base import printable
+from collectors.packets.dissectors.dns_names import NameReader
 from collectors.packets.dissectors.dns_tables import SERVICE_PARAMETERS, TYPES
 
-if TYPE_CHECKING:
-    from collectors.packets.dissectors.dns_message import NameReader
-
-Reader: TypeAlias = "Callable[[NameReader, int, int], str]"
+Reader: TypeAlias = Callable[[NameReader, int, int], str]
 
 MAX_TEXT: Final = 1_024
 _SOA: Final = Struct(">5I")

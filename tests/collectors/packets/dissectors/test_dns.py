@@ -16,7 +16,8 @@ from scapy.layers.dns import (
 )
 
 from collectors.packets.dissectors import dns, llmnr, mdns
-from collectors.packets.dissectors.dns_message import MAX_RECORDS, NameReader
+from collectors.packets.dissectors.dns_message import MAX_RECORDS
+from collectors.packets.dissectors.dns_names import NameReader
 from tests.collectors.base import assert_fits_dictionary
 
 QUERY = bytes.fromhex("abcd01000001000000000000") + b"\x03www\x06school\x03edu\x02cn\0\0\1\0\1"
