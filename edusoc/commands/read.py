@@ -161,8 +161,13 @@ def _report(statistics: Statistics, language: str) -> None:
         )
     if not statistics.conserved:
         lines.append(_say("unbalanced", language))
+    advised: set[str] = set()
     for bad in statistics.bad_samples[:_BAD_SHOWN]:
-        where = {"file": printable(bad.source), "reason": printable(reason_text(bad.reason, language))}
+        fault, _, advice = bad.reason.partition(" — ")
+        # The same advice for a hundred foreign files is said once.
+        shown = fault if advice in advised else bad.reason
+        advised.add(advice)
+        where = {"file": printable(bad.source), "reason": printable(reason_text(shown, language))}
         lines.append(_say("bad", language, offset=bad.position, line=bad.line, **where))
     if statistics.bad > _BAD_SHOWN:
         lines.append(_say("more", language, count=statistics.bad - _BAD_SHOWN))

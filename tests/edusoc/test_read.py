@@ -129,3 +129,12 @@ def test_unreadable_files_are_said(tmp_path: Path) -> None:
     finally:
         (locked / "d").chmod(0o700)
         shutil.rmtree(locked)
+
+
+def test_the_same_advice_is_said_once(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_text("hello there\n")
+    done = _read(str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.count(b"unknown text, it starts with") == 3
+    assert done.stderr.count(b"known kinds:") == 1
