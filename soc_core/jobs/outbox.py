@@ -6,7 +6,7 @@ the write lock at a time, so sequences commit in order and a reader never misses
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -41,18 +41,31 @@ class Change:
     created_at: str
 
 
+Outgoing = tuple[str, str, Mapping[str, Scalar]]
+"""What to publish: topic, unit, payload."""
+
+
 def publish(
     connection: Connection, topic: str, organization_id: str, payload: Mapping[str, Scalar], *, now: datetime
 ) -> None:
     """Add a change to the caller's transaction."""
-    connection.execute(
-        insert(outbox).values(
-            topic=topic,
-            organization_id=organization_id,
-            payload=orjson.dumps(dict(payload)).decode(),
-            created_at=format_instant(now),
-        )
-    )
+    publish_all(connection, [(topic, organization_id, payload)], now=now)
+
+
+def publish_all(connection: Connection, changes: Iterable[Outgoing], *, now: datetime) -> None:
+    """Add changes to the caller's transaction, in their order, by one statement."""
+    at = format_instant(now)
+    rows = [
+        {
+            "topic": topic,
+            "organization_id": unit,
+            "payload": orjson.dumps(dict(payload)).decode(),
+            "created_at": at,
+        }
+        for topic, unit, payload in changes
+    ]
+    if rows:
+        connection.execute(insert(outbox), rows)
 
 
 def after(connection: Connection, sequence: int, scope: Scope, *, limit: int = 500) -> Sequence[Change]:

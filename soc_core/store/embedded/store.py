@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from soc_core.clock import Clock, utc_now
 from soc_core.errors import StoreError, UsageError
-from soc_core.log import LogWriter
+from soc_core.log import LogWriter, Record
 from soc_core.log.files import sync_directory
 from soc_core.log.writer import RESERVE
 from soc_core.model.event import EVENT_ID, BadRecord, Event, partition_of
@@ -153,15 +153,19 @@ class EmbeddedStore(Reader):
             start = self.catalogue.snapshot().sealed
             first = start
             for group in grouped(self.log.records(start), _SEAL_BYTES):
-                table = to_table(group)
-                self._seal_table(table, group[-1].end)
-                moved += table.num_rows
+                moved += self._seal_group(group)
             if moved:
                 writer.drop_below(first)  # what was sealed the time before: readers are past it
                 self._tail_ids.clear()
             self._remove_retired()
         pa.default_memory_pool().release_unused()  # sealing takes 150 MB, which Arrow would keep for the next time
         return moved
+
+    def _seal_group(self, group: Sequence[Record]) -> int:
+        """Seal some records; their table ends with this call, so that its memory can be given back."""
+        table = to_table(group)
+        self._seal_table(table, group[-1].end)
+        return table.num_rows
 
     def _seal_table(self, table: pa.Table, sealed: int) -> None:
         segments = self.catalogue.snapshot().segments
