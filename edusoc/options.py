@@ -25,7 +25,7 @@ def say(key: str, **values: str | int) -> str:
 
 def said(reason: str) -> str:
     """Return the text of an error in the user's language."""
-    for package in ("collectors", "edusoc"):
+    for package in ("collectors", "detectors", "edusoc"):
         i18n.load(package)
     return reason_text(reason, language_of())
 

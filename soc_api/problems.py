@@ -1,4 +1,4 @@
-"""Answer errors as problem details (RFC 9457), in words a client can show."""
+"""Answer errors as problem details (RFC 9457), in words a client can show and in the language it asks for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from cases.alerts.repository import ConflictError
+from soc_api.faults import faults_of
+from soc_api.negotiation import language_of
+from soc_core import i18n
 from soc_core.errors import EdusocError, InputError, NotAllowedError, StoreBusyError, StoreError, UsageError
+from soc_core.reasons import error_text, reason_text
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -68,6 +72,12 @@ WORDS: Final = {
     401: "not logged in",
     403: "your role does not allow it, or the CSRF token is missing",
 }
+LANGUAGE_HEADERS: Final = {
+    "Content-Language": {
+        "description": "language of the texts, chosen by Accept-Language (zh or en; English without it)",
+        "schema": {"type": "string", "enum": list(i18n.LANGUAGES)},
+    }
+}
 
 
 class Fault(BaseModel):
@@ -93,6 +103,7 @@ def answers(*statuses: int, **words: str) -> dict[int | str, dict[str, object]]:
     return {
         status: {
             "description": named.get(str(status), WORDS.get(status, title_of(status))),
+            "headers": LANGUAGE_HEADERS,
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
         for status in statuses
@@ -105,20 +116,28 @@ def title_of(status: int) -> str:
 
 
 def problem(
-    status: int, title: str, detail: str = "", extra: Mapping[str, object] | None = None
+    status: int, title: str, detail: str = "", *, language: str, faults: list[dict[str, str]] | None = None
 ) -> JSONResponse:
-    """Return a problem+json answer."""
-    body: dict[str, object] = {"type": "about:blank", "title": title, "status": status}
+    """Return a problem+json answer; ``title`` is put into ``language``, ``detail`` and ``faults`` are in it."""
+    body: dict[str, object] = {
+        "type": "about:blank",
+        "title": reason_text(title, language),
+        "status": status,
+    }
     if detail:
         body["detail"] = detail
-    body.update(extra or {})
-    return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE)
+    if faults is not None:
+        body["errors"] = faults
+    headers = {"Content-Language": language, "Vary": "Accept-Language"}
+    return JSONResponse(body, status_code=status, headers=headers, media_type=MEDIA_TYPE)
 
 
 def install(
     app: FastAPI, on_page_error: Callable[[Request, Exception], Response]
 ) -> Callable[[Request, Exception], Response]:
     """Make the API answer all errors as problem details, and pages as ``on_page_error`` says; return what does so."""
+    for package in ("cases", "detectors", "soc_api"):
+        i18n.load(package)
 
     def answer(request: Request, error: Exception) -> Response:
         api = request.url.path.startswith("/api/")
@@ -140,24 +159,24 @@ def status_of(error: Exception) -> int:
 
 def on_error(request: Request, error: Exception) -> Response:
     """Return the problem details of an error; what is not ours gives nothing away."""
-    status = status_of(error)
+    status, language = status_of(error), language_of(request)
     if isinstance(error, HTTPException):
-        answer = problem(status, str(error.detail))
+        answer = problem(status, str(error.detail), language=language)
         answer.headers.update(error.headers or {})
         if status == 405:
             answer.headers["Allow"] = ", ".join(_methods_of(request))
         return answer
     if isinstance(error, RequestValidationError):
-        faults = [{"where": ".".join(map(str, item["loc"])), "what": item["msg"]} for item in error.errors()]
-        return problem(status, "the request is not valid", extra={"errors": faults})
-    return problem(status, title_of(status), _detail(error))
+        faults = faults_of(error.errors(), language)
+        return problem(status, "the request is not valid", language=language, faults=faults)
+    return problem(status, title_of(status), _detail(error, language), language=language)
 
 
-def _detail(error: Exception) -> str:
+def _detail(error: Exception, language: str) -> str:
     """Return what the client may know: what happens to a store names files of the server."""
     if isinstance(error, StoreError):
-        return error.todo
-    return str(error) if isinstance(error, EdusocError) else ""
+        return reason_text(error.todo, language)
+    return error_text(error, language) if isinstance(error, EdusocError) else ""
 
 
 def _methods_of(request: Request) -> list[str]:
