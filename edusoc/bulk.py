@@ -16,6 +16,7 @@ _OPTIONS: Final = (
     (-2, 4 << 20),  # M_TOP_PAD: bytes asked for at a time
     (-3, 4 << 20),  # M_MMAP_THRESHOLD: pieces from this size on are mapped on their own
 )
+_TRIM_THRESHOLD: Final = (-1, 128 << 10)  # as it is by default
 
 
 class BulkMemory:
@@ -44,10 +45,14 @@ class BulkMemory:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Search as usual again."""
+        """Search as usual again, and give back what the batches left: what comes next needs its own."""
         gc.unfreeze()
         if self._was_enabled:
             gc.enable()
+        with suppress(OSError, AttributeError):
+            library = ctypes.CDLL(None)
+            library.mallopt(*_TRIM_THRESHOLD)
+            library.malloc_trim(0)
 
     def count(self) -> None:
         """Count one batch, and search when it is time."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from detectors.anomaly.flows import FlowRecord, SharedEvents
 from detectors.base import Site, Window, WindowDetector
 from detectors.sigma.matcher import Matcher
 from soc_core.clock import EPOCH, epoch_us, format_instant, parse_instant
@@ -184,20 +185,23 @@ class _Span:
     def __init__(self, events: list[Event]) -> None:
         """Take all events that any of the group's detectors asks for."""
         self._events = events
-        self._wanted: dict[str, tuple[list[str], list[Event]]] = {}
+        self._wanted: dict[Query, tuple[list[str], list[Event]]] = {}
+        self._records: dict[int, FlowRecord | None] = {}
 
     def slice(
         self, window: Window, detector: WindowDetector, wants: Callable[[Event], bool]
-    ) -> Iterator[list[Event]]:
-        """Yield the events of one window that its detector asks for; windows overlap, so each is asked about once."""
-        if detector.id not in self._wanted:
+    ) -> Iterable[Sequence[Event]]:
+        """Return the events of one window that its detector asks for.
+
+        Windows overlap and detectors ask alike, so each event is asked about, and read as a flow, once.
+        """
+        if detector.query not in self._wanted:
             chosen = [event for event in self._events if wants(event)]
-            self._wanted[detector.id] = ([str(event[TIMESTAMP]) for event in chosen], chosen)
-        times, events = self._wanted[detector.id]
+            self._wanted[detector.query] = ([str(event[TIMESTAMP]) for event in chosen], chosen)
+        times, events = self._wanted[detector.query]
         low = bisect_left(times, format_instant(window.start - detector.lookback))
         high = bisect_left(times, format_instant(window.end))
-        if low < high:
-            yield events[low:high]
+        return SharedEvents([events[low:high]] if low < high else [], self._records)
 
 
 def _groups(ordered: Iterable[DirtyWindow]) -> Iterator[list[DirtyWindow]]:

@@ -139,10 +139,38 @@ def read_flows(batches: Iterable[Sequence[Event]]) -> Iterator[FlowRecord]:
     no detector here asks about.
     """
     sensors = SensorFilter()
+    read = batches.read if isinstance(batches, SharedEvents) else read_flow
     for event in in_order(batches):
-        record = read_flow(event) if sensors.admits(event) else None
+        record = read(event) if sensors.admits(event) else None
         if record is not None and not is_group_address(record.destination):
             yield record
+
+
+class SharedEvents:
+    """Give events that several windows and detectors read, and make the record of each flow just once.
+
+    Whoever makes one keeps the events as long as ``records``, which knows them by identity, and changes none.
+    """
+
+    __slots__ = ("_batches", "_records")
+
+    def __init__(self, batches: Sequence[Sequence[Event]], records: dict[int, FlowRecord | None]) -> None:
+        """Take the events in order of time, and the records that are shared."""
+        self._batches = batches
+        self._records = records
+
+    def __iter__(self) -> Iterator[Sequence[Event]]:
+        """Yield the batches."""
+        return iter(self._batches)
+
+    def read(self, event: Event) -> FlowRecord | None:
+        """Return the record of one of the events, like ``read_flow``."""
+        key = id(event)
+        try:
+            return self._records[key]
+        except KeyError:
+            record = self._records[key] = read_flow(event)
+            return record
 
 
 def read_flow(event: Event) -> FlowRecord | None:

@@ -43,8 +43,9 @@ class Sealed:
 def by_day(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
     """Yield day and rows of each day that ids in the table carry, earliest first."""
     days = pc.utf8_slice_codeunits(table[EVENT_ID], 0, 8)
-    for day in sorted(str(item) for item in pc.unique(days).to_pylist()):
-        yield day, table.filter(pc.equal(days, pa.scalar(day)))
+    found = sorted(str(item) for item in pc.unique(days).to_pylist())
+    for day in found:
+        yield day, table if len(found) == 1 else table.filter(pc.equal(days, pa.scalar(day)))
 
 
 def write_segment(directory: Path, day: str, tables: Sequence[pa.Table]) -> Sealed:
