@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from edusoc.cli_language import language_of
-from edusoc.options import add_settings, say, settings_of
+from edusoc.options import add_settings, said, say, settings_of
 from edusoc.parser import add_actions, add_command
 from soc_core import i18n
 
@@ -201,7 +201,10 @@ def _load(paths: Sequence[Path]) -> RuleSet:
 
 def _text(reason: Reason) -> str:
     i18n.load("detectors")
-    return i18n.text(reason.key, language_of(), **reason.values)
+    values = dict(reason.values)
+    if "detail" in values:
+        values["detail"] = said(str(values["detail"]))
+    return i18n.text(reason.key, language_of(), **values)
 
 
 def _print_problems(problems: Sequence[Problem], arguments: argparse.Namespace) -> None:

@@ -106,7 +106,7 @@ def test_our_errors_are_said_in_chinese(
 ) -> None:
     error = UsageError("'x' is no time", where="column 5", todo="write it like 2026-11-20T08:00")
     assert fail_with(error, monkeypatch) == 2
-    assert capsys.readouterr().err == "edusoc: column 5：“x”不是时间；请写成 2026-11-20T08:00\n"
+    assert capsys.readouterr().err == "edusoc: 第 5 个字符：“x”不是时间；请写成 2026-11-20T08:00\n"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,21 @@ def test_list(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "bad.yml").write_text(WHOLE.replace("condition: s", "condition: t"), encoding="utf-8")
     assert run("rules", "list", folder) == 1
     assert "bad.yml:1: wrong rule: Detection 't' not defined" in capsys.readouterr().out
+
+
+def test_what_our_own_checks_say_of_a_rule_is_said_in_chinese(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDUSOC_LANGUAGE", "zh")
+    rule = re.sub(
+        r"^  s:.*?(?=^  condition)",
+        "  s: {destination.ip|expand: '%x%'}\n",
+        WHOLE,
+        flags=re.DOTALL | re.MULTILINE,
+    )
+    (folder / "bad.yml").write_text(rule.replace(ID, ID.replace("1", "3")), encoding="utf-8")
+    assert run("rules", "list", folder) == 1
+    assert "bad.yml:1: 规则写法有误：占位符“x”没有给出值（expand）" in capsys.readouterr().out
 
 
 def test_blind(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
