@@ -14,6 +14,7 @@ from soc_core import i18n
 from soc_core.clock import parse_instant
 from soc_core.config import Settings, load_settings
 from soc_core.errors import UsageError
+from soc_core.model.detection import Reason
 from soc_core.reasons import reason_text
 
 
@@ -28,6 +29,15 @@ def said(reason: str) -> str:
     for package in ("collectors", "detectors", "edusoc"):
         i18n.load(package)
     return reason_text(reason, language_of())
+
+
+def explained(reason: Reason) -> str:
+    """Return why a detector fired or what is wrong with a rule, in the user's language."""
+    i18n.load("detectors")
+    values = dict(reason.values)
+    if "detail" in values:
+        values["detail"] = said(str(values["detail"]))
+    return i18n.text(reason.key, language_of(), **values)
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:

@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edusoc.cli_language import language_of
-from edusoc.options import add_settings, say, settings_of
+from edusoc.options import add_settings, explained, say, settings_of
 from edusoc.parser import add_command
-from soc_core import i18n
 from soc_core.printing import printable
 
 if TYPE_CHECKING:
     from collectors.reading import Statistics
     from detectors.sigma import RuleSet
-    from soc_core.model.detection import Detection, Reason
+    from soc_core.model.detection import Detection
     from soc_core.model.event import Event
 
 MAX_KEPT: Final = 200_000
@@ -141,7 +140,7 @@ def _line(detection: Detection) -> bytes:
         "peer": detection.peer,
         "count": detection.count,
         "techniques": detection.techniques,
-        "reasons": [_words(reason) for reason in detection.reasons],
+        "reasons": [explained(reason) for reason in detection.reasons],
         "evidence": detection.evidence,
     }
     return orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE)
@@ -155,16 +154,11 @@ def _as_json(statistics: Statistics, outcome: Outcome, rules: RuleSet) -> dict[s
         "by_rule": dict(sorted(outcome.by_rule.items())),
         "left_out": outcome.left_out,
         "rule_problems": [
-            {"file": item.file, "line": item.line, "fatal": item.fatal, "problem": _words(item.reason)}
+            {"file": item.file, "line": item.line, "fatal": item.fatal, "problem": explained(item.reason)}
             for item in rules.problems
         ],
         "reading": statistics.as_json(),
     }
-
-
-def _words(reason: Reason) -> str:
-    i18n.load("detectors")
-    return i18n.text(reason.key, language_of(), **reason.values)
 
 
 def _report(statistics: Statistics, outcome: Outcome, rules: RuleSet) -> None:
@@ -181,7 +175,7 @@ def _report(statistics: Statistics, outcome: Outcome, rules: RuleSet) -> None:
         )
     ]
     fatal = [item for item in rules.problems if item.fatal]
-    lines += [f"{item.where}: {_words(item.reason)}" for item in fatal[:_SHOWN]]
+    lines += [f"{item.where}: {explained(item.reason)}" for item in fatal[:_SHOWN]]
     if len(fatal) > _SHOWN:
         lines.append(say("edusoc.detect.more", count=len(fatal) - _SHOWN))
     if outcome.left_out:

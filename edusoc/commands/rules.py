@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import orjson
 
 from edusoc.cli_language import language_of
-from edusoc.options import add_settings, said, say, settings_of
+from edusoc.options import add_settings, explained, say, settings_of
 from edusoc.parser import add_actions, add_command
-from soc_core import i18n
 
 if TYPE_CHECKING:
     from detectors.sigma import RuleSet
@@ -126,12 +125,12 @@ def blind(arguments: argparse.Namespace) -> int:
             row = {
                 "id": rule.id,
                 "title": _title(rule),
-                "reason": _text(reason),
+                "reason": explained(reason),
                 "collected": rule.blind is None,
             }
             print(orjson.dumps(row).decode())
         else:
-            print(f"{rule.id}  {_title(rule)}: {_text(reason)}")
+            print(f"{rule.id}  {_title(rule)}: {explained(reason)}")
     if not arguments.json:
         print(say("edusoc.rules.blinded", blind=count, rules=len(rules.rules)))
     return 0
@@ -176,7 +175,7 @@ def _row(rule: SigmaRule | CorrelationRule) -> dict[str, object]:
         "kind": rule.head.kind,
         "file": f"{rule.head.file}:{rule.head.line}",
     }
-    return row | ({"reason": _text(reason)} if reason else {})
+    return row | ({"reason": explained(reason)} if reason else {})
 
 
 def _title(rule: SigmaRule | CorrelationRule) -> str:
@@ -199,18 +198,10 @@ def _load(paths: Sequence[Path]) -> RuleSet:
     return load_rules(paths)
 
 
-def _text(reason: Reason) -> str:
-    i18n.load("detectors")
-    values = dict(reason.values)
-    if "detail" in values:
-        values["detail"] = said(str(values["detail"]))
-    return i18n.text(reason.key, language_of(), **values)
-
-
 def _print_problems(problems: Sequence[Problem], arguments: argparse.Namespace) -> None:
     for item in problems:
         if arguments.json:
             row = {"file": item.file, "line": item.line, "rule": item.rule_id, "fatal": item.fatal}
-            print(orjson.dumps({**row, "problem": _text(item.reason)}).decode())
+            print(orjson.dumps({**row, "problem": explained(item.reason)}).decode())
         else:
-            print(f"{item.where}: {_text(item.reason)}")
+            print(f"{item.where}: {explained(item.reason)}")
