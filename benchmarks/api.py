@@ -127,7 +127,10 @@ def events_of(units: list[str], total: int) -> Iterator[list[Event]]:
     for batch in Generator(total, 30).batches():
         for event in batch:
             event["organization.id"] = chance.choice(units)
-            event["@timestamp"] = format_instant(now - timedelta(seconds=chance.random() * 86_400 * 30))
+            at = format_instant(now - timedelta(seconds=chance.random() * 86_400 * 30))
+            event["@timestamp"] = at
+            # An id begins with the day of its event, as collectors make it: segments are by this day.
+            event["event.id"] = at[:10].replace("-", "") + str(event["event.id"])[8:]
         yield batch
 
 

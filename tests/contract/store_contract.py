@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from soc_core.clock import EPOCH, format_instant, parse_instant
 from soc_core.errors import UsageError
 from soc_core.model.event import Event
 from soc_core.query.tree import Cidr, Everything, Exists, Not, OneOf, Or, Range, Regex, Text, equal
@@ -168,6 +173,12 @@ class StoreContract:
             (equal("source.port", "1030"), 1),
             (OneOf("event.category", ("NETWORK",)), 300),
             (OneOf("event.category", ("NETWORK",), cased=True), 0),
+            (OneOf("message", tuple(f"RECORD {n}" for n in range(50, 100))), 50),
+            (OneOf("message", tuple(f"RECORD {n}" for n in range(50, 100)), cased=True), 0),
+            (Not(OneOf("message", tuple(f"record {n}" for n in range(50, 100)))), 250),
+            (Not(OneOf("user.name", tuple(f"u{n}" for n in range(50)))), 300),
+            (OneOf("event.category", ("network", *(f"c{n}" for n in range(50)))), 300),
+            (Or((OneOf("message", tuple(f"record {n}" for n in range(50))), equal("source.port", 1030))), 50),
             (Not(equal("user.name", "a")), 300),
             (Exists("user.name"), 0),
             (Exists("source.ip"), 300),
@@ -215,6 +226,52 @@ class StoreContract:
         assert filled.aggregate(asked, Aggregation("terms", "user.name")).buckets == []
         with pytest.raises(UsageError):
             filled.aggregate(asked, Aggregation("median", "source.port"))
+
+    @settings(
+        max_examples=15,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+    @given(
+        units=st.none() | st.frozensets(st.sampled_from(("o0", "o1", "o2", "o3"))),
+        start=st.integers(-90_000, 200_000),
+        seconds=st.integers(-1, 300_000),
+        interval=st.sampled_from((1, 7, 3_600, 86_400)),
+        offset=st.sampled_from((0, 28_800, -1_234)),
+    )
+    def test_counts_what_events_say_over_time(
+        self,
+        filled: EventStore,
+        units: frozenset[str] | None,
+        start: int,
+        seconds: int,
+        interval: int,
+        offset: int,
+    ) -> None:
+        low = datetime(2026, 11, 19, tzinfo=UTC) + timedelta(seconds=start)
+        high = low + timedelta(seconds=seconds)
+        scope = Scope(units)
+        events = [make(n, day=19 + n % 3, organization=f"o{n % 3}") for n in range(300)]
+        times = [
+            parse_instant(str(event["@timestamp"]))
+            for event in events
+            if scope.allows(str(event["organization.id"]))
+        ]
+        shift = timedelta(seconds=offset)
+        expected = Counter(
+            (moment - EPOCH + shift) // timedelta(seconds=interval)
+            for moment in times
+            if low <= moment < high
+        )
+        asked = replace(question(scope), start=low, end=high)
+        shape = Aggregation("histogram", interval_seconds=interval, offset_seconds=offset)
+        for _ in range(2):
+            assert [(bucket.key, bucket.count) for bucket in filled.aggregate(asked, shape).buckets] == [
+                (format_instant(EPOCH + timedelta(seconds=number * interval) - shift), count)
+                for number, count in sorted(expected.items())
+            ]
+            assert filled.count(asked) == expected.total()
+        assert sum(row.events for row in filled.statistics(scope)) == len(times)
 
     def test_gets_by_id(self, filled: EventStore) -> None:
         wanted = [str(make(n, day=19 + n % 3)["event.id"]) for n in (0, 150, 299)]

@@ -221,7 +221,8 @@ def test_loses_and_doubles_nothing_when_killed(tmp_path: Path) -> None:
         process.stdout.close()
     store = EmbeddedStore(tmp_path / "events", writer=True, limits=SMALL)
     found = pages(store, limit=5_000)
-    assert len(found) == len(set(found))
+    assert len(found) == len(set(found)) == store.count(question())
+    assert sum(row.events for row in store.statistics(SYSTEM_SCOPE)) == len(found)
     assert {make(n, day=18 + n % 4)["event.id"] for n in range(acknowledged)} <= set(found)
     assert store.verify() == []
     store.close()
@@ -246,8 +247,12 @@ def test_second_process_sees_each_acknowledged_event_once(tmp_path: Path) -> Non
             assert len(found) == len(set(found))
             assert len(found) >= acknowledged
             assert reader.count(question()) >= len(found)
+            assert sum(row.events for row in reader.statistics(SYSTEM_SCOPE)) >= len(found)
     finally:
         process.kill()
         process.wait()
+        whole = len([event for batch in reader.scan(question()) for event in batch])
+        assert reader.count(question()) == whole  # what was kept while segments came and were merged
+        assert sum(row.events for row in reader.statistics(SYSTEM_SCOPE)) == whole
         process.stdout.close()
         reader.close()

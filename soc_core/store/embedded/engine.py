@@ -13,10 +13,9 @@ import pyarrow as pa
 
 from soc_core.errors import StoreError
 from soc_core.fields import FIELDS
-from soc_core.model.event import Scalar
 from soc_core.store.embedded.catalogue import Segment
 from soc_core.store.embedded.schema import SEQUENCE, sql_type
-from soc_core.store.embedded.sql import quote
+from soc_core.store.embedded.sql import Parameter, quote
 from soc_core.store.embedded.tail import StaleSnapshotError
 
 THREADS: Final = 2
@@ -56,7 +55,9 @@ class Engine:
         self.seconds = threading.TIMEOUT_MAX
         """A statement that takes longer is given up; where people ask, one must not keep all others waiting."""
 
-    def ask(self, view: View, sql: str, columns: Collection[str], parameters: Sequence[Scalar]) -> pa.Table:
+    def ask(
+        self, view: View, sql: str, columns: Collection[str], parameters: Sequence[Parameter]
+    ) -> pa.Table:
         """Return the result of ``sql``, in which ``{source}`` stands for the events with these columns.
 
         Raises ``StaleSnapshotError`` when a segment was merged into another since the view was taken.

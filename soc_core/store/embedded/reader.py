@@ -15,6 +15,13 @@ from soc_core.model.event import EVENT_ID, TIMESTAMP, Event, partition_of
 from soc_core.query.evaluate import compile_query
 from soc_core.query.fields import fields_of
 from soc_core.query.tree import And, OneOf, Query
+from soc_core.store.embedded.aggregates import (
+    SealedStatistics,
+    SegmentCounts,
+    add_up,
+    can_be_kept,
+    split,
+)
 from soc_core.store.embedded.asking import (
     Key,
     decode_cursor,
@@ -53,6 +60,7 @@ class Reader:
         self.ids = IdIndex(self.segments_directory)
         self._tail = Tail(LogReader(directory / "log"))
         self._engine = Engine(self.segments_directory, memory_limit_mb)
+        self._counts, self._statistics = SegmentCounts(), SealedStatistics()
 
     def bound_questions(self, seconds: float) -> None:
         """Give up each question to the store after ``seconds``; they then raise ``StoreError``."""
@@ -187,23 +195,33 @@ class Reader:
         asked = whole_query(request, None)
 
         def ask(view: View) -> Buckets | None:
-            usable = tuple(s for group in groups_of(view.segments, request, None) for s in group.segments)
-            part = View(usable, view.tail, view.sealed)
-            columns = part.columns()
-            condition = compile_condition(asked, columns)
-            if not condition.exact:
+            whole, cut = split(view.segments, request)
+            part = View((*whole, *cut), view.tail, view.sealed)
+            if not compile_condition(asked, part.columns()).exact:
                 return None
-            if counting.field not in columns:
-                return counting.nothing()
-            wanted = (fields_of(asked) | {counting.field}) & columns
-            sql = counting.sql(f"SELECT * FROM {{source}} WHERE {condition.sql}")  # noqa: S608 built from the dictionary
-            return counting.result(self._engine.ask(part, sql, wanted, condition.parameters))
+            if not can_be_kept(request, aggregation):
+                return self._count(part, asked, counting)
+            rest = self._count(View(cut, view.tail, view.sealed), asked, counting)
+            return add_up(self._counts.over(whole, request, aggregation, count_fresh), rest)
+
+        def count_fresh(segments: tuple[Segment, ...]) -> Buckets:
+            return self._count(View(segments, EMPTY, 0), asked, counting)
 
         found = self._on_view(ask)
         if found is not None:
             return found
         narrow = replace(request, fields=(TIMESTAMP, counting.field))
         return counting.over(event for batch in self.scan(narrow) for event in batch)
+
+    def _count(self, part: View, asked: Query, counting: Counting) -> Buckets:
+        """Return counts over what matches a question that SQL can say exactly."""
+        columns = part.columns()
+        if counting.field not in columns or not (part.segments or part.tail.num_rows):
+            return counting.nothing()
+        condition = compile_condition(asked, columns)
+        wanted = (fields_of(asked) | {counting.field}) & columns
+        sql = counting.sql(f"SELECT * FROM {{source}} WHERE {condition.sql}")  # noqa: S608 built from the dictionary
+        return counting.result(self._engine.ask(part, sql, wanted, condition.parameters))
 
     def get(self, event_ids: Sequence[str], scope: Scope) -> Mapping[str, Event]:
         """Return those of the events that exist inside the scope."""
@@ -237,7 +255,7 @@ class Reader:
         """Return counts per unit and data set, ordered by both."""
 
         def ask(view: View) -> list[SourceStatistics]:
-            sealed = self.catalogue.statistics(view.sealed)
+            sealed = self._statistics.of(view.segments, lambda: self.catalogue.statistics(view.sealed))
             if sealed is None:
                 raise StaleSnapshotError
             return sealed + (count_sources(view.tail) if view.tail.num_rows else [])

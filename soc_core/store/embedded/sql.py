@@ -35,7 +35,10 @@ from soc_core.query.tree import (
 
 _Leaf: TypeAlias = OneOf | Text | Regex | Cidr | Range | SameAs | TimePart
 STRINGS = frozenset({"keyword", "text", "date", "ip"})
+Parameter: TypeAlias = Scalar | list[Scalar]
 _EXACT_FLOAT = 2**53
+_MOST_LISTED = 32
+"""Values an ``IN`` may list: more cost more to plan than to look up, fewer let parts of files be skipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class Condition:
     """Hold SQL, its parameters in order, and whether it matches exactly (else: at least) what was asked."""
 
     sql: str
-    parameters: tuple[Scalar, ...]
+    parameters: tuple[Parameter, ...]
     exact: bool
 
 
@@ -64,7 +67,7 @@ class _Builder:
 
     def __init__(self, columns: Collection[str]) -> None:
         self._columns = columns
-        self.parameters: list[Scalar] = []
+        self.parameters: list[Parameter] = []
         self.exact = True
 
     def build(self, query: Query, *, wide: bool) -> str:
@@ -117,7 +120,7 @@ class _Builder:
             return self._exists(field) if wide else "false"
         return f"(len(list_filter({quote(field)}, lambda v: {test})) > 0)" if multi else f"({test})"
 
-    def _add(self, value: Scalar) -> str:
+    def _add(self, value: Parameter) -> str:
         self.parameters.append(value)
         return "?"
 
@@ -139,6 +142,8 @@ class _Builder:
                 return self._range(query, kind, value)
 
     def _one_of(self, query: OneOf, kind: str, value: str) -> str:
+        # Inside the lambda of a list field no subquery may stand.
+        many = len(query.values) > _MOST_LISTED and value != "v" and kind in STRINGS
         wanted: list[Scalar] = sorted({fold(text_of(item), query.cased) for item in query.values})
         if kind in STRINGS and kind != "ip" and not query.cased:
             value = f"lower({value})"
@@ -146,6 +151,8 @@ class _Builder:
             wanted = [number for text in wanted if (number := _number_of(str(text), kind)) is not None]
         if not wanted:
             return "false"
+        if many:
+            return f"{value} IN (SELECT unnest({self._add(wanted)}))"
         return f"{value} IN ({', '.join(self._add(item) for item in wanted)})"
 
     def _text(self, query: Text, kind: str, value: str) -> str | None:
