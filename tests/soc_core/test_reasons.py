@@ -24,7 +24,11 @@ SOURCES = {
     for path in sorted((ROOT / package).rglob("*.py"))
     if path.relative_to(ROOT).as_posix() not in PROGRAMMERS
 }
-FAMILY = {name for text in SOURCES.values() for name in CLASS.findall(text)} | {"EdusocError", "SigmaError", "_fault"}
+FAMILY = {name for text in SOURCES.values() for name in CLASS.findall(text)} | {
+    "EdusocError",
+    "SigmaError",
+    "_fault",
+}
 NAMED = {
     name: text
     for body in SOURCES.values()
