@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import csv
 import gzip
-import os
 import random
 import time
 from collections import Counter, defaultdict
@@ -26,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks._shared import SHARED
 from benchmarks._traffic import school_flows
 from collectors.base import ReadContext
 from collectors.opening import OpenSource
@@ -45,7 +45,6 @@ from soc_core.model.detection import Detection
 from soc_core.model.event import Event
 from soc_core.model.organisation import AddressPlan
 
-SHARED = Path(os.environ.get("EDUSOC_SHARED_DATA") or Path(__file__).parents[2] / "shared" / "data")
 DAY = 86_400.0
 CATEGORIES = (1, 2, 3)  # protocol, service, flag
 LABEL = 41

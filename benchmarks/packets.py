@@ -23,10 +23,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks._shared import SHARED
 from benchmarks.make_capture import make
 from collectors.packets.machine import load_kernel
 
-SHARED = Path(__file__).parents[2] / "shared" / "data" / "pcaps"
 LARGEST = 400_000
 NFSTREAM = (
     "import sys; from nfstream import NFStreamer\n"
@@ -173,7 +173,7 @@ def main() -> None:
 
 def _made(folder: Path, megabytes: int) -> Path:
     target = folder / "mixed.pcap"
-    small = sorted(str(p) for p in SHARED.rglob("*.pcap*") if p.stat().st_size < LARGEST)
+    small = sorted(str(p) for p in (SHARED / "pcaps").rglob("*.pcap*") if p.stat().st_size < LARGEST)
     started = time.monotonic()
     packets = make(target, small, megabytes * 1_000_000)
     print(f"made {target.stat().st_size >> 20} MB, {packets} packets in {time.monotonic() - started:.0f} s")

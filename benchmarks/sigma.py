@@ -15,7 +15,6 @@ the goals, ``rsigma`` (crates.io), is not run here: building it takes longer tha
 from __future__ import annotations
 
 import argparse
-import os
 import pickle
 import random
 import resource
@@ -25,13 +24,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from benchmarks._shared import SHARED
 from collectors.reading import collect, read_paths
 from detectors.sigma import SigmaRule, load_rules, to_query
 from detectors.sigma.matcher import Matcher
 from soc_core.model.event import Event
 from soc_core.query.evaluate import compile_query
 
-SHARED = Path(os.environ.get("EDUSOC_SHARED_DATA") or Path(__file__).parents[2] / "shared" / "data") / "sigma"
+SIGMA = SHARED / "sigma"
 FOLDERS = ("rules/windows", "rules-emerging-threats", "rules-threat-hunting")
 SAMPLE = 60
 
@@ -51,7 +51,7 @@ def memory_mb() -> int:
 
 def unpacked(name: str, folder: Path) -> Path:
     """Unpack an archive of the shared data."""
-    with tarfile.open(SHARED / f"{name}.tar.xz") as archive:
+    with tarfile.open(SIGMA / f"{name}.tar.xz") as archive:
         archive.extractall(folder / name, filter="data")
     return folder / name
 

@@ -207,7 +207,6 @@ NON_IP_ENCRYPTED: Final = 4
 NON_IP_LLC: Final = 5
 NON_IP_EMPTY: Final = 6
 NON_IP_MANAGEMENT: Final = 7
-NON_IP_COUNT: Final = 16
 BAD_LINK_SHORT: Final = 16
 BAD_IP_SHORT: Final = 17
 BAD_IP_VERSION: Final = 18
@@ -218,15 +217,6 @@ BAD_TCP_HEADER: Final = 22
 BAD_UDP_LENGTH: Final = 23
 BAD_EXTENSION: Final = 24
 BAD_COUNT: Final = 32
-NON_IP_NAMES: Final = {
-    NON_IP_LINK: "link_unsupported",
-    NON_IP_ARP: "arp",
-    NON_IP_OTHER: "other",
-    NON_IP_ENCRYPTED: "wireless_encrypted",
-    NON_IP_LLC: "llc",
-    NON_IP_EMPTY: "empty",
-    NON_IP_MANAGEMENT: "wireless_management",
-}
 BAD_NAMES: Final = {
     BAD_LINK_SHORT: "link header is cut short",
     BAD_IP_SHORT: "IP header is cut short",

@@ -6,7 +6,6 @@ README); they are not used. What counts there is that the host's own traffic, wh
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -27,15 +26,10 @@ from soc_core.model.detection import Detection, Severity
 from soc_core.model.event import Event
 from soc_core.model.organisation import AddressPlan
 from tests.detectors.anomaly.base import judge
+from tests.shared_data import SHARED, needs
 
-_SHARED = Path(os.environ.get("EDUSOC_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data")
-_ZEEK = _SHARED / "anomaly" / "zeek"
-pytestmark = [
-    pytest.mark.conformance,
-    pytest.mark.skipif(
-        not _ZEEK.is_dir(), reason=f"no shared test data at {_SHARED} (set EDUSOC_SHARED_DATA)"
-    ),
-]
+_ZEEK = SHARED / "anomaly" / "zeek"
+pytestmark = needs(_ZEEK)
 
 
 def _context(_source: OpenSource) -> ReadContext:
@@ -143,7 +137,7 @@ def test_realistic_logins_raise_nothing() -> None:
     [("dnscat2-cname", True), ("dnscat2-txt", True), ("iodine-cname", True), ("normal_00000", False)],
 )
 def test_real_tunnels_are_found_and_a_crawl_is_not(part: str, tunnel: bool) -> None:
-    (path,) = (_SHARED / "anomaly" / "dns-tunnel").glob(f"*{part}*.pcap.xz")
+    (path,) = (SHARED / "anomaly" / "dns-tunnel").glob(f"*{part}*.pcap.xz")
     found = _judge(_questions(path), detectors=[DnsTunnel()])
     assert {(item.peer, item.severity) for item in found} == (
         {("ggy666.tk", Severity.HIGH)} if tunnel else set()
@@ -154,7 +148,7 @@ def test_real_tunnels_are_found_and_a_crawl_is_not(part: str, tunnel: bool) -> N
 @pytest.mark.slow
 def test_five_minutes_of_a_tunnel_are_enough_nearly_always() -> None:
     hits = windows = 0
-    for path in sorted((_SHARED / "anomaly" / "dns-tunnel").glob("tunnel*.pcap.xz")):
+    for path in sorted((SHARED / "anomaly" / "dns-tunnel").glob("tunnel*.pcap.xz")):
         spans: dict[datetime, list[Event]] = defaultdict(list)
         for event in _questions(path):
             at = parse_instant(str(event["@timestamp"]))

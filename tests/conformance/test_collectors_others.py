@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import os
 import random
 import tarfile
 from collections import Counter
@@ -19,14 +18,9 @@ from collectors.reading import collect, read_paths
 from soc_core.errors import InputError
 from soc_core.model.event import Event
 from tests.collectors.base import assert_fits_dictionary
+from tests.shared_data import SHARED, needs
 
-_SHARED = Path(os.environ.get("EDUSOC_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data")
-pytestmark = [
-    pytest.mark.conformance,
-    pytest.mark.skipif(
-        not _SHARED.is_dir(), reason=f"no shared test data at {_SHARED} (set EDUSOC_SHARED_DATA)"
-    ),
-]
+pytestmark = needs(SHARED)
 
 
 def _context(_source: OpenSource) -> ReadContext:
@@ -52,12 +46,12 @@ def _rows(path: str) -> int:
 def _zeek_logs() -> list[str]:
     return [
         item.path
-        for item in find_inputs([str(_SHARED / "anomaly" / "zeek")])
+        for item in find_inputs([str(SHARED / "anomaly" / "zeek")])
         if ".log" in Path(item.path).name
     ]
 
 
-@pytest.mark.parametrize("path", _zeek_logs() if _SHARED.is_dir() else [], ids=lambda path: Path(path).name)
+@pytest.mark.parametrize("path", _zeek_logs() if SHARED.is_dir() else [], ids=lambda path: Path(path).name)
 def test_zeek_logs_give_an_event_a_row(path: str) -> None:
     events, statistics = collect(read_paths([path], _context))
     _check(events)
@@ -72,7 +66,7 @@ def test_zeek_logs_give_an_event_a_row(path: str) -> None:
 def windows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("windows")
     for name in ("regression", "evtx-attack-samples"):
-        with tarfile.open(_SHARED / "sigma" / f"{name}.tar.xz") as archive:
+        with tarfile.open(SHARED / "sigma" / f"{name}.tar.xz") as archive:
             archive.extractall(folder / name, filter="data")
     return folder
 
@@ -103,7 +97,7 @@ def test_damaged_evtx_gives_the_rest(windows: Path, tmp_path: Path) -> None:
 
 
 def _loghub(name: str) -> list[dict[str, str]]:
-    (path,) = (_SHARED / "anomaly" / "loghub").glob(f"{name}__*.csv.gz")
+    (path,) = (SHARED / "anomaly" / "loghub").glob(f"{name}__*.csv.gz")
     with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 

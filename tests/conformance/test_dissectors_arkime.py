@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -13,15 +12,10 @@ import pytest
 
 from tests.collectors.packets.dissectors import driver, engine
 from tests.collectors.packets.dissectors.driver import Observed
+from tests.shared_data import SHARED, needs
 
-_SHARED = Path(os.environ.get("EDUSOC_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data")
-_ARKIME = _SHARED / "pcaps" / "arkime"
-pytestmark = [
-    pytest.mark.conformance,
-    pytest.mark.skipif(
-        not _ARKIME.is_dir(), reason=f"no shared test data at {_SHARED} (set EDUSOC_SHARED_DATA)"
-    ),
-]
+_ARKIME = SHARED / "pcaps" / "arkime"
+pytestmark = needs(_ARKIME)
 
 Body = dict[str, object]
 Key = tuple[str, int, str, int]

@@ -6,7 +6,6 @@ events are of another grain (SMB is counted a minute, not an event a command) th
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,15 +16,10 @@ import yaml
 
 from tests.collectors.packets.dissectors import driver, engine
 from tests.collectors.packets.dissectors.driver import Observed
+from tests.shared_data import SHARED, needs
 
-_SHARED = Path(os.environ.get("EDUSOC_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data")
-_VERIFY = _SHARED / "pcaps" / "suricata-verify"
-pytestmark = [
-    pytest.mark.conformance,
-    pytest.mark.skipif(
-        not _VERIFY.is_dir(), reason=f"no shared test data at {_SHARED} (set EDUSOC_SHARED_DATA)"
-    ),
-]
+_VERIFY = SHARED / "pcaps" / "suricata-verify"
+pytestmark = needs(_VERIFY)
 
 CLAIMED: Final = {"dns", "tls", "http", "ssh", "smb"}
 # Protocols that carry these but are not claimed here (DESIGN §14: later).

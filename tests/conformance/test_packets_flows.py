@@ -14,7 +14,6 @@ Rules of ours that differ from Arkime's, so that its sessions and our flows can'
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 import subprocess
@@ -34,16 +33,10 @@ from collectors.reading import Statistics, collect, read_paths
 from soc_core.model.event import Event
 from tests.collectors.base import assert_fits_dictionary
 from tests.collectors.packets.making import read
+from tests.shared_data import SHARED, needs
 
-_SHARED = (
-    Path(os.environ.get("EDUSOC_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data") / "pcaps"
-)
-pytestmark = [
-    pytest.mark.conformance,
-    pytest.mark.skipif(
-        not _SHARED.is_dir(), reason=f"no shared captures at {_SHARED} (set EDUSOC_SHARED_DATA)"
-    ),
-]
+_SHARED = SHARED / "pcaps"
+pytestmark = needs(_SHARED)
 CAPTURES = sorted(path for path in _SHARED.rglob("*") if path.suffix in (".pcap", ".pcapng", ".cap"))
 TESTS = sorted(path for path in _SHARED.glob("arkime/*.test") if path.with_suffix(".pcap").exists())
 

@@ -6,7 +6,6 @@ Skipped where the data is not there.
 from __future__ import annotations
 
 import json
-import os
 import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,17 +23,10 @@ from soc_core.model.event import Event
 from soc_core.query.evaluate import compile_query
 from soc_core.store.embedded import EmbeddedStore
 from soc_core.store.interface import SYSTEM_SCOPE, Search
+from tests.shared_data import SHARED, needs
 
-_SHARED = (
-    Path(os.environ.get("EDUSOC_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data") / "sigma"
-)
-pytestmark = [
-    pytest.mark.conformance,
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not _SHARED.is_dir(), reason=f"no shared test data at {_SHARED} (set EDUSOC_SHARED_DATA)"
-    ),
-]
+_SHARED = SHARED / "sigma"
+pytestmark = [pytest.mark.slow, *needs(_SHARED)]
 BEGIN, END = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
-from pathlib import Path
 from typing import cast
 
 import pytest
@@ -16,6 +14,7 @@ from detectors.sigma.lint import lint
 from detectors.sigma.samples import read_cases, run_cases, samples_of
 from soc_core.fields import FIELDS
 from tests.rules.corpus import RULES, RuleFile, rule_files, rule_set
+from tests.shared_data import SHARED
 from tests.test_messages import ALLOWED, FORBIDDEN
 
 FILES = rule_files()
@@ -191,8 +190,7 @@ def test_other_peoples_rules_are_not_copied() -> None:
 
 @pytest.mark.conformance
 def test_clauses_stand_in_the_catalogue() -> None:
-    shared = Path(os.environ.get("EDUSOC_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data")
-    path = shared / "compliance" / "gbt22239.yaml"
+    path = SHARED / "compliance" / "gbt22239.yaml"
     if not path.is_file():
         pytest.skip(f"no catalogue at {path} (set EDUSOC_SHARED_DATA)")
     catalogue = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)

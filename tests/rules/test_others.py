@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import csv
 import gzip
-import os
 from collections import Counter
-from pathlib import Path
 from urllib.parse import quote_plus
-
-import pytest
 
 from detectors.sigma import SigmaDetector
 from soc_core.model.event import Event
 from tests.rules.corpus import rule_set
+from tests.shared_data import SHARED, needs
 
-_SHARED = Path(os.environ.get("EDUSOC_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data")
-pytestmark = [
-    pytest.mark.conformance,
-    pytest.mark.skipif(
-        not _SHARED.is_dir(), reason=f"no shared test data at {_SHARED} (set EDUSOC_SHARED_DATA)"
-    ),
-]
+pytestmark = needs(SHARED)
 
 
 def _request(number: int, parameter: str) -> Event:
@@ -36,7 +27,7 @@ def _request(number: int, parameter: str) -> Event:
 
 def test_request_parameters_of_others_are_told_apart() -> None:
     """Ordinary values raise nothing; most SQL injections are seen. The rest is left to detectors that count."""
-    path = _SHARED / "anomaly" / "http-params" / "payload_train.csv.gz"
+    path = SHARED / "anomaly" / "http-params" / "payload_train.csv.gz"
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         rows = [(row["attack_type"], row["payload"]) for row in csv.DictReader(lines)][::4]
     found = SigmaDetector(rule_set()).detect(
@@ -51,7 +42,7 @@ def test_request_parameters_of_others_are_told_apart() -> None:
 
 def test_popular_names_raise_only_what_they_are() -> None:
     """Of the most visited sites only those of the services themselves may show up, and no pool's web site is mining."""
-    folder = _SHARED / "anomaly" / "benign-domains"
+    folder = SHARED / "anomaly" / "benign-domains"
     with gzip.open(folder / "china-domains.txt.gz", "rt", encoding="utf-8") as lines:
         names = [line.strip().rpartition(",")[2] for line in lines][::3]
     events: list[Event] = [
