@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 from tqdm import tqdm
 
 from collectors.reading import ReadBatch
+
+UNKNOWN: Final = (80, 24)
+
+
+def terminal_size() -> tuple[int, int] | tuple[None, None]:
+    """Return the columns and lines a bar must be told where the terminal doesn't say them; a size of 0 would hide it.
+
+    A serial line and some containers say 0. Elsewhere there is nothing to tell.
+    """
+    try:
+        size = os.get_terminal_size(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return None, None
+    return (None, None) if size.columns and size.lines else UNKNOWN
 
 
 class ReadingBar:
@@ -19,7 +35,16 @@ class ReadingBar:
         """Take the paths to add up the bytes that will be read."""
         shown = sys.stderr.isatty() and not hidden
         total = sum(_size(Path(path)) for path in paths) if shown else 0
-        self._bar = tqdm(total=total or None, unit="B", unit_scale=True, disable=not shown, file=sys.stderr)
+        columns, lines = terminal_size()
+        self._bar = tqdm(
+            total=total or None,
+            unit="B",
+            unit_scale=True,
+            disable=not shown,
+            file=sys.stderr,
+            ncols=columns,
+            nrows=lines,
+        )
         self._file = ""
         self._done = 0
 

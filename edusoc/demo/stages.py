@@ -11,6 +11,7 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from edusoc.demo.words import say
+from edusoc.progress import terminal_size
 
 
 class Stages:
@@ -27,8 +28,16 @@ class Stages:
         """Run one stage; its bar has ``total`` steps."""
         title = say(f"stage.{name}", self._language)
         started = time.monotonic()
+        columns, lines = terminal_size()
         bar = tqdm(
-            total=total, desc=title, unit=unit, leave=False, file=sys.stderr, disable=not sys.stderr.isatty()
+            total=total,
+            desc=title,
+            unit=unit,
+            leave=False,
+            file=sys.stderr,
+            disable=not sys.stderr.isatty(),
+            ncols=columns,
+            nrows=lines,
         )
         with bar:
             yield bar
