@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -19,7 +19,13 @@ from soc_core.i18n import LANGUAGES
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Hold all settings: ``state`` is the directory of all that must survive, ``store_memory_mb`` bounds queries."""
+    """Hold all settings: ``state`` is the directory of all that must survive, ``store_memory_mb`` bounds queries.
+
+    ``database_url`` (PostgreSQL) and ``elasticsearch_url`` replace the files in ``state`` for a centre that outgrows
+    them. Passwords and keys have settings of their own, are never part of an address and are not shown.
+    ``retention_months`` (calendar months) guards security logs, ``retention_detail_days`` flows and the like, and
+    ``disk_reserve_percent`` is the share of the disk that stays free.
+    """
 
     state: str = ".state"
     host: str = "127.0.0.1"
@@ -28,6 +34,18 @@ class Settings:
     time_zone: str = "Asia/Shanghai"
     rules: str = ""
     store_memory_mb: int = 300
+    database_url: str = ""
+    database_password: str = field(default="", repr=False)
+    elasticsearch_url: str = ""
+    elasticsearch_ca: str = ""
+    elasticsearch_username: str = ""
+    elasticsearch_password: str = field(default="", repr=False)
+    elasticsearch_api_key: str = field(default="", repr=False)
+    elasticsearch_prefix: str = "edusoc"
+    elasticsearch_replicas: int = 1
+    retention_months: int = 6
+    retention_detail_days: int = 30
+    disk_reserve_percent: int = 5
 
     @property
     def state_directory(self) -> Path:
@@ -39,7 +57,7 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] | Non
     """Return the settings of ``path`` (if any) and the environment; raise ``UsageError`` naming a bad one."""
     environment = os.environ if environment is None else environment
     given: dict[str, object] = dict(_read_file(path)) if path is not None else {}
-    known = {field.name for field in fields(Settings)}
+    known = {item.name for item in fields(Settings)}
     for name in given:
         if name not in known:
             raise UsageError(
@@ -53,25 +71,18 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] | Non
 
 def _settings(given: Mapping[str, object]) -> Settings:
     usual = Settings()
+    typed = {name: _typed(name, value, getattr(usual, name)) for name, value in given.items()}
+    return Settings(**typed)  # type: ignore[arg-type] # each has the type of its usual value
 
-    def text(name: str) -> str:
-        return str(given.get(name, getattr(usual, name)))
 
-    def number(name: str) -> int:
-        try:
-            return int(text(name))
-        except ValueError:
-            raise UsageError(f"setting '{name}': '{text(name)}' is not a number") from None
-
-    return Settings(
-        state=text("state"),
-        host=text("host"),
-        port=number("port"),
-        language=text("language"),
-        time_zone=text("time_zone"),
-        rules=text("rules"),
-        store_memory_mb=number("store_memory_mb"),
-    )
+def _typed(name: str, value: object, usual: object) -> object:
+    """Return a setting's value in the type of its usual one; raise ``UsageError`` for text that is no number."""
+    if not isinstance(usual, int):
+        return str(value)
+    try:
+        return int(str(value))
+    except ValueError:
+        raise UsageError(f"setting '{name}': '{value}' is not a number") from None
 
 
 def _read_file(path: Path) -> Mapping[str, object]:

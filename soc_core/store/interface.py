@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from soc_core.model.event import BadRecord, Event, Scalar
 from soc_core.query.tree import Everything, Query
@@ -115,6 +115,53 @@ class SourceStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceDay:
+    """Tell of one (unit, dataset) how many events one day holds; ``day`` (YYYYMMDD, UTC) is that of their ids."""
+
+    organization_id: str
+    dataset: str
+    day: str
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """Ask for all combinations of the values of ``keys`` (scalar fields), with the sums of ``sums`` (number fields)."""
+
+    keys: tuple[str, ...]
+    sums: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Hold one combination of values (``None``: absent), how many events have it, and their sums (absent counts 0)."""
+
+    keys: tuple[Scalar | None, ...]
+    events: int
+    sums: tuple[int | float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Say in words how a store is: ``reasons`` name what is wrong and what to do, empty when all is well.
+
+    ``degraded`` still takes and finds events, ``read_only`` finds but does not take, ``down`` does neither.
+    """
+
+    state: Literal["ok", "degraded", "read_only", "down"]
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Count what ``remove`` removed, and name what had to stay although it was asked for (e.g. a month half over)."""
+
+    events: int
+    bytes: int
+    kept: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """Report one fault ``verify`` found: what, where, and whether events are affected."""
 
@@ -124,6 +171,10 @@ class Finding:
 
 class EventReader(Protocol):
     """Read events; safe to use from a second process while another writes."""
+
+    def bound_questions(self, seconds: float) -> None:
+        """Give up each question after ``seconds`` with a ``StoreError`` that says so."""
+        ...
 
     def search(self, request: Search) -> Page:
         """Return one page. Raises ``UsageError`` for a cursor that is not ours."""
@@ -149,6 +200,21 @@ class EventReader(Protocol):
         """Return counts per unit and dataset, ordered by both."""
         ...
 
+    def days(self, scope: Scope) -> list[SourceDay]:
+        """Return counts per unit, data set and day, ordered by all three: what retention and its report go by."""
+        ...
+
+    def groups(self, request: Search, grouping: Grouping) -> Iterator[list[Group]]:
+        """Yield all groups of the matching events in batches, ordered by nothing in particular, in bounded memory.
+
+        Raises ``UsageError`` for a field that is unknown, a list, or no number where sums are asked for.
+        """
+        ...
+
+    def health(self) -> Health:
+        """Say how the store is; never raises."""
+        ...
+
     def verify(self) -> list[Finding]:
         """Check everything that is stored against its checksums; return what is wrong (empty: all is well)."""
         ...
@@ -171,6 +237,13 @@ class EventStore(EventReader, Protocol):
 
     def seal(self) -> int:
         """Move what can be moved from the log into sealed segments; return how many events."""
+        ...
+
+    def remove(self, cuts: Mapping[str, str]) -> Removal:
+        """Remove of each data set the events of days (YYYYMMDD, of their ids) before its cut, for good.
+
+        Which days may go is decided by ``soc_core.store.retention`` alone. Killed and repeated, it ends the same.
+        """
         ...
 
     def close(self) -> None:
