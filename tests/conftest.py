@@ -1,8 +1,9 @@
-"""Fixtures that many tests share: a fixed clock, an empty migrated database, a small tree of units."""
+"""Fixtures that many tests share: a fixed clock, an empty migrated database, a small tree of units, real servers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from soc_core.clock import Clock
 from soc_core.model.organisation import Attribute
 from soc_core.organisations.repository import OrganisationTree, load_tree, put_unit, today
 from soc_core.state.database import Database
+from tests.elasticsearch_server import Node, log_sections
 
 NOW = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 
@@ -46,3 +48,25 @@ def tree(database: Database) -> OrganisationTree:
             zones = {"default": ["192.168.1.0/24"]} if parent else {}
             ids[code] = put_unit(connection, values, zones, now=NOW)
         return load_tree(connection, today(NOW))
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_url() -> Iterator[str]:
+    """Return the address of an Elasticsearch that all tests share: each takes an index prefix of its own."""
+    given = os.environ.get("EDUSOC_TEST_ELASTICSEARCH_URL", "")
+    if given:
+        yield given
+        return
+    with Node(heap_mb=700) as node:
+        yield node.url
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a failed test what the Elasticsearch it asked last said."""
+    report = yield
+    if report.failed:
+        report.sections += log_sections(getattr(item, "fixturenames", ()))
+    return report

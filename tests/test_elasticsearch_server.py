@@ -1,0 +1,40 @@
+"""Hold what the harness for real Elasticsearch promises the tests that use it."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.request
+
+import pytest
+
+from tests.elasticsearch_server import RUNNING, Node, NodeError, log_sections
+
+
+@pytest.mark.slow
+def test_a_node_keeps_what_it_has_when_killed_and_ends_with_its_block() -> None:
+    with Node() as node:
+        node.ask("PUT", "/kept/_doc/1?refresh=true", {"a": 1})
+        node.kill()
+        assert not node.alive
+        node.start()
+        assert node.ask("GET", "/kept/_count")["count"] == 1
+        assert log_sections(["elasticsearch_url"]) == [(f"log of {node.name}", node.log_tail())]
+        assert log_sections(["tmp_path"]) == []
+        pid, directory = node.pid, node.directory
+    assert not directory.exists()
+    assert node not in RUNNING
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+@pytest.mark.slow
+def test_a_node_that_does_not_start_says_why() -> None:
+    node = Node(settings={"no.such.setting": 1})
+    with pytest.raises(NodeError, match=r"no\.such\.setting"):
+        node.start()
+
+
+def test_the_shared_node_answers(elasticsearch_url: str) -> None:
+    with urllib.request.urlopen(f"{elasticsearch_url}/_cluster/health") as answer:
+        assert json.load(answer)["status"] in {"green", "yellow"}
