@@ -15,7 +15,7 @@ from soc_core.reasons import LONGEST_INNER, error_text, reason_text
 ROOT = Path(__file__).parent.parent.parent
 CHINESE = re.compile("[\u4e00-\u9fff]")
 CLASS = re.compile(r"class (\w+)\((?:\w*Error)\):")
-PROGRAMMERS = ("soc_core/fields.py", "soc_core/i18n.py", "soc_core/store/embedded/counting.py")
+PROGRAMMERS = ("soc_core/fields.py", "soc_core/i18n.py", "soc_core/store/counting.py")
 """Files whose errors only someone who writes code or API calls can meet."""
 PACKAGES = ("soc_core", "detectors", "intake", "cases", "soc_api", "edusoc")
 SOURCES = {

@@ -25,24 +25,6 @@ _RUN_EVENTS: Final = 4_096
 _UNIQUE: Final = frozenset({EVENT_ID, TIMESTAMP})
 
 
-def encode_line(event: Event) -> bytes:
-    """Return the JSON of an event; lone surrogates, which UTF-8 can't carry, become question marks."""
-    try:
-        return orjson.dumps(event)
-    except orjson.JSONEncodeError:
-        return orjson.dumps(_mended(event))
-
-
-def _mended(value: object) -> object:
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, list):
-        return [_mended(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _mended(item) for name, item in value.items()}
-    return value
-
-
 def encode(lines: Sequence[bytes], names: set[str]) -> bytes:
     """Return the payload of a batch."""
     body = b"\n".join([orjson.dumps(sorted(names)), *lines])

@@ -15,6 +15,8 @@ from soc_core.model.event import EVENT_ID, TIMESTAMP, Event, partition_of
 from soc_core.query.evaluate import compile_query
 from soc_core.query.fields import fields_of
 from soc_core.query.tree import And, OneOf, Query
+from soc_core.store.asking import Key, decode_cursor, encode_cursor, scope_query, whole_query
+from soc_core.store.counting import merge_statistics
 from soc_core.store.embedded.aggregates import (
     SealedStatistics,
     SegmentCounts,
@@ -22,17 +24,10 @@ from soc_core.store.embedded.aggregates import (
     can_be_kept,
     split,
 )
-from soc_core.store.embedded.asking import (
-    Key,
-    decode_cursor,
-    encode_cursor,
-    groups_of,
-    scope_query,
-    whole_query,
-)
+from soc_core.store.embedded.asking import groups_of
 from soc_core.store.embedded.batches import concat, decode, to_events, whole_numbers
 from soc_core.store.embedded.catalogue import Catalogue, Segment
-from soc_core.store.embedded.counting import Counting, merge_statistics
+from soc_core.store.embedded.counting import SqlCounting
 from soc_core.store.embedded.engine import Engine, View
 from soc_core.store.embedded.ids import IdIndex, hash_ids
 from soc_core.store.embedded.schema import EMPTY, SEQUENCE
@@ -191,7 +186,7 @@ class Reader:
         return self._counted(request, aggregation)
 
     def _counted(self, request: Search, aggregation: Aggregation) -> Buckets:
-        counting = Counting(aggregation)
+        counting = SqlCounting(aggregation)
         asked = whole_query(request, None)
 
         def ask(view: View) -> Buckets | None:
@@ -213,7 +208,7 @@ class Reader:
         narrow = replace(request, fields=(TIMESTAMP, counting.field))
         return counting.over(event for batch in self.scan(narrow) for event in batch)
 
-    def _count(self, part: View, asked: Query, counting: Counting) -> Buckets:
+    def _count(self, part: View, asked: Query, counting: SqlCounting) -> Buckets:
         """Return counts over what matches a question that SQL can say exactly."""
         columns = part.columns()
         if counting.field not in columns or not (part.segments or part.tail.num_rows):

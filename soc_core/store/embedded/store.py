@@ -18,15 +18,15 @@ from soc_core.log import LogWriter, Record
 from soc_core.log.files import sync_directory
 from soc_core.log.writer import RESERVE
 from soc_core.model.event import EVENT_ID, BadRecord, Event, partition_of
-from soc_core.store.embedded.batches import decode_ids, encode, encode_line, to_table
+from soc_core.store.embedded.batches import decode_ids, encode, to_table
 from soc_core.store.embedded.catalogue import Change, Segment
 from soc_core.store.embedded.ids import sidecar
 from soc_core.store.embedded.reader import Reader
-from soc_core.store.embedded.schema import fault_of, shape
 from soc_core.store.embedded.sealing import Sealed, by_day, write_segment
 from soc_core.store.embedded.tail import grouped
 from soc_core.store.embedded.verifying import verify_store
 from soc_core.store.interface import Ack, Finding
+from soc_core.store.shape import encode_line, fault_of, shape
 
 SEAL_EVENTS: Final = 32_768
 MERGE_COUNT: Final = 8

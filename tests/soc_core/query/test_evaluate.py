@@ -30,10 +30,10 @@ from soc_core.query.tree import (
     TimePart,
 )
 from soc_core.store.embedded import EmbeddedStore
-from soc_core.store.embedded.batches import encode, encode_line, to_table
+from soc_core.store.embedded.batches import encode, to_table
 from soc_core.store.embedded.engine import View
-from soc_core.store.embedded.schema import shape
 from soc_core.store.embedded.sql import compile_condition
+from soc_core.store.shape import encode_line, shape
 
 LETTERS = st.text(alphabet="abAB1 .*?\\/\nÄäßΣσςİı学😀%_'\"", max_size=6)
 ADDRESSES = st.sampled_from(["10.0.0.1", "10.255.3.4", "192.168.1.1", "::ffff:a00:1", "2001:db8::1", "::"])
