@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
@@ -226,33 +226,37 @@ class _Piece:
 def _pieces(pattern: str) -> list[list[str]]:
     """Return the pieces between the ``*`` of a pattern, each as the expressions of its letters."""
     found: list[list[str]] = [[]]
-    at = 0
-    while at < len(pattern):
-        char = pattern[at]
-        if char == "\\" and pattern[at + 1 : at + 2] in {"*", "?", "\\"}:
-            found[-1].append(re.escape(pattern[at + 1]))
-            at += 1
-        elif char == "*":
+    for kind, letter in wildcard_tokens(pattern):
+        if kind == "many":
             found.append([])
         else:
-            found[-1].append("." if char == "?" else re.escape(char))
-        at += 1
+            found[-1].append("." if kind == "one" else re.escape(letter))
     return found
 
 
-def wildcard_regex(pattern: str) -> str:
-    """Return the regular expression of a wildcard pattern; a backslash makes ``*``, ``?`` or backslash literal."""
-    parts: list[str] = []
+def wildcard_tokens(pattern: str) -> Iterator[tuple[str, str]]:
+    """Yield what a wildcard pattern consists of: ``many`` (``*``), ``one`` (``?``) and ``literal`` letters.
+
+    A backslash makes ``*``, ``?`` or backslash literal.
+    """
     at = 0
     while at < len(pattern):
         char = pattern[at]
         if char == "\\" and pattern[at + 1 : at + 2] in {"*", "?", "\\"}:
-            parts.append(re.escape(pattern[at + 1]))
-            at += 2
-            continue
-        if char != "*" or not parts or parts[-1] != ".*":
-            parts.append({"*": ".*", "?": "."}.get(char, re.escape(char)))
+            yield "literal", pattern[at + 1]
+            at += 1
+        else:
+            yield {"*": "many", "?": "one"}.get(char, "literal"), char
         at += 1
+
+
+def wildcard_regex(pattern: str) -> str:
+    """Return the regular expression of a wildcard pattern."""
+    parts: list[str] = []
+    for kind, letter in wildcard_tokens(pattern):
+        part = {"many": ".*", "one": "."}.get(kind) or re.escape(letter)
+        if part != ".*" or not parts or parts[-1] != ".*":
+            parts.append(part)
     return "".join(parts)
 
 

@@ -13,12 +13,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_CLASSES: Final = {
+CLASSES: Final = {
     "d": r"\p{Nd}",
     "w": r"\p{L}\p{N}_",
     "s": r"\t-\r\x{1c}-\x{20}\x{85}\p{Z}",
 }
-_TOKEN: Final = re.compile(
+TOKEN: Final = re.compile(
     r"""(?P<class>\[\^?\]?(?:[^\]\\]|\\.)*\]) | (?P<escape>\\.) | (?P<group>\((?:\?(?P<kind>.))?)
       | (?P<brace>\{[^}]*\}?) | (?P<dollar>\$) | (?P<other>.)""",
     re.VERBOSE | re.DOTALL,
@@ -32,21 +32,25 @@ _INLINE: Final = re.compile(r"\(\?([ims]+)\)")
 
 def to_re2(pattern: str, flags: str) -> str | None:
     """Return the RE2 pattern that finds the same, or ``None`` when that can't be said for certain."""
-    inline = _INLINE.match(pattern)
-    if inline is not None:
-        pattern, flags = pattern[inline.end() :], flags + inline[1]
+    pattern, flags = split_flags(pattern, flags)
     if not set(flags) <= {"i", "s"} or _POSSESSIVE.search(pattern):
         return None
     if not pattern.isascii() and any(_is_special(char, folded="i" in flags) for char in pattern):
         return None
     parts: list[str] = []
-    for match in _TOKEN.finditer(pattern):
+    for match in TOKEN.finditer(pattern):
         part = _part(match)
         if part is None:
             return None
         parts.append(part)
     prefix = f"(?{''.join(sorted(set(flags)))})" if flags else ""
     return prefix + "".join(parts)
+
+
+def split_flags(pattern: str, flags: str) -> tuple[str, str]:
+    """Return the pattern without the flags it begins with, and all flags."""
+    inline = _INLINE.match(pattern)
+    return (pattern, flags) if inline is None else (pattern[inline.end() :], flags + inline[1])
 
 
 def _is_special(char: str, *, folded: bool) -> bool:
@@ -74,10 +78,10 @@ def _part(match: re.Match[str]) -> str | None:
 
 
 def _escape(char: str, *, inside: bool) -> str | None:
-    if char in _CLASSES:
-        return _CLASSES[char] if inside else f"[{_CLASSES[char]}]"
+    if char in CLASSES:
+        return CLASSES[char] if inside else f"[{CLASSES[char]}]"
     if char in "DWS":
-        return None if inside else f"[^{_CLASSES[char.lower()]}]"
+        return None if inside else f"[^{CLASSES[char.lower()]}]"
     if char == "v":
         return r"\x0b"
     if char in "bB" and not inside:

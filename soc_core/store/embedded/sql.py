@@ -7,14 +7,14 @@ field dictionary. Conditions are NULL where a field is absent: that counts as fa
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import IPv4Network, ip_network
 from typing import TypeAlias
 
 from soc_core.fields import FIELDS
 from soc_core.model.event import EXTRA, Scalar
+from soc_core.query.bounds import bound_of
 from soc_core.query.evaluate import fold, text_of, wildcard_regex
 from soc_core.query.regex import to_re2
 from soc_core.query.tree import (
@@ -36,7 +36,6 @@ from soc_core.query.tree import (
 _Leaf: TypeAlias = OneOf | Text | Regex | Cidr | Range | SameAs | TimePart
 STRINGS = frozenset({"keyword", "text", "date", "ip"})
 Parameter: TypeAlias = Scalar | list[Scalar]
-_EXACT_FLOAT = 2**53
 _MOST_LISTED = 32
 """Values an ``IN`` may list: more cost more to plan than to look up, fewer let parts of files be skipped."""
 
@@ -198,22 +197,13 @@ class _Builder:
             return "false"
         if kind in STRINGS:
             return " AND ".join(f"{value} {sign} {self._add(bound)}" for sign, bound in given)
-        tests = [self._numeric(sign, bound, kind, value) for sign, bound in given]
-        return None if None in tests else " AND ".join(test for test in tests if test is not None)
+        return " AND ".join(self._numeric(sign, bound, kind, value) for sign, bound in given)
 
-    def _numeric(self, sign: str, bound: Scalar, kind: str, value: str) -> str | None:
-        if isinstance(bound, float) and not math.isfinite(bound):
-            return "true" if (bound > 0) == (sign[0] == "<") and not math.isnan(bound) else "false"
-        number = float(bound)
-        if kind == "long":
-            # Whole bounds, since DuckDB compares a whole number with a float as floats: wrong above 2^53.
-            exact: Callable[[Scalar], int] = math.ceil if sign in {">=", "<"} else math.floor  # type: ignore[assignment] # numbers only
-            whole = exact(bound)
-            if not -(2**63) <= whole < 2**63:
-                return "true" if (whole > 0) == (sign[0] == "<") else "false"
-            return f"{value} {sign} {self._add(whole)}"
-        if abs(number) > _EXACT_FLOAT and isinstance(bound, int):
-            return None
+    def _numeric(self, sign: str, bound: Scalar, kind: str, value: str) -> str:
+        number = bound_of(kind, sign, bound)
+        if isinstance(number, str):
+            # Absent values lie nowhere.
+            return f"{value} IS NOT NULL" if number == "all" else "false"
         return f"{value} {sign} {self._add(number)}"
 
 
