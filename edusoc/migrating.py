@@ -3,39 +3,53 @@
 from __future__ import annotations
 
 from importlib import resources
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
-from alembic.util import CommandError
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
 
+from edusoc.postgresql_columns import as_sqlite_means
 from soc_core.errors import StoreError
-from soc_core.state.database import Database
+from soc_core.state.database import Database, metadata
+
+PATIENCE_SECONDS: Final = 600.0
+"""Another process that upgrades a large database is waited for so long."""
 
 
 def migrations(database: Database) -> Config:
     """Return alembic's configuration; commands need ``attributes["connection"]`` set."""
     config = Config()
     config.set_main_option("script_location", str(resources.files("edusoc").joinpath("migrations")))
-    config.set_main_option("sqlalchemy.url", str(database.url).replace("%", "%%"))
     return config
 
 
-def upgrade(database: Database) -> None:
-    """Apply the migrations that are missing, all in one transaction.
+def revision(database: Database) -> str:
+    """Return the revision of the database's tables, empty where there are none yet."""
+    with database.read() as connection:
+        return _revision(connection)
 
-    Raises ``StoreError`` for a database of a newer program, or of another one.
+
+def newest() -> str:
+    """Return the revision this program works with."""
+    return str(_scripts().get_current_head())
+
+
+def upgrade(database: Database) -> None:
+    """Apply the migrations that are missing, all in one transaction; of processes that start at once, one does it.
+
+    Raises ``StoreError`` for a database of a newer program, or of another one, and leaves it as it is.
     """
-    config = migrations(database)
-    with database.write() as connection:
-        config.attributes["connection"] = connection
-        try:
+    if _is_current(database, revision(database)):
+        return
+    with database.write(PATIENCE_SECONDS) as connection:
+        if not _is_current(database, _revision(connection)):  # else another process was quicker
+            config = migrations(database)
+            config.attributes["connection"] = connection
             command.upgrade(config, "head")
-        except CommandError as error:
-            raise StoreError(
-                "the operational database was written by a newer or another program",
-                where=str(database.url.database or ""),
-                todo="use the program that wrote it",
-            ) from error
+            as_sqlite_means(connection, sorted(metadata.tables))
 
 
 def check(database: Database) -> None:
@@ -44,3 +58,24 @@ def check(database: Database) -> None:
     with database.write() as connection:
         config.attributes["connection"] = connection
         command.check(config)
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory(str(resources.files("edusoc").joinpath("migrations")))
+
+
+def _revision(connection: Connection) -> str:
+    return ",".join(MigrationContext.configure(connection).get_current_heads())
+
+
+def _is_current(database: Database, found: str) -> bool:
+    """Tell whether nothing is missing; raise ``StoreError`` for a revision this program does not know."""
+    scripts = _scripts()
+    known = {script.revision for script in scripts.walk_revisions()}
+    if found and found not in known:
+        raise StoreError(
+            "the operational database was written by a newer or another program",
+            where=database.name,
+            todo="use the program that wrote it",
+        )
+    return found == scripts.get_current_head()

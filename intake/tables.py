@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Integer, LargeBinary, String, Table
+from sqlalchemy import Column, LargeBinary, String, Table
 
-from soc_core.state.database import metadata
+from soc_core.state.database import Number, metadata
 
 cursors = Table(
     "intake_cursors",
     metadata,
     Column("name", String(64), primary_key=True),
-    Column("log_offset", Integer, nullable=False),
+    Column("log_offset", Number, nullable=False),
 )
 
 sources = Table(
@@ -30,9 +30,9 @@ quarantine = Table(
     "quarantine",
     metadata,
     Column("source", String(4096), primary_key=True),
-    Column("position", Integer, primary_key=True),
+    Column("position", Number, primary_key=True),
     Column("reason", String(255), primary_key=True),
-    Column("line", Integer, nullable=False),
+    Column("line", Number, nullable=False),
     Column("raw", LargeBinary, nullable=False),
     Column("organization_id", String(32), nullable=False),
     Column("at", String(27), nullable=False),

@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, text
 
-from soc_core.state.database import metadata
+from soc_core.state.database import Number, metadata
 
 OPEN: Final = text("status <> 'closed'")
 HELP: Final = text("help_wanted")
@@ -32,8 +32,8 @@ alerts = Table(
     Column("help_wanted", Boolean, nullable=False, default=False),
     Column("first_seen", String(27), nullable=False),
     Column("last_seen", String(27), nullable=False),
-    Column("detection_count", Integer, nullable=False, default=0),
-    Column("event_count", Integer, nullable=False, default=0),
+    Column("detection_count", Number, nullable=False, default=0),
+    Column("event_count", Number, nullable=False, default=0),
     Column("version", Integer, nullable=False, default=1),
     Column("created_at", String(27), nullable=False),
     Column("updated_at", String(27), nullable=False),
@@ -77,7 +77,7 @@ detections = Table(
     Column("confidence", Float, nullable=False),
     Column("first_seen", String(27), nullable=False),
     Column("last_seen", String(27), nullable=False),
-    Column("count", Integer, nullable=False),
+    Column("count", Number, nullable=False),
     Column("reasons", Text, nullable=False),
     Column("evidence", Text, nullable=False),
     Column("techniques", Text, nullable=False),
@@ -88,7 +88,7 @@ detections = Table(
 alert_history = Table(
     "alert_history",
     metadata,
-    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("number", Number, primary_key=True, autoincrement=True),
     Column("alert_id", String(32), ForeignKey("alerts.id"), nullable=False, index=True),
     Column("at", String(27), nullable=False),
     Column("actor", String(64), nullable=False),

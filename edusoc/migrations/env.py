@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from alembic import context
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Column, String
+from sqlalchemy.types import TypeEngine
 
 import cases.alerts.tables
 import intake.tables
@@ -24,6 +27,24 @@ TABLES = (
 )
 """Imported so that ``metadata`` knows every table."""
 
+
+def differs(
+    _context: MigrationContext,
+    _inspected_column: Column[object],
+    _metadata_column: Column[object],
+    inspected: TypeEngine[object],
+    declared: TypeEngine[object],
+) -> bool | None:
+    """Tell that all text is alike on PostgreSQL (``postgresql_columns``); leave other types to alembic (``None``)."""
+    if (
+        connection.dialect.name == "postgresql"
+        and isinstance(inspected, String)
+        and isinstance(declared, String)
+    ):
+        return False
+    return None
+
+
 connection = context.config.attributes["connection"]
-context.configure(connection=connection, target_metadata=metadata, render_as_batch=True, compare_type=True)
+context.configure(connection=connection, target_metadata=metadata, render_as_batch=True, compare_type=differs)
 context.run_migrations()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, ForeignKey, Integer, String, Table
+from sqlalchemy import Boolean, Column, ForeignKey, String, Table
 
-from soc_core.state.database import metadata
+from soc_core.state.database import Number, metadata
 
 users = Table(
     "users",
@@ -33,7 +33,7 @@ sessions = Table(
 failures = Table(
     "login_failures",
     metadata,
-    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("number", Number, primary_key=True, autoincrement=True),
     Column("user_name", String(64), nullable=False, index=True),
     Column("at", String(27), nullable=False, index=True),
 )

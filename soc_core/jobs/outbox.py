@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
-from sqlalchemy import Column, Connection, Integer, String, Table, Text, func, insert, select
+from sqlalchemy import Column, Connection, String, Table, Text, func, insert, select
 
 from soc_core.clock import format_instant
 from soc_core.model.event import Scalar
-from soc_core.state.database import metadata
+from soc_core.state.database import Number, metadata
 from soc_core.store.interface import Scope
 
 outbox = Table(
     "outbox",
     metadata,
-    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("sequence", Number, primary_key=True, autoincrement=True),
     Column("topic", String(64), nullable=False),
     Column("organization_id", String(32), nullable=False, index=True),
     Column("payload", Text, nullable=False),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Date, ForeignKey, Index, Integer, String, Table
 
-from soc_core.state.database import metadata
+from soc_core.state.database import Number, metadata
 
 organisations = Table(
     "organisations",
@@ -16,7 +16,7 @@ organisations = Table(
 attributes = Table(
     "organisation_attributes",
     metadata,
-    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("number", Number, primary_key=True, autoincrement=True),
     Column("organisation_id", String(32), ForeignKey("organisations.id"), nullable=False, index=True),
     Column("name", String(32), nullable=False),
     Column("value", String(255), nullable=False),
