@@ -1,0 +1,1 @@
+"""The event store on Elasticsearch: for a bureau that outgrew one machine (docs/decisions/0009)."""
