@@ -18,8 +18,9 @@ from detectors.sigma.folding import NOTHING, PIVOTS, Leaf, fold, is_pivot, is_sl
 from detectors.sigma.tables import MAX_REMEMBERED, NO_MARK, Budget, Mark, Marks, Remembering, Table, TextTable
 from soc_core.fields import FIELDS
 from soc_core.model.event import EXTRA, Event, Scalar, Value
-from soc_core.query.evaluate import all_text, compile_query, reader_of, value_test
+from soc_core.query.evaluate import compile_query, reader_of, value_test
 from soc_core.query.tree import And, Everything, Exists, Not, Or, Query, Regex
+from soc_core.query.values import all_text
 
 BUDGET_BYTES: Final = 48 << 20
 MAX_ROUTES: Final = 20_000

@@ -8,8 +8,9 @@ from typing import Final
 
 from soc_core.model.detection import Reason
 from soc_core.model.event import Event, Scalar
-from soc_core.query.evaluate import all_text, compile_query, reader_of, text_of, value_test
+from soc_core.query.evaluate import compile_query, reader_of, text_of, value_test
 from soc_core.query.tree import And, Cidr, Exists, OneOf, Or, Query, Range, Regex, SameAs, Text, TimePart
+from soc_core.query.values import all_text
 
 MAX_REASONS: Final = 6
 MAX_VALUE: Final = 200

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol, cast
+from typing import Final, NamedTuple, Protocol
 
 from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
 
@@ -18,6 +18,7 @@ from detectors.sigma.folding import Leaf
 from soc_core.model.event import Event, Scalar
 from soc_core.query.evaluate import fold, text_of, value_test, wildcard_test
 from soc_core.query.tree import Exists, OneOf, Regex, SameAs, Text
+from soc_core.query.values import all_text
 
 MAX_REMEMBERED: Final = 2_048
 """Longer values are judged anew each time: they seldom recur and would fill the memory."""
@@ -267,11 +268,7 @@ class TextTable:
 
     def mark(self, event: Event) -> Mark:
         """Return the mark of all texts of an event."""
-        values = event.values()
-        texts = [value for value in values if isinstance(value, str)]
-        for value in values:
-            if value.__class__ is list:
-                texts.extend(item for item in cast("list[Scalar]", value) if isinstance(item, str))
+        texts = list(all_text(event))
         found = self._present if texts else 0
         folded = fold(_BETWEEN.join(texts), cased=False)
         for rows in self._literals.inside(folded):

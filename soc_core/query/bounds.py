@@ -23,7 +23,10 @@ def bound_of(kind: str, sign: str, bound: Scalar) -> Bound:
     """
     if not isinstance(bound, int | float) or math.isnan(bound):
         return "none"
-    above = sign in {">=", "<"}  # the least number that is not below the bound, else the greatest not above it
+    above = sign in {
+        ">=",
+        "<",
+    }  # the least number that is not below the bound, else the greatest not above it
     if kind == "long":
         found: Bound = _whole(bound, above=above)
         outside = not -_LONG <= found < _LONG

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
@@ -35,6 +35,7 @@ from soc_core.query.tree import (
     Text,
     TimePart,
 )
+from soc_core.query.values import all_addresses, all_text
 
 Matcher: TypeAlias = Callable[[Event], bool]
 ValueQuery: TypeAlias = OneOf | Text | Regex | Cidr | Range | TimePart
@@ -78,11 +79,12 @@ def _any(parts: list[Matcher]) -> Matcher:
 
 
 def _predicate(query: ValueQuery) -> Matcher:
-    """Return the matcher of a predicate on values; full-text search looks at every text value of the event."""
+    """Return the matcher of a predicate on values; without a field every text of the event is looked at."""
     test = value_test(query)
     field = query.field
     if not field:
-        return lambda event: any(test(value) for value in all_text(event))
+        read_all = all_addresses if isinstance(query, Cidr) else all_text
+        return lambda event: any(map(test, read_all(event)))
     read = reader_of(field)
 
     def matches(event: Event) -> bool:
@@ -104,15 +106,6 @@ def reader_of(field: str) -> Callable[[Event], Value | None]:
         return value if value is not None else extra_values(event, field) or None
 
     return read
-
-
-def all_text(event: Event) -> Iterable[str]:
-    """Yield every text value of an event: what full-text search looks at."""
-    for value in event.values():
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, list):
-            yield from (item for item in value if isinstance(item, str))
 
 
 def value_test(query: ValueQuery) -> Callable[[Scalar], bool]:
@@ -288,6 +281,8 @@ def _cidr_test(network: str) -> Callable[[Scalar], bool]:
     def inside(text: str) -> bool:
         try:
             address = ip_address(text)
+            # An IPv4 address in the clothes of IPv6 (RFC 4291, 2.5.5.2) is that IPv4 address.
+            address = getattr(address, "ipv4_mapped", None) or address
         except ValueError:
             return False
         return address.version == wanted.version and address in wanted

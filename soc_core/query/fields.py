@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from soc_core.fields import FIELDS
 from soc_core.model.event import EXTRA
-from soc_core.query.tree import And, Not, Or, Query
-
-TEXTUAL: Final = frozenset({"keyword", "text", "date", "ip"})
+from soc_core.query.tree import And, Cidr, Not, Or, Query
+from soc_core.query.values import ADDRESSES, SEARCHED
 
 
 def fields_of(query: Query) -> set[str]:
     """Return the dictionary's fields that ``query`` looks at.
 
-    Full-text search looks at every text field, a field that the dictionary lacks at ``edusoc.extra``.
+    Full-text search looks at every field of text, a search for a network anywhere at every address, a field that the
+    dictionary lacks at ``edusoc.extra``.
     """
     if isinstance(query, And | Or):
         return set[str]().union(*(fields_of(child) for child in query.children))
@@ -22,6 +20,6 @@ def fields_of(query: Query) -> set[str]:
         return fields_of(query.child)
     name = getattr(query, "field", None)
     if name == "":
-        return {field for field in FIELDS if FIELDS[field].type in TEXTUAL}
+        return set(ADDRESSES if isinstance(query, Cidr) else SEARCHED)
     names = (name, getattr(query, "other", None))
     return {known if known in FIELDS else EXTRA for known in names if isinstance(known, str)}

@@ -41,7 +41,7 @@ class Text:
     """Match text in ``field``: ``how`` is ``contains``, ``startswith``, ``endswith`` or ``wildcard`` (``*`` and ``?``).
 
     In a ``wildcard`` pattern a backslash makes the next ``*``, ``?`` or backslash literal. An empty ``field`` means
-    any text field (full-text search over the event).
+    any field of text (``soc_core.query.values``).
     """
 
     field: str
@@ -64,7 +64,7 @@ class Regex:
 
 @dataclass(frozen=True, slots=True)
 class Cidr:
-    """Match when a value of ``field`` is an address inside ``network``."""
+    """Match when a value of ``field`` is an address inside ``network``; an empty ``field`` means any address."""
 
     field: str
     network: str

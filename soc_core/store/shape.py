@@ -187,10 +187,14 @@ def _canonical_address(text: str) -> str | None:
 
 
 def _canonical_ipv6(text: str) -> str | None:
+    """Return one text for one address: IPv4 in the clothes of IPv6 is IPv4, and no interface is part of an address."""
     try:
-        return ip_address(text).compressed
+        address = ip_address(text)
     except ValueError:
         return None
+    if getattr(address, "scope_id", None):
+        return None
+    return str(getattr(address, "ipv4_mapped", None) or address.compressed)
 
 
 def _ip(value: object) -> Scalar | None:

@@ -32,6 +32,7 @@ from soc_core.query.tree import (
     Text,
     TimePart,
 )
+from soc_core.query.values import ADDRESSES, SEARCHED
 
 _Leaf: TypeAlias = OneOf | Text | Regex | Cidr | Range | SameAs | TimePart
 STRINGS = frozenset({"keyword", "text", "date", "ip"})
@@ -101,7 +102,8 @@ class _Builder:
         return f"(len({column}) > 0)" if FIELDS[field].multi else f"({column} IS NOT NULL)"
 
     def _anywhere(self, query: Text | Regex | OneOf | Cidr | Range, *, wide: bool) -> str:
-        names = [name for name in FIELDS if name in self._columns and FIELDS[name].type in STRINGS]
+        searched = ADDRESSES if isinstance(query, Cidr) else SEARCHED
+        names = [name for name in searched if name in self._columns]
         parts = [self._field(query, name, wide=wide) for name in names]
         return "(" + " OR ".join(parts) + ")" if parts else "false"
 
