@@ -10,7 +10,7 @@ from soc_core.clock import epoch_us, format_epoch_us, parse_instant
 from soc_core.errors import UsageError
 from soc_core.fields import FIELDS
 from soc_core.model.event import TIMESTAMP, Event, Scalar, values_of
-from soc_core.store.interface import Aggregation, Bucket, Buckets, SourceStatistics
+from soc_core.store.interface import Aggregation, Bucket, Buckets, SourceDay, SourceStatistics
 
 SECOND: Final = 1_000_000  # microseconds
 _KINDS: Final = frozenset({"count", "terms", "histogram", "distinct"})
@@ -60,6 +60,14 @@ class Counting:
             return (True,)
         shifted = epoch_us(parse_instant(str(event[TIMESTAMP]))) + self.asked.offset_seconds * SECOND
         return (shifted // (self.asked.interval_seconds * SECOND),)
+
+
+def merge_days(rows: Iterable[SourceDay]) -> list[SourceDay]:
+    """Return one row per unit, data set and day, ordered by all three."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for row in rows:
+        counts[row.organization_id, row.dataset, row.day] += row.events
+    return [SourceDay(*key, counts[key]) for key in sorted(counts)]
 
 
 def merge_statistics(rows: Iterable[SourceStatistics]) -> list[SourceStatistics]:

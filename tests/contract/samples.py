@@ -11,13 +11,13 @@ START = datetime(2026, 11, 1, tzinfo=UTC)
 END = datetime(2026, 12, 1, tzinfo=UTC)
 
 
-def make(number: int, *, day: int = 20, organization: str = "o1") -> Event:
+def make(number: int, *, day: int = 20, month: int = 11, organization: str = "o1") -> Event:
     """Return the event of a number: equal numbers give equal ids."""
     seconds = number % 86_400
     clock = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
     return {
-        "@timestamp": f"2026-11-{day:02d}T{clock}.{number:06d}Z",
-        "event.id": f"202611{day:02d}-{number:026d}",
+        "@timestamp": f"2026-{month:02d}-{day:02d}T{clock}.{number:06d}Z",
+        "event.id": f"2026{month:02d}{day:02d}-{number:026d}",
         "event.kind": "event",
         "event.category": ["network"],
         "event.dataset": "packets.flow" if number % 2 else "packets.dns",

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from soc_core.clock import EPOCH, format_instant, parse_instant
 from soc_core.errors import UsageError
-from soc_core.model.event import Event
+from soc_core.model.event import Event, partition_of
 from soc_core.query.tree import Cidr, Everything, Exists, Not, OneOf, Or, Range, Regex, Text, equal
-from soc_core.store.interface import SYSTEM_SCOPE, Aggregation, EventStore, Scope
+from soc_core.store.interface import SYSTEM_SCOPE, Aggregation, EventStore, Group, Grouping, Scope
 from tests.contract.samples import make, question
 
 RICH: Event = {
@@ -39,6 +39,7 @@ RICH: Event = {
     "edusoc.extra": ["a=b", "a=c"],
 }
 NO_ONE = Scope(frozenset())
+DATASETS = ("packets.dns", "packets.flow")
 ONLY_O2 = Scope(frozenset({"o2"}))
 
 
@@ -278,6 +279,118 @@ class StoreContract:
         found = filled.get([*wanted, "20261120-absent", "nonsense", ""], SYSTEM_SCOPE)
         assert sorted(found) == sorted(wanted)
         assert all(event["event.id"] == name for name, event in found.items())
+
+    def test_tells_days(self, filled: EventStore) -> None:
+        late = make(1, day=21) | {"event.id": "20261103-late", "organization.id": "o2"}
+        filled.append([late])
+        rows = filled.days(SYSTEM_SCOPE)
+        assert [(row.organization_id, row.dataset, row.day, row.events) for row in rows] == [
+            *((f"o{n}", dataset, f"202611{19 + n}", 50) for n in range(2) for dataset in DATASETS),
+            ("o2", "packets.dns", "20261121", 50),
+            ("o2", "packets.flow", "20261103", 1),
+            ("o2", "packets.flow", "20261121", 50),
+        ]
+        assert filled.days(ONLY_O2) == [row for row in rows if row.organization_id == "o2"]
+        assert filled.days(NO_ONE) == []
+
+    @pytest.mark.parametrize("query", [Everything(), Regex("message", r"(?=record).")])
+    def test_groups(self, filled: EventStore, query: object) -> None:
+        filled.append([make(300, day=22) | {"event.duration": 2**40, "event.risk_score": 0.5}])
+        asked = question(query=query)
+        grouping = Grouping(
+            ("organization.id", "event.dataset", "user.name"),
+            ("event.duration", "event.risk_score", "source.port"),
+        )
+        found = [group for batch in filled.groups(asked, grouping) for group in batch]
+        ports: Counter[tuple[str, str]] = Counter()
+        for n in range(300):
+            ports[f"o{n % 3}", DATASETS[n % 2]] += 1024 + n
+        ports["o1", "packets.dns"] += 1324
+        assert {group.keys: (group.events, *group.sums) for group in found} == {
+            (*key, None): ((51, 2**40, 0.5, port) if key == ("o1", "packets.dns") else (50, 0, 0, port))
+            for key, port in ports.items()
+        }
+        assert len(found) == len(ports)
+
+    def test_groups_in_scope_and_time(self, filled: EventStore) -> None:
+        by_port = Grouping(("source.port",))
+        for scope, count in ((SYSTEM_SCOPE, 300), (ONLY_O2, 100), (NO_ONE, 0)):
+            found = [group for batch in filled.groups(question(scope), by_port) for group in batch]
+            assert len({group.keys for group in found}) == sum(group.events for group in found) == count
+        low, high = datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 21, tzinfo=UTC)
+        day = replace(question(), start=low, end=high)
+        assert list(filled.groups(day, Grouping(("event.kind",)))) == [[Group(("event",), 100, ())]]
+
+    @pytest.mark.parametrize(
+        "grouping",
+        [
+            Grouping(("no.such.field",)),
+            Grouping(("event.category",)),
+            Grouping(("source.ip",), ("no.such.field",)),
+            Grouping(("source.ip",), ("message",)),
+            Grouping(("source.ip",), ("dns.answers.ttl",)),
+        ],
+    )
+    def test_refuses_groupings_that_make_no_sense(self, filled: EventStore, grouping: Grouping) -> None:
+        with pytest.raises(UsageError):
+            list(filled.groups(question(), grouping))
+
+    def test_is_well(self, filled: EventStore) -> None:
+        health = filled.health()
+        assert health.state in {"ok", "degraded"}
+        assert bool(health.reasons) == (health.state != "ok")
+
+    @pytest.mark.parametrize("sealed", [False, True])
+    def test_removes_a_data_set_before_a_month(
+        self, store: EventStore, reopen: Callable[[], EventStore], sealed: bool
+    ) -> None:
+        events = [make(n, day=28 + n % 3, month=9 + n // 30) for n in range(90)]
+        store.append(events)
+        if sealed:
+            store.seal()
+        removed = store.remove({"packets.flow": "20261101", "no.such": "20270101"})
+        assert (removed.events, removed.kept) == (30, ())
+        assert removed.bytes >= 0
+        left = [
+            event
+            for event in events
+            if event["event.dataset"] == "packets.dns" or partition_of(str(event["event.id"])) >= "20261101"
+        ]
+        asked = replace(question(), start=datetime(2026, 9, 1, tzinfo=UTC), limit=100)
+        for turn in range(2):
+            again = reopen() if turn else store
+            assert sorted(ids(again.search(asked).events)) == sorted(ids(left))
+            assert again.count(asked) == sum(row.events for row in again.days(SYSTEM_SCOPE)) == 60
+            assert sum(row.events for row in again.statistics(SYSTEM_SCOPE)) == 60
+            assert not again.get(ids(events[1:2]), SYSTEM_SCOPE)
+        assert again.remove({"packets.flow": "20261101"}).events == 0
+        assert again.append(left).duplicates == 60
+        assert again.verify() == []
+
+    def test_removes_a_part_of_a_month_or_says_that_it_keeps_it(self, store: EventStore) -> None:
+        store.append([make(n, day=10 + n % 10) for n in range(100)])
+        removed = store.remove(dict.fromkeys(DATASETS, "20261115"))
+        days = {row.day for row in store.days(SYSTEM_SCOPE)}
+        assert {f"202611{day}" for day in range(15, 20)} <= days
+        assert removed.events + store.count(question()) == 100
+        assert bool(removed.kept) == (min(days) < "20261115")
+
+    def test_reads_past_what_was_removed(self, filled: EventStore) -> None:
+        filled.seal()
+        filled.remove({"packets.flow": "20261201"})
+        more = [make(n, day=25) for n in range(400, 500)]
+        filled.append(more)
+        filled.seal()
+        kept = ids([make(n, day=19 + n % 3) for n in range(0, 300, 2)] + more)
+        for step in (1, 7, 10_000):
+            found: list[str] = []
+            offset, following = -1, 0
+            while following != offset:
+                offset = following
+                events, following = filled.read_from(offset, step)
+                found.extend(ids(events))
+            assert offset == filled.end_offset()
+            assert [name for name in found if name in kept] == kept
 
     def test_tells_statistics(self, filled: EventStore) -> None:
         rows = filled.statistics(SYSTEM_SCOPE)

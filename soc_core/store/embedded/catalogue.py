@@ -7,14 +7,14 @@ of the log is in segments; segments and the sealed offset change together, so no
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from soc_core.errors import StoreError
-from soc_core.store.interface import SourceStatistics
+from soc_core.store.interface import SourceDay, SourceStatistics
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS segments (
@@ -126,6 +126,28 @@ class Catalogue:
             now = connection.execute("SELECT value FROM state WHERE name = 'sealed'").fetchone()
             connection.execute("COMMIT")
         return [SourceStatistics(*row) for row in rows] if (now[0] if now else 0) == sealed else None
+
+    def days(self, sealed: int) -> list[SourceDay] | None:
+        """Return counts of all segments per unit, data set and day; ``None`` if the sealed offset has moved on."""
+        with self._connect() as connection:
+            connection.execute("BEGIN")
+            rows = connection.execute(
+                "SELECT organization_id, dataset, day, sum(statistics.events) FROM statistics "
+                "JOIN segments ON segments.name = statistics.segment GROUP BY 1, 2, 3"
+            ).fetchall()
+            now = connection.execute("SELECT value FROM state WHERE name = 'sealed'").fetchone()
+            connection.execute("COMMIT")
+        return [SourceDay(*row) for row in rows] if (now[0] if now else 0) == sealed else None
+
+    def holding(self, cuts: Mapping[str, str]) -> set[str]:
+        """Return the names of segments that hold events of a data set and of a day before the data set's cut."""
+        with self._connect() as connection:
+            rows = connection.execute(
+                "SELECT segment, dataset, day FROM statistics JOIN segments ON segments.name = statistics.segment "
+                "WHERE day < ?",
+                (max(cuts.values(), default=""),),
+            ).fetchall()
+        return {segment for segment, dataset, day in rows if day < cuts.get(dataset, "")}
 
     def retired_before(self, moment: float) -> list[str]:
         """Return names of segments retired before ``moment``: no reader should need them any more."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -62,6 +63,21 @@ class Engine:
 
         Raises ``StaleSnapshotError`` when a segment was merged into another since the view was taken.
         """
+        with self._asked(view, sql, columns, parameters) as relation:
+            answer: pa.Table = relation.to_arrow_table()
+            return answer
+
+    def stream(
+        self, view: View, sql: str, columns: Collection[str], parameters: Sequence[Parameter], rows: int
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the result as ``ask`` returns it, at most ``rows`` at a time."""
+        with self._asked(view, sql, columns, parameters) as relation:
+            yield from relation.to_arrow_reader(rows)
+
+    @contextmanager
+    def _asked(
+        self, view: View, sql: str, columns: Collection[str], parameters: Sequence[Parameter]
+    ) -> Iterator[duckdb.DuckDBPyRelation]:
         cursor = self._connection.cursor()
         end = threading.Timer(self.seconds, cursor.interrupt)
         end.daemon = True
@@ -70,9 +86,7 @@ class Engine:
         try:
             cursor.register("tail", view.tail)
             source = self._source(view, columns)
-            relation = cursor.sql(sql.replace("{source}", source), params=list(parameters))
-            answer: pa.Table = relation.to_arrow_table()
-            return answer
+            yield cursor.sql(sql.replace("{source}", source), params=list(parameters))
         except duckdb.IOException as error:
             if any(not (self._directory / segment.name).exists() for segment in view.segments):
                 raise StaleSnapshotError from error

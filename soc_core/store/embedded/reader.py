@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
@@ -11,12 +12,13 @@ import pyarrow as pa
 
 from soc_core.errors import StoreError
 from soc_core.log import LogReader
+from soc_core.log.writer import RESERVE
 from soc_core.model.event import EVENT_ID, TIMESTAMP, Event, partition_of
 from soc_core.query.evaluate import compile_query
 from soc_core.query.fields import fields_of
 from soc_core.query.tree import And, OneOf, Query
 from soc_core.store.asking import Key, decode_cursor, encode_cursor, scope_query, whole_query
-from soc_core.store.counting import merge_statistics
+from soc_core.store.counting import merge_days, merge_statistics
 from soc_core.store.embedded.aggregates import (
     SealedStatistics,
     SegmentCounts,
@@ -27,14 +29,29 @@ from soc_core.store.embedded.aggregates import (
 from soc_core.store.embedded.asking import groups_of
 from soc_core.store.embedded.batches import concat, decode, to_events, whole_numbers
 from soc_core.store.embedded.catalogue import Catalogue, Segment
+from soc_core.store.embedded.condition import health_of
 from soc_core.store.embedded.counting import SqlCounting
 from soc_core.store.embedded.engine import Engine, View
+from soc_core.store.embedded.grouping import grouping_sql, groups_of_batch
 from soc_core.store.embedded.ids import IdIndex, hash_ids
 from soc_core.store.embedded.schema import EMPTY, SEQUENCE
-from soc_core.store.embedded.sealing import count_sources
+from soc_core.store.embedded.sealing import count_days, count_sources
 from soc_core.store.embedded.sql import compile_condition, quote
 from soc_core.store.embedded.tail import StaleSnapshotError, Tail
-from soc_core.store.interface import Aggregation, Buckets, Page, Scope, Search, SourceStatistics
+from soc_core.store.grouping import BATCH as GROUPS
+from soc_core.store.grouping import check_grouping, groups_over
+from soc_core.store.interface import (
+    Aggregation,
+    Buckets,
+    Group,
+    Grouping,
+    Health,
+    Page,
+    Scope,
+    Search,
+    SourceDay,
+    SourceStatistics,
+)
 
 BATCH: Final = 5_000
 _TRIES: Final = 20
@@ -257,6 +274,45 @@ class Reader:
 
         return merge_statistics(row for row in self._on_view(ask) if scope.allows(row.organization_id))
 
+    def days(self, scope: Scope) -> list[SourceDay]:
+        """Return counts per unit, data set and day, ordered by all three."""
+
+        def ask(view: View) -> list[SourceDay]:
+            sealed = self.catalogue.days(view.sealed)
+            if sealed is None:
+                raise StaleSnapshotError
+            return sealed + (count_days(view.tail) if view.tail.num_rows else [])
+
+        return merge_days(row for row in self._on_view(ask) if scope.allows(row.organization_id))
+
+    def groups(self, request: Search, grouping: Grouping) -> Iterator[list[Group]]:
+        """Yield all groups of the matching events in batches."""
+        check_grouping(grouping)
+        asked = whole_query(request, None)
+        wanted = {TIMESTAMP, *grouping.keys, *grouping.sums}
+
+        def ask(view: View) -> Iterator[pa.RecordBatch] | None:
+            whole, cut = split(view.segments, request)
+            part = View((*whole, *cut), view.tail, view.sealed)
+            condition = compile_condition(asked, part.columns() | wanted)
+            if not condition.exact:
+                return None
+            sql = grouping_sql(grouping, f"SELECT * FROM {{source}} WHERE {condition.sql}")  # noqa: S608 built from the dictionary
+            columns = fields_of(asked) & part.columns() | wanted
+            answer = self._engine.stream(part, sql, columns, condition.parameters, GROUPS)
+            first = list(islice(answer, 1))  # from here on no file is needed any more
+            return chain(first, answer)
+
+        found = self._on_view(ask)
+        if found is not None:
+            return (groups_of_batch(grouping, batch) for batch in found)
+        narrow = replace(request, fields=tuple(sorted(wanted)))
+        return groups_over(grouping, lambda: (event for batch in self.scan(narrow) for event in batch))
+
+    def health(self) -> Health:
+        """Say how the store is; never raises."""
+        return health_of(self.directory, self.catalogue, reserve=RESERVE)
+
     def end_offset(self) -> int:
         """Return the log offset after the last acknowledged event."""
         return self.log.end_offset()
@@ -278,12 +334,15 @@ class Reader:
         return events, end
 
     def _read_sealed(self, view: View, offset: int, limit: int) -> tuple[list[Event], int]:
-        near = tuple(s for s in view.segments if s.high >= offset and s.low < offset + limit)
-        chosen = near or tuple(s for s in view.segments if s.high >= offset)
-        part = View(chosen, view.tail, view.sealed)
-        sql = f"SELECT * FROM {{source}} WHERE {SEQUENCE} >= ? ORDER BY {SEQUENCE} LIMIT ?"  # noqa: S608 constant
-        table = self._engine.ask(part, sql, part.columns(), (offset, limit))
-        if not table.num_rows:
+        sql = f"SELECT * FROM {{source}} WHERE {SEQUENCE} >= ? AND {SEQUENCE} < ? ORDER BY {SEQUENCE} LIMIT ?"  # noqa: S608 constant
+        # Where events were removed offsets are missing: what follows them may lie in any segment.
+        for end in (offset + limit, 2**63 - 1):
+            chosen = tuple(s for s in view.segments if s.high >= offset and s.low < end)
+            part = View(chosen, view.tail, view.sealed)
+            table = self._engine.ask(part, sql, part.columns(), (offset, end, limit))
+            if table.num_rows:
+                break
+        else:
             return [], max(offset, view.sealed)
         return to_events(table), int(table[SEQUENCE][-1].as_py()) + 1
 

@@ -25,7 +25,7 @@ from soc_core.store.embedded.batches import concat
 from soc_core.store.embedded.catalogue import Segment
 from soc_core.store.embedded.ids import hash_ids, sidecar
 from soc_core.store.embedded.schema import SEQUENCE
-from soc_core.store.interface import SourceStatistics
+from soc_core.store.interface import SourceDay, SourceStatistics
 
 ROW_GROUP: Final = 32_768
 LEVEL: Final = 3
@@ -79,7 +79,7 @@ def write_segment(directory: Path, day: str, tables: Sequence[pa.Table]) -> Seal
 
 def count_sources(table: pa.Table) -> list[SourceStatistics]:
     """Return counts and first and last time per unit and data set."""
-    keys = {name: _or_empty(table, name) for name in (ORGANIZATION_ID, DATASET)}
+    keys = {name: or_empty(table, name) for name in (ORGANIZATION_ID, DATASET)}
     counted = pa.table({**keys, TIMESTAMP: table[TIMESTAMP]}).group_by(list(keys))
     rows = counted.aggregate([(TIMESTAMP, "count"), (TIMESTAMP, "min"), (TIMESTAMP, "max")]).to_pylist()
     return [
@@ -94,7 +94,17 @@ def count_sources(table: pa.Table) -> list[SourceStatistics]:
     ]
 
 
-def _or_empty(table: pa.Table, name: str) -> pa.ChunkedArray[Any]:
+def count_days(table: pa.Table) -> list[SourceDay]:
+    """Return counts per unit, data set and day of the ids."""
+    return [
+        SourceDay(row.organization_id, row.dataset, day, row.events)
+        for day, rows in by_day(table)
+        for row in count_sources(rows)
+    ]
+
+
+def or_empty(table: pa.Table, name: str) -> pa.ChunkedArray[Any]:
+    """Return a text column, with empty texts where there is none."""
     if name in table.column_names:
         filled: pa.ChunkedArray[Any] = pc.fill_null(table[name], "")  # type: ignore[arg-type] # the stubs lack text
         return filled

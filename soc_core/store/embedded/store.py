@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -20,12 +20,14 @@ from soc_core.log.writer import RESERVE
 from soc_core.model.event import EVENT_ID, BadRecord, Event, partition_of
 from soc_core.store.embedded.batches import decode_ids, encode, to_table
 from soc_core.store.embedded.catalogue import Change, Segment
+from soc_core.store.embedded.condition import health_of
 from soc_core.store.embedded.ids import sidecar
 from soc_core.store.embedded.reader import Reader
+from soc_core.store.embedded.removing import remove_days
 from soc_core.store.embedded.sealing import Sealed, by_day, write_segment
 from soc_core.store.embedded.tail import grouped
 from soc_core.store.embedded.verifying import verify_store
-from soc_core.store.interface import Ack, Finding
+from soc_core.store.interface import Ack, Finding, Health, Removal
 from soc_core.store.shape import encode_line, fault_of, shape
 
 SEAL_EVENTS: Final = 32_768
@@ -203,6 +205,22 @@ class EmbeddedStore(Reader):
         path = self.segments_directory / name
         path.unlink(missing_ok=True)
         sidecar(path).unlink(missing_ok=True)
+
+    def remove(self, cuts: Mapping[str, str]) -> Removal:
+        """Remove of each data set the events of days before its cut; killed and repeated, it ends the same."""
+        self._need_writer()
+        with self._lock:
+            if any(partition_of(name) < max(cuts.values(), default="") for name in self._tail_ids):
+                self.seal()
+            removed = remove_days(self.segments_directory, self.catalogue, cuts, self._clock)
+            self._remove_retired()
+            return removed
+
+    def health(self) -> Health:
+        """Say how the store is; never raises."""
+        return health_of(
+            self.directory, self.catalogue, reserve=self._limits.reserve, sealing_fault=self.sealing_fault
+        )
 
     def verify(self) -> list[Finding]:
         """Check segments, catalogue and log against their checksums; return what is wrong (empty: all is well)."""

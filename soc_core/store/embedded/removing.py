@@ -1,0 +1,94 @@
+"""Remove events for good: segments whose events all go are retired, the others are written anew without them.
+
+Each day is one change of the catalogue, so that a removal that is killed has removed whole days, and doing it again
+removes the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from soc_core.clock import Clock
+from soc_core.errors import StoreError
+from soc_core.log.files import sync_directory
+from soc_core.model.event import DATASET
+from soc_core.store.embedded.catalogue import Catalogue, Change, Segment
+from soc_core.store.embedded.ids import sidecar
+from soc_core.store.embedded.schema import SEQUENCE
+from soc_core.store.embedded.sealing import Sealed, or_empty, write_segment
+from soc_core.store.interface import Removal
+
+_NOTHING = Removal(0, 0)
+
+
+def remove_days(directory: Path, catalogue: Catalogue, cuts: Mapping[str, str], clock: Clock) -> Removal:
+    """Remove of each data set the sealed events of days before its cut from the segments in ``directory``.
+
+    Files of what was removed stay until no reader can need them. Raises ``StoreError`` when the disk refuses.
+    """
+    total = _NOTHING
+    snapshot = catalogue.snapshot()
+    concerned = catalogue.holding(cuts)
+    affected = [segment for segment in snapshot.segments if segment.name in concerned]
+    for day, segments in groupby(affected, key=lambda segment: segment.day):
+        gone = frozenset(dataset for dataset, cut in cuts.items() if day < cut)
+        removed = _remove_day(directory, catalogue, list(segments), gone, clock)
+        total = Removal(total.events + removed.events, total.bytes + removed.bytes)
+    return total
+
+
+def _remove_day(
+    directory: Path, catalogue: Catalogue, segments: Sequence[Segment], gone: frozenset[str], clock: Clock
+) -> Removal:
+    """Remove the events of some data sets from the segments of one day."""
+    written: list[Sealed] = []
+    try:
+        for segment in segments:
+            rest = _without(directory / segment.name, gone)
+            if rest.num_rows:
+                written.append(write_segment(directory, segment.day, [rest]))
+        sync_directory(directory)
+        change = Change(
+            [(item.segment, item.statistics) for item in written],
+            [segment.name for segment in segments],
+            catalogue.snapshot().sealed,
+        )
+        catalogue.apply(change, clock().timestamp())
+    except (OSError, StoreError, pa.ArrowException) as error:
+        for item in written:
+            _unlink(directory / item.segment.name)
+        if isinstance(error, StoreError):
+            raise
+        raise StoreError(
+            f"removing failed: {error}",
+            where=str(directory),
+            todo="run: edusoc store verify; free room on the disk if it is full",
+        ) from error
+    events, size = (
+        sum(getattr(s, name) for s in segments) - sum(getattr(item.segment, name) for item in written)
+        for name in ("events", "bytes")
+    )
+    return Removal(events, max(0, size))
+
+
+def _without(path: Path, gone: frozenset[str]) -> pa.Table:
+    """Return the rows of a segment whose data set is not ``gone``, read some at a time."""
+    kept: list[pa.Table] = []
+    values = pa.array(sorted(gone), pa.string())
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group)
+            mask = pc.is_in(or_empty(table, DATASET), value_set=values)
+            kept.append(table.filter(pc.invert(mask)))
+        return pa.concat_tables(kept) if kept else pa.table({SEQUENCE: pa.array([], pa.int64())})
+
+
+def _unlink(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    sidecar(path).unlink(missing_ok=True)
