@@ -32,7 +32,8 @@ UNBOUNDED: Final = threading.TIMEOUT_MAX
 
 def open_database(settings: Settings) -> Database:
     """Open the operational database and bring its tables up to date."""
-    database = Database.in_directory(settings.state_directory)
+    settings.state_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = Database.of(settings)
     upgrade(database)
     return database
 

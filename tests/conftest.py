@@ -15,8 +15,11 @@ from soc_core.model.organisation import Attribute
 from soc_core.organisations.repository import OrganisationTree, load_tree, put_unit, today
 from soc_core.state.database import Database
 from tests.elasticsearch_server import Node, log_sections
+from tests.postgresql_server import Server, fill, new_database, settings_of
 
 NOW = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
+STATES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.slow))
+"""The kinds of operational database that tests run on."""
 
 
 @pytest.fixture
@@ -24,9 +27,52 @@ def clock() -> Clock:
     return lambda: NOW
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    """Return the address, password included, of a PostgreSQL server on which tests make databases."""
+    given = os.environ.get("EDUSOC_TEST_POSTGRESQL_URL", "")
+    if given:
+        yield given
+        return
+    with Server() as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def postgresql_databases(postgresql_url: str) -> Iterator[tuple[Database, Database]]:
+    """Return two migrated databases that tests share, one after another; each empties them first."""
+    with new_database(postgresql_url) as url, new_database(postgresql_url) as other:
+        opened = Database.of(settings_of(url)), Database.of(settings_of(other))
+        for each in opened:
+            upgrade(each)
+        yield opened
+        for each in opened:
+            each.close()
+
+
+@pytest.fixture(params=STATES)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """Return an empty operational database, of each kind in turn."""
+    if request.param == "postgresql":
+        shared: Database = request.getfixturevalue("postgresql_databases")[0]
+        fill(shared, {})
+        yield shared
+        return
     opened = Database.in_directory(tmp_path / "state")
+    upgrade(opened)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def other_database(database: Database, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """Return a second empty database of the same kind as ``database``."""
+    if database.is_postgresql:
+        shared: Database = request.getfixturevalue("postgresql_databases")[1]
+        fill(shared, {})
+        yield shared
+        return
+    opened = Database.in_directory(tmp_path / "other-state")
     upgrade(opened)
     yield opened
     opened.close()

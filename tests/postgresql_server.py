@@ -183,14 +183,28 @@ def settings_of(url: str, **others: Any) -> Settings:
     """Return settings that name the database of an address with a password in it."""
     parsed = make_url(url)
     bare = URL.create("postgresql", parsed.username, None, parsed.host, parsed.port, parsed.database)
-    return Settings(database_url=bare.render_as_string(), database_password=str(parsed.password or ""), **others)
+    return Settings(
+        database_url=bare.render_as_string(), database_password=str(parsed.password or ""), **others
+    )
+
+
+def environment_of(database: Database) -> Mapping[str, str]:
+    """Return the variables that make commands use a database; nothing for SQLite, which lies in the state directory."""
+    if not database.is_postgresql:
+        return {}
+    return {
+        "EDUSOC_DATABASE_URL": database.name,
+        "EDUSOC_DATABASE_PASSWORD": str(database.url.password or ""),
+    }
 
 
 @contextlib.contextmanager
 def new_database(url: str) -> Iterator[str]:
     """Give the address of a new, empty database on a server, removed in the end."""
     name = f"edusoc_test_{os.getpid()}_{secrets.token_hex(4)}"
-    engine = create_engine(make_url(url).set(drivername=DRIVER), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    engine = create_engine(
+        make_url(url).set(drivername=DRIVER), isolation_level="AUTOCOMMIT", poolclass=NullPool
+    )
     try:
         with engine.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name}"))

@@ -59,9 +59,9 @@ def detection(
 
 def put(database: Database, clock: Clock, *found: Detection) -> None:
     with database.write() as connection:
-        for unit in {item.organization_id for item in found}:
-            values = {"id": unit, "created_at": format_instant(START)}
-            connection.execute(insert(organisations).prefix_with("OR IGNORE").values(**values))
+        known = set(connection.scalars(select(organisations.c.id)))
+        for unit in {item.organization_id for item in found} - known:
+            connection.execute(insert(organisations).values(id=unit, created_at=format_instant(START)))
         AlertSink(clock).take(connection, found)
 
 

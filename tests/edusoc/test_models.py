@@ -10,10 +10,12 @@ import pytest
 from edusoc.cli import main
 from soc_core.model.event import Event
 from soc_core.organisations.repository import OrganisationTree
+from soc_core.state.database import Database
 from soc_core.store.embedded import EmbeddedStore
 from tests.conftest import NOW
 from tests.detectors.anomaly.model.base import normal
 from tests.detectors.anomaly.test_unusual_flow import odd
+from tests.postgresql_server import environment_of
 
 
 @pytest.fixture(autouse=True)
@@ -83,11 +85,14 @@ def test_a_current_model_that_can_not_be_used_is_said(
 
 def test_stored_flows_of_a_unit_are_learned_for_it_alone(
     tmp_path: Path,
+    database: Database,
     tree: OrganisationTree,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("soc_core.clock.utc_now", lambda: NOW)
+    for name, value in environment_of(database).items():
+        monkeypatch.setenv(name, value)
     unit = tree.find("S1")
     store = EmbeddedStore(tmp_path / "state" / "events", writer=True)
     events = normal(500)

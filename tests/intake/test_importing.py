@@ -155,7 +155,7 @@ from soc_core.store.embedded import EmbeddedStore
 
 state, unit, path = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 store = EmbeddedStore(state / "events", writer=True)
-database = Database.in_directory(state / "state")
+database = Database(sys.argv[4])
 work = Pipeline(store, database, Detectors([], []), AlertSink(utc_now), utc_now)
 work.release_leases()
 def report(batch):
@@ -172,7 +172,8 @@ def test_killed_half_way_and_repeated_is_the_same_as_once(
     database.close()
     unit, path = tree.find("S1").id, tmp_path / "auth.log"
     path.write_text("".join(LINE.format(number % 60) for number in range(20_000)))
-    command = [sys.executable, "-c", KILLED, str(tmp_path), unit, str(path)]
+    url = database.url.render_as_string(hide_password=False)
+    command = [sys.executable, "-c", KILLED, str(tmp_path), unit, str(path), url]
     for batches in (1, 6, 13):
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None

@@ -134,7 +134,12 @@ def run(work: Pipeline, batches: Sequence[Sequence[Event]], unit: str) -> None:
 
 
 def test_cuts_order_and_repetition_do_not_matter(
-    store: EmbeddedStore, database: Database, tree: OrganisationTree, clock: Clock, tmp_path: Path
+    store: EmbeddedStore,
+    database: Database,
+    other_database: Database,
+    tree: OrganisationTree,
+    clock: Clock,
+    tmp_path: Path,
 ) -> None:
     unit = tree.find("S1").id
     run(pipeline(store, database, clock), [events()], unit)
@@ -145,18 +150,13 @@ def test_cuts_order_and_repetition_do_not_matter(
 
     shuffled = events()
     random.Random(4).shuffle(shuffled)
-    other = Database.in_directory(tmp_path / "other")
-    from edusoc.migrating import upgrade
-
-    upgrade(other)
     second_store = EmbeddedStore(tmp_path / "other-events", writer=True)
     try:
         cut = [shuffled[start : start + 7] for start in range(0, len(shuffled), 7)]
-        run(pipeline(second_store, other, clock), cut, unit)
-        assert outcome(other)[0] == first[0]
+        run(pipeline(second_store, other_database, clock), cut, unit)
+        assert outcome(other_database)[0] == first[0]
     finally:
         second_store.close()
-        other.close()
 
 
 def test_a_pipeline_that_died_before_examining_goes_on(

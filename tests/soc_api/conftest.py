@@ -32,7 +32,8 @@ from soc_core.organisations.repository import put_asset, put_unit
 from soc_core.state.database import Database
 from soc_core.store.embedded import EmbeddedStore
 from soc_core.store.interface import Scope
-from tests.conftest import NOW
+from tests.conftest import NOW, STATES
+from tests.postgresql_server import Rows, fill, rows_of
 
 PASSWORD = "correct horse battery"
 UNITS = (("C", ""), ("D", ""), ("S1", "C"), ("S2", "C"), ("S3", "D"))
@@ -90,6 +91,15 @@ def make_detection(code: str, event: Event) -> Detection:
 
 
 @dataclass(frozen=True)
+class Built:
+    """Hold the place's files, what is in it, and its operational rows."""
+
+    directory: Path
+    schools: Mapping[str, School]
+    rows: Rows
+
+
+@dataclass(frozen=True)
 class School:
     """Hold what belongs to one unit: its ids, and texts that may only be seen by who may see the unit."""
 
@@ -100,7 +110,7 @@ class School:
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Mapping[str, School]]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     directory = tmp_path_factory.mktemp("api")
     database = Database.in_directory(directory / "state")
     upgrade(database)
@@ -140,20 +150,28 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Mapping[str, 
             )
             schools[code] = School(ids[code], alert.id, str(found[0]["event.id"]), secrets)
     store.close()
+    rows = rows_of(database)
     database.close()
-    return directory, schools
+    return Built(directory, schools, rows)
 
 
 @pytest.fixture
-def schools(built: tuple[Path, Mapping[str, School]]) -> Mapping[str, School]:
-    return built[1]
+def schools(built: Built) -> Mapping[str, School]:
+    return built.schools
 
 
-@pytest.fixture
-def services(built: tuple[Path, Mapping[str, School]], clock: Clock, tmp_path: Path) -> Iterator[Services]:
+@pytest.fixture(params=STATES)
+def services(
+    request: pytest.FixtureRequest, built: Built, clock: Clock, tmp_path: Path
+) -> Iterator[Services]:
+    """Return what the application uses, over an operational database of each kind in turn."""
     directory = tmp_path / "copy"
-    shutil.copytree(built[0], directory)
-    database = Database.in_directory(directory / "state")
+    shutil.copytree(built.directory, directory)
+    if request.param == "postgresql":
+        database: Database = request.getfixturevalue("postgresql_databases")[0]
+        fill(database, built.rows)
+    else:
+        database = Database.in_directory(directory / "state")
     store = EmbeddedStore(directory / "events", writer=False)
     yield Services(
         database=database,

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
 from sqlalchemy import select
 
 from cases.alerts.attach import AlertSink
 from cases.alerts.tables import alerts
 from detectors.anomaly.registry import default_detectors
-from edusoc.migrating import upgrade
 from intake.pipeline import Detectors, Pipeline
 from soc_core.clock import Clock
 from soc_core.model.event import Event
@@ -20,20 +18,9 @@ from soc_core.organisations.repository import OrganisationTree
 from soc_core.state.database import Database
 from soc_core.store.embedded import EmbeddedStore
 from tests.detectors.anomaly.test_invariance import mixed
+from tests.postgresql_server import fill, rows_of
 
 Outcome = set[tuple[str, str, int]]
-
-
-@pytest.fixture
-def fresh(tmp_path: Path, database: Database) -> Iterator[Database]:
-    """Return a second database with the same units."""
-    (tmp_path / "second").mkdir()
-    database.close()
-    (tmp_path / "second" / "state.sqlite").write_bytes((tmp_path / "state" / "state.sqlite").read_bytes())
-    opened = Database.in_directory(tmp_path / "second")
-    upgrade(opened)
-    yield opened
-    opened.close()
 
 
 def outcome(
@@ -62,8 +49,9 @@ def outcome(
 
 
 def test_bits_and_late_events_give_the_same_alerts(
-    tmp_path: Path, database: Database, tree: OrganisationTree, clock: Clock, fresh: Database
+    tmp_path: Path, database: Database, tree: OrganisationTree, clock: Clock, other_database: Database
 ) -> None:
+    fill(other_database, rows_of(database))  # the same units
     unit = tree.find("S1").id
     whole = outcome(tmp_path / "one", database, clock, unit, [mixed()], eager=False)
     kinds = {kind for kind, _, _ in whole}
@@ -72,5 +60,5 @@ def test_bits_and_late_events_give_the_same_alerts(
     random.Random(2).shuffle(late)
     size = len(late) // 5 + 1
     batches = [late[start : start + size] for start in range(0, len(late), size)]
-    bits = outcome(tmp_path / "two", fresh, clock, unit, batches, eager=True)
+    bits = outcome(tmp_path / "two", other_database, clock, unit, batches, eager=True)
     assert bits == whole
