@@ -291,9 +291,10 @@ class Node:
         self._process = None
 
     def log_tail(self) -> str:
-        """Return the end of what it printed."""
+        """Return the end of what it printed, without the inner lines of stack traces."""
         path = self.directory / "out.log"
         lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+        lines = [line for line in lines if not line.startswith("\tat ")]
         return "\n".join(lines[-LOG_LINES:])
 
     def __enter__(self) -> Node:
