@@ -28,7 +28,7 @@ def bound_of(kind: str, sign: str, bound: Scalar) -> Bound:
         "<",
     }  # the least number that is not below the bound, else the greatest not above it
     if kind == "long":
-        found: Bound = _whole(bound, above=above)
+        found: int | float = _whole(bound, above=above)
         outside = not -_LONG <= found < _LONG
     else:
         found = _double(bound, above=above)

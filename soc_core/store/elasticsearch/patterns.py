@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 import re2
 
 from soc_core.query.evaluate import fold, takes_linear_time, wildcard_tokens
 from soc_core.query.regex import CLASSES, TOKEN, split_flags
+from soc_core.query.tree import Text
 
 MAX_LENGTH: Final = 1_000
 """Longer expressions are refused by default (``index.max_regex_length``)."""
+MAX_MASKS: Final = 8
 _RESERVED: Final = frozenset('.?+*|{}[]()"\\#@&<>~^$-/')
 _TOP: Final = sys.maxunicode
 Ranges = tuple[tuple[int, int], ...]
@@ -56,17 +58,68 @@ def has_case(text: str) -> bool:
     return folded != text or any(letter in others for letter in folded)
 
 
-def wildcard(pattern: str, *, cased: bool) -> str:
-    """Return the expression of a wildcard pattern (``*``, ``?``, backslash) of a whole value."""
-    parts: list[str] = []
-    for kind, letter in wildcard_tokens(fold(pattern, cased)):
+def beginning(text: str, room: int) -> str:
+    """Return an expression, of at most ``room`` letters, of what begins as ``text`` does."""
+    return _cut([literal(letter, cased=False) for letter in text], room)
+
+
+@lru_cache(maxsize=256)
+def of_text(query: Text, room: int, *, plain: bool) -> Translation:
+    """Return the expression of a predicate on text within ``room`` letters.
+
+    Many ``?`` after a ``*`` double the states of the automaton each: then (and if ``plain``) only the longest piece of
+    text is looked for.
+    """
+    tokens = _tokens(query)
+    masks = sum(kind == "one" for kind, _ in tokens)
+    parts = [_part(kind, letter, query.cased) for kind, letter in tokens]
+    if masks > (0 if plain else MAX_MASKS):
+        return Translation(_longest(tokens, room, cased=query.cased), exact=False)
+    whole = "".join(parts)
+    return (
+        Translation(whole, exact=True) if len(whole) <= room else Translation(_cut(parts, room), exact=False)
+    )
+
+
+def _tokens(query: Text) -> list[tuple[str, str]]:
+    """Return a predicate on text as tokens of a wildcard pattern, without ``*`` side by side."""
+    value = fold(query.value, query.cased)
+    if query.how == "wildcard":
+        found = list(wildcard_tokens(value))
+    else:
+        found = [("literal", letter) for letter in value]
+        if query.how in {"contains", "endswith"}:
+            found.insert(0, ("many", "*"))
+        if query.how in {"contains", "startswith"}:
+            found.append(("many", "*"))
+    pairs = zip(found, [("", ""), *found], strict=False)
+    return [token for token, before in pairs if not token[0] == before[0] == "many"]
+
+
+def _part(kind: str, letter: str, cased: bool) -> str:
+    return {"many": ".*", "one": "."}.get(kind) or literal(letter, cased=cased)
+
+
+def _longest(tokens: Sequence[tuple[str, str]], room: int, *, cased: bool) -> str:
+    pieces: list[list[str]] = [[]]
+    for kind, letter in tokens:
         if kind == "literal":
-            parts.append(literal(letter, cased=cased))
-        elif kind == "one":
-            parts.append(".")
-        elif not parts or parts[-1] != ".*":
-            parts.append(".*")
-    return "".join(parts)
+            pieces[-1].append(literal(letter, cased=cased))
+        else:
+            pieces.append([])
+    return ".*" + _cut(max(pieces, key=len), room - 2)
+
+
+def _cut(parts: Sequence[str], room: int) -> str:
+    """Return the first parts for which there is room, and that anything may follow."""
+    kept: list[str] = []
+    size = 2
+    for part in parts:
+        size += len(part)
+        if size > room:
+            break
+        kept.append(part)
+    return "".join(kept) + ".*"
 
 
 def _escaped(letter: str) -> str:
@@ -81,6 +134,7 @@ class Translation:
     exact: bool
 
 
+@lru_cache(maxsize=256)
 def from_python(pattern: str, flags: str) -> Translation | None:
     """Return the expression that finds what a Python pattern finds anywhere in a value, ``None`` if there is none.
 
@@ -255,12 +309,13 @@ def _cases_of_range(low: int, high: int) -> Iterable[tuple[int, int]]:
 
 def _bracket(ranges: Iterable[tuple[int, int]], *, negative: bool) -> str:
     parts: list[str] = []
-    for low, high in _merged(ranges):
+    for low, high in merged(ranges):
         parts.append(_escaped(chr(low)) + ("" if low == high else "-" + _escaped(chr(high))))
     return f"[{'^' if negative else ''}{''.join(parts)}]"
 
 
-def _merged(ranges: Iterable[tuple[int, int]]) -> Ranges:
+def merged(ranges: Iterable[tuple[int, int]]) -> Ranges:
+    """Return ranges in order, those that touch as one."""
     found: list[tuple[int, int]] = []
     for low, high in sorted(ranges):
         if found and low <= found[-1][1] + 1:
@@ -274,8 +329,9 @@ def _merged(ranges: Iterable[tuple[int, int]]) -> Ranges:
 def _found_by(expression: str) -> Ranges:
     """Return the characters that an expression of RE2 matches: its tables are those that decide."""
     everything = "".join(map(chr, (*range(0xD800), *range(0xE000, _TOP + 1))))
-    return _merged(
-        (ord(match.group()[0]), ord(match.group()[-1])) for match in re2.finditer(f"[{expression}]+", everything)
+    return merged(
+        (ord(match.group()[0]), ord(match.group()[-1]))
+        for match in re2.finditer(f"[{expression}]+", everything)
     )
 
 
