@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, NoReturn
 
 from tqdm import tqdm
 
@@ -66,6 +66,50 @@ class ReadingBar:
         if batch.done > self._done:
             self._bar.update(batch.done - self._done)
             self._done = batch.done
+
+
+class StagesBar:
+    """Draw a bar of bytes for each stage of long work on a terminal's stderr; elsewhere draw nothing."""
+
+    def __init__(self, names: Mapping[str, str], *, hidden: bool = False) -> None:
+        """Take what the stages are called."""
+        self._names, self._shown = names, sys.stderr.isatty() and not hidden
+        self._bar: tqdm[NoReturn] | None = None
+
+    def __enter__(self) -> StagesBar:
+        """Begin with no stage."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the terminal clean."""
+        self._close()
+
+    def begin(self, stage: str, total: int) -> None:
+        """Begin a stage of about ``total`` bytes (0: nobody knows)."""
+        self._close()
+        columns, lines = terminal_size()
+        self._bar = tqdm(
+            desc=self._names.get(stage, stage),
+            total=total or None,
+            unit="B",
+            unit_scale=True,
+            disable=not self._shown,
+            file=sys.stderr,
+            ncols=columns,
+            nrows=lines,
+        )
+
+    def advance(self, size: int) -> None:
+        """Count bytes of the stage as done."""
+        if self._bar is not None:
+            self._bar.update(size)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
 
 
 def _size(path: Path) -> int:

@@ -6,6 +6,7 @@ import argparse
 
 import orjson
 
+from edusoc.commands.backup import add as add_backup
 from edusoc.options import add_settings, said, say, settings_of
 from edusoc.parser import add_actions, add_command
 
@@ -18,6 +19,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         action.add_argument("--json", action="store_true", help=say("edusoc.cli.json"))
         add_settings(action)
         action.set_defaults(run=job)
+    add_backup(actions)
 
 
 def stats(arguments: argparse.Namespace) -> int:

@@ -31,6 +31,7 @@ CHUNK: Final = 1024 * 1024
 KEY_BYTES: Final = 32
 TAG_BYTES: Final = 16
 SHORTEST_PASSPHRASE: Final = 12
+"""In bytes."""
 _HEADER: Final = struct.Struct("<8sBBBBIII16s7s")
 HEADER_BYTES: Final = _HEADER.size
 _VERSION: Final = 1
@@ -102,7 +103,7 @@ def manifest_header() -> Header:
 def derive(passphrase: bytes, header: Header) -> bytes:
     """Return the key that a passphrase gives with a header's salt and parameters."""
     if len(passphrase) < SHORTEST_PASSPHRASE:
-        raise UsageError(f"the passphrase has less than {SHORTEST_PASSPHRASE} characters")
+        raise UsageError("the passphrase is too short", todo="use at least 12 letters and digits, better 20")
     log_n, r, p = header.cost
     return Scrypt(salt=header.salt, length=KEY_BYTES, n=1 << log_n, r=r, p=p).derive(passphrase)
 

@@ -6,6 +6,7 @@ refers to is in the backup. What arrives meanwhile may be in the events alone; t
 
 from __future__ import annotations
 
+import re
 import secrets
 import shutil
 import time
@@ -25,6 +26,7 @@ from soc_core.backup.files import Found, copy_files, copy_settings, list_files
 from soc_core.backup.manifest import EventsCopy, LeftOut, Manifest, Snapshot, StateDump
 from soc_core.backup.meter import Meter
 from soc_core.backup.package import (
+    ARCHIVE,
     PARTIAL,
     PREFIX,
     ArchiveTarget,
@@ -42,6 +44,7 @@ from soc_core.state.database import Database
 from soc_core.store.interface import Finding
 
 LOCK: Final = ".edusoc-backup.lock"
+_OURS: Final = re.compile(r"edusoc-\d{8}T\d{6}Z-[0-9a-f]{8}(\.zip)?")
 TakeSnapshot = Callable[[str], Snapshot]
 """Let Elasticsearch take a snapshot of a name, and wait for it."""
 
@@ -94,10 +97,23 @@ def clean(directory: Path) -> list[Path]:
 
 def latest(directory: Path) -> Path | None:
     """Return the newest complete backup folder in a directory, if there is one."""
-    found = [
-        path for path in directory.glob(f"{PREFIX}*") if path.is_dir() and not path.name.endswith(PARTIAL)
-    ]
+    found = [path for path in directory.glob(f"{PREFIX}*") if path.is_dir() and _OURS.fullmatch(path.name)]
     return max(found, key=lambda path: path.name, default=None)
+
+
+def remove_old(directory: Path, keep: int) -> list[Path]:
+    """Remove the oldest complete backups beyond the ``keep`` newest; return them. Each holds everything itself."""
+    found = sorted(
+        path
+        for path in directory.glob(f"{PREFIX}*")
+        if _OURS.fullmatch(path.name) and (path.is_dir() or path.name.endswith(ARCHIVE))
+    )
+    with _held(directory):
+        for path in found[:-keep]:
+            partial = path.with_name(path.name + PARTIAL)  # killed on the way it is no backup any more
+            path.rename(partial)
+            _remove(partial)
+    return found[:-keep]
 
 
 def make_backup(source: Source, order: Order, clock: Clock, meter: Meter) -> Made:

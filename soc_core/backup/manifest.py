@@ -70,12 +70,16 @@ class EventsCopy:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Name a snapshot that Elasticsearch keeps, with the documents of each index; empty when there is none."""
+    """Name a snapshot that Elasticsearch keeps; empty when there is none.
+
+    ``documents`` counts those of each index that are in it at least, ``most`` at most: others may write meanwhile.
+    """
 
     repository: str = ""
     name: str = ""
     prefix: str = ""
     documents: Mapping[str, int] = field(default_factory=dict)
+    most: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,16 +53,13 @@ Scalar = str | int | float | bool | bytes | date | datetime | Decimal | None
 
 def dump_tables(database: Database, package: PackageWriter, meter: Meter) -> StateDump:
     """Add every table as it is at one moment, whatever others write meanwhile; memory holds some rows at a time."""
-    with database.engine.connect() as connection:
-        if connection.dialect.name == "postgresql":
-            connection = connection.execution_options(isolation_level="REPEATABLE READ")
+    with database.read() as connection:
         tables = _tables(connection)
         if not tables:
             return StateDump(connection.dialect.name)
         revision = connection.scalar(text(f"SELECT version_num FROM {_VERSION_TABLE}"))  # noqa: S608 constant
         rows = {table.name: _dump(connection, table, package, meter) for table in tables}
         numbers = dict(_numbers(connection, tables))
-        connection.rollback()
         return StateDump(connection.dialect.name, str(revision or ""), rows, numbers)
 
 
@@ -160,7 +157,10 @@ def load_tables(database: Database, package: PackageReader, migrate: Migrate, me
         try:
             loaded = _load(database, package, mark, meter)
         except DBAPIError as error:
-            raise StoreError(f"the operational database refuses a row: {error.orig}") from error
+            raise StoreError(
+                f"the operational database refuses a row: {str(error.orig).splitlines()[0][:300]}",
+                where=database.name,
+            ) from error
     else:  # an earlier attempt was killed after its transaction
         loaded = Loaded(sum(state.rows.values()), 0)
     migrate(database, "head")
@@ -179,7 +179,7 @@ def _make_room(database: Database, mark: str) -> None:
         if full:
             raise UsageError(
                 "the operational database is not empty",
-                where=str(database.url.database or ""),
+                where=database.name,
                 todo="make an empty database and name it in database_url",
             )
         metadata = MetaData()
