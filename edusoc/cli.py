@@ -32,6 +32,7 @@ COMMANDS: Final = (
     "users",
     "serve",
     "store",
+    "audit",
     "demo",
 )
 """One module of ``edusoc.commands`` each, in the order of the help."""

@@ -23,6 +23,7 @@ from soc_core.config import Settings
 from soc_core.keys.store import KeyStore
 from soc_core.state.database import Database
 from soc_core.store.embedded import EmbeddedStore
+from soc_core.store.embedded.catalogue import Catalogue
 
 QUESTION_SECONDS: Final = 60.0
 """For pages: one that takes longer helps nobody, and its processors are missing for the others."""
@@ -36,6 +37,12 @@ def open_database(settings: Settings) -> Database:
     database = Database.of(settings)
     upgrade(database)
     return database
+
+
+def open_chains(settings: Settings) -> list[Catalogue]:
+    """Return what keeps a hash chain in this installation: the segments' catalogue, where there is one."""
+    path = settings.state_directory / "events" / "catalogue.sqlite"
+    return [Catalogue(path)] if path.exists() else []
 
 
 def rules_directory(settings: Settings) -> Path:

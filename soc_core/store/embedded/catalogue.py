@@ -6,14 +6,18 @@ of the log is in segments; segments and the sealed offset change together, so no
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from soc_core.audit.chain import Head, Link, Plain
 from soc_core.errors import StoreError
+from soc_core.store.embedded.chain import SCHEMA, Named, append_link, listed, read_head, read_links
 from soc_core.store.interface import SourceDay, SourceStatistics
 
 _SCHEMA: Final = """
@@ -28,6 +32,10 @@ CREATE TABLE IF NOT EXISTS statistics (
     first TEXT NOT NULL, last TEXT NOT NULL, PRIMARY KEY (segment, organization_id, dataset)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS quarantine (
+    name TEXT PRIMARY KEY, day TEXT NOT NULL, events INTEGER NOT NULL, first TEXT NOT NULL, last TEXT NOT NULL,
+    what TEXT NOT NULL
+) WITHOUT ROWID;
 """
 _COLUMNS: Final = "name, day, events, first, last, low, high, bytes, sha256, ids_sha256, columns"
 
@@ -53,20 +61,42 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class Damaged:
+    """Name a damaged segment, its day, how many events can't be read, their first and last time, and what is wrong."""
+
+    name: str
+    day: str
+    events: int
+    first: str
+    last: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Hold what a question is answered from: the segments, and the log from ``sealed`` on."""
+    """Hold what a question is answered from: the segments, and the log from ``sealed`` on.
+
+    ``damaged`` ones are not among the segments: answers say that they are left out.
+    """
 
     segments: tuple[Segment, ...]
     sealed: int
+    damaged: tuple[Damaged, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Hold what one sealing changes: segments added with their statistics, names retired, the new sealed offset."""
+    """Hold what one sealing changes: segments added with their statistics, names retired, the new sealed offset.
+
+    ``kind`` and ``about`` go into the chain (``soc_core.store.embedded.chain``); without ``kind`` it is ``sealed``, or
+    ``merged`` where the sealed offset stays.
+    """
 
     added: Sequence[tuple[Segment, Sequence[SourceStatistics]]]
     retired: Sequence[str]
     sealed: int
+    kind: str = ""
+    about: Mapping[str, Plain] = field(default_factory=dict)
 
 
 class Catalogue:
@@ -76,7 +106,7 @@ class Catalogue:
         """Create the tables where they are missing; raise ``StoreError`` when the file is no sound catalogue."""
         self._path = path
         with self._connect() as connection:
-            connection.executescript(_SCHEMA)
+            connection.executescript(_SCHEMA + SCHEMA)
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -97,17 +127,20 @@ class Catalogue:
         with self._connect() as connection:
             connection.execute("BEGIN")
             rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM segments WHERE retired IS NULL ORDER BY day, low"  # noqa: S608 constant
+                f"SELECT {_COLUMNS} FROM segments WHERE retired IS NULL "  # noqa: S608 constant
+                "AND name NOT IN (SELECT name FROM quarantine) ORDER BY day, low"
             ).fetchall()
+            damaged = connection.execute("SELECT * FROM quarantine ORDER BY first, name").fetchall()
             sealed = connection.execute("SELECT value FROM state WHERE name = 'sealed'").fetchone()
             connection.execute("COMMIT")
         segments = tuple(_segment(row) for row in rows)
-        return Snapshot(segments, sealed[0] if sealed else 0)
+        return Snapshot(segments, sealed[0] if sealed else 0, tuple(Damaged(*row) for row in damaged))
 
     def apply(self, change: Change, now: float) -> None:
         """Add and retire segments and move the sealed offset, all or nothing; ``now`` in seconds dates retiring."""
         with self._connect() as connection:
             connection.execute("BEGIN IMMEDIATE")
+            _chain(connection, change, now)
             for segment, statistics in change.added:
                 _insert(connection, segment, statistics)
             for name in change.retired:
@@ -139,6 +172,16 @@ class Catalogue:
             connection.execute("COMMIT")
         return [SourceDay(*row) for row in rows] if (now[0] if now else 0) == sealed else None
 
+    def statistics_of(self, names: Collection[str]) -> list[SourceStatistics]:
+        """Return counts per unit and data set of some segments."""
+        with self._connect() as connection:
+            rows = connection.execute(
+                "SELECT organization_id, dataset, sum(events), min(first), max(last) FROM statistics "
+                "WHERE segment IN (SELECT value FROM json_each(?)) GROUP BY 1, 2",
+                (json.dumps(sorted(names)),),
+            ).fetchall()
+        return [SourceStatistics(*row) for row in rows]
+
     def holding(self, cuts: Mapping[str, str]) -> set[str]:
         """Return the names of segments that hold events of a data set and of a day before the data set's cut."""
         with self._connect() as connection:
@@ -148,6 +191,32 @@ class Catalogue:
                 (max(cuts.values(), default=""),),
             ).fetchall()
         return {segment for segment, dataset, day in rows if day < cuts.get(dataset, "")}
+
+    def begin_chain(self, now: float) -> None:
+        """Begin the chain of a store that has none yet by saying what is there."""
+        with self._connect() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            if not read_head(connection).number:
+                append_link(connection, "genesis", {}, _moment(now))
+            connection.execute("COMMIT")
+
+    def head(self) -> Head:
+        """Return the head of the chain."""
+        with self._connect() as connection:
+            return read_head(connection)
+
+    def links(self) -> Iterator[Link]:
+        """Yield the links of the chain, first to last."""
+        with self._connect() as connection:
+            yield from read_links(connection)
+
+    def quarantine(self, damaged: Sequence[Damaged]) -> None:
+        """Leave damaged segments out of answers from now on, or say anew what is wrong with them."""
+        rows = [(d.name, d.day, d.events, d.first, d.last, d.what) for d in damaged]
+        with self._connect() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany("INSERT OR REPLACE INTO quarantine VALUES (?,?,?,?,?,?)", rows)
+            connection.execute("COMMIT")
 
     def retired_before(self, moment: float) -> list[str]:
         """Return names of segments retired before ``moment``: no reader should need them any more."""
@@ -180,6 +249,26 @@ class Catalogue:
 def _segment(row: sqlite3.Row) -> Segment:
     parts = {**dict(row), "columns": frozenset(row["columns"].split("\n"))}
     return Segment(**parts)
+
+
+def _moment(now: float) -> datetime:
+    return datetime.fromtimestamp(now, UTC)
+
+
+def _chain(connection: sqlite3.Connection, change: Change, now: float) -> None:
+    """Append the link that tells of a change, before it is made."""
+    added = [Named(s.name, s.day, s.events, s.sha256) for s, _ in change.added]
+    retired = []
+    for name in change.retired:
+        row = connection.execute(
+            "SELECT name, day, events, sha256 FROM segments WHERE name = ?", (name,)
+        ).fetchone()
+        retired.extend([Named(*row)] if row else [])
+    before = connection.execute("SELECT value FROM state WHERE name = 'sealed'").fetchone()
+    moved = change.sealed != (before[0] if before else 0)
+    kind = change.kind or ("sealed" if moved else "merged")
+    body = {**change.about, "added": listed(added), "retired": listed(retired), "sealed": change.sealed}
+    append_link(connection, kind, body, _moment(now))
 
 
 def _insert(connection: sqlite3.Connection, segment: Segment, statistics: Sequence[SourceStatistics]) -> None:

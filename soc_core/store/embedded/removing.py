@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from soc_core.audit.chain import Plain
 from soc_core.clock import Clock
 from soc_core.errors import StoreError
 from soc_core.log.files import sync_directory
@@ -58,6 +59,12 @@ def _remove_day(
             [(item.segment, item.statistics) for item in written],
             [segment.name for segment in segments],
             catalogue.snapshot().sealed,
+            kind="removed",
+            about={
+                "day": segments[0].day,
+                "datasets": sorted(gone),
+                "sources": _counts(catalogue, segments, gone),
+            },
         )
         catalogue.apply(change, clock().timestamp())
     except (OSError, StoreError, pa.ArrowException) as error:
@@ -75,6 +82,16 @@ def _remove_day(
         for name in ("events", "bytes")
     )
     return Removal(events, max(0, size))
+
+
+def _counts(catalogue: Catalogue, segments: Sequence[Segment], gone: frozenset[str]) -> list[Plain]:
+    """Return what of which source goes, for the chain."""
+    names = {segment.name for segment in segments}
+    return [
+        {"organization.id": row.organization_id, "event.dataset": row.dataset, "events": row.events}
+        for row in catalogue.statistics_of(names)
+        if row.dataset in gone
+    ]
 
 
 def _without(path: Path, gone: frozenset[str]) -> pa.Table:

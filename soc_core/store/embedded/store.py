@@ -85,6 +85,7 @@ class EmbeddedStore(Reader):
             self.directory / "log", reserve=self._limits.reserve, at_least=snapshot.sealed
         )
         self._remove_orphans()
+        self.catalogue.begin_chain(self._clock().timestamp())
         for record in self.log.records(snapshot.sealed):
             self._tail_ids.update(decode_ids(record))
 
