@@ -24,6 +24,12 @@ from elasticsearch import ConnectionError as NoConnectionError
 
 from soc_core.errors import EdusocError, StoreError, UsageError
 
+DISK_FULL: Final = "the disks of Elasticsearch are full, it takes no more"
+NO_MASTER: Final = "the nodes of Elasticsearch have elected no master"
+NO_MEMORY: Final = "Elasticsearch has no memory left for this"
+BUSY: Final = "Elasticsearch has more work than it can take"
+PARTS_ABSENT: Final = "parts of the index are not there at the moment"
+LACKING: Final = "the user of Elasticsearch lacks"
 FREE_DISK: Final = (
     "free room on the disks of Elasticsearch or add a node; nothing that was acknowledged is lost"
 )
@@ -36,15 +42,23 @@ NAME_IN_CERTIFICATE: Final = "use an address whose name is in the certificate"
 RENEW_CERTIFICATE: Final = "renew the certificate of Elasticsearch and check the clocks"
 HTTP_OR_HTTPS: Final = "check whether the address begins with http:// or https://"
 GIVE_PRIVILEGE: Final = "give it to the user's role; docs/how-to/elasticsearch.md lists what is needed"
+_BY_KIND: Final[Mapping[str, tuple[str, str]]] = {
+    "circuit_breaking_exception": (NO_MEMORY, TRY_LATER),
+    "master_not_discovered_exception": (NO_MASTER, LOOK_AT_NODES),
+    "no_shard_available_action_exception": (PARTS_ABSENT, LOOK_AT_NODES),
+    "unavailable_shards_exception": (PARTS_ABSENT, LOOK_AT_NODES),
+}
+_BY_STATUS: Final[Mapping[int, tuple[str, str]]] = {
+    429: (BUSY, TRY_LATER),
+    503: (PARTS_ABSENT, LOOK_AT_NODES),
+}
 _GRANTED: Final = re.compile(r"is granted by the (cluster|index) privileges? \[([^\]]*)\]")
 _ACTION: Final = re.compile(r"action \[([^\]]*)\] is unauthorized")
 _PREFERRED: Final = (
-    "create",
-    "read",
-    "view_index_metadata",
-    "create_index",
-    "delete_index",
     "monitor",
+    "manage_index_templates",
+    "read",
+    "write",
     "manage",
 )
 """The narrowest privileges that we ask for, where Elasticsearch names several that would do."""
@@ -97,35 +111,27 @@ def cause_of(body: object) -> tuple[str, str]:
 
 def refusal(status: int, kind: str, reason: str, where: str = "") -> EdusocError:
     """Return our own error for a refused request or item: its HTTP status, error type and reason."""
-    if status == 401:
-        return UsageError(
-            "Elasticsearch refuses the user or its password or key", where=where, todo=CHECK_CREDENTIALS
-        )
     if kind == "cluster_block_exception":
         return _block(reason, where)
+    if status == 401:
+        what = "Elasticsearch refuses the user or its password or key"
+        return UsageError(what, where=where, todo=CHECK_CREDENTIALS)
     if status == 403:
         return UsageError(missing_privilege(reason), where=where, todo=GIVE_PRIVILEGE)
-    if kind == "circuit_breaking_exception":
-        return StoreError("Elasticsearch has no memory left for this", where=where, todo=TRY_LATER)
-    if status == 429:
-        return StoreError("Elasticsearch has more work than it can take", where=where, todo=TRY_LATER)
     if status == 413:
         return StoreError("the request is larger than Elasticsearch takes", where=where, todo=TRY_LATER)
-    if status == 503 or kind in {"no_shard_available_action_exception", "unavailable_shards_exception"}:
-        return StoreError("parts of the index are not there at the moment", where=where, todo=LOOK_AT_NODES)
+    what, todo = _BY_KIND.get(kind) or _BY_STATUS.get(status) or ("", "")
+    if what:
+        return StoreError(what, where=where, todo=todo)
     return StoreError(f"Elasticsearch answered {status}: {(reason or kind)[:_LONGEST]}", where=where)
 
 
 def _block(reason: str, where: str) -> EdusocError:
     """Return our own error for an index or cluster that is blocked for writing or altogether."""
     if "read-only-allow-delete" in reason or "read-only / allow delete" in reason:
-        return StoreError(
-            "the disks of Elasticsearch are full, it takes no more", where=where, todo=FREE_DISK
-        )
+        return StoreError(DISK_FULL, where=where, todo=FREE_DISK)
     if "no master" in reason or "state not recovered" in reason:
-        return StoreError(
-            "the nodes of Elasticsearch have elected no master", where=where, todo=LOOK_AT_NODES
-        )
+        return StoreError(NO_MASTER, where=where, todo=LOOK_AT_NODES)
     return StoreError(
         f"an index of Elasticsearch is closed for writing: {reason[:_LONGEST]}",
         where=where,
@@ -139,10 +145,10 @@ def missing_privilege(reason: str) -> str:
     if granted:
         names = granted[2].split(",")
         wanted = next((name for name in _PREFERRED if name in names), names[0])
-        return f"the user of Elasticsearch lacks the {granted[1]} privilege '{wanted}'"
+        return f"{LACKING} the {granted[1]} privilege '{wanted}'"
     if action:
-        return f"the user of Elasticsearch lacks the privilege for '{action[1]}'"
-    return "the user of Elasticsearch lacks a privilege"
+        return f"{LACKING} the privilege for '{action[1]}'"
+    return f"{LACKING} a privilege"
 
 
 def _tls_fault(error: SSLError, where: str) -> EdusocError:

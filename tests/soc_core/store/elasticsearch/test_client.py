@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import base64
 import http.server
-import json
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ from soc_core.store.elasticsearch.client import addresses_of, connect, place_of,
 from soc_core.store.elasticsearch.faults import in_words
 from tests.elasticsearch_security import Authority
 from tests.elasticsearch_server import free_port
+from tests.soc_core.store.elasticsearch.answering import Answer, answering, serving
 from tests.soc_core.store.elasticsearch.conftest import PREFIX, Secured
 
 SECRET = "open-sesame-学安"
@@ -166,49 +164,16 @@ class TestSecured:
             write(reader)
         said = error_text(raised.value, "zh")
         assert said.startswith(
-            f"{PREFIX}-try：Elasticsearch 用户缺少索引权限 create；请把它加到该用户的角色里"
+            f"{PREFIX}-try：Elasticsearch 用户缺少索引权限 write；请把它加到该用户的角色里"
         )
-        assert "lacks the index privilege 'create' — give it to the user's role" in str(raised.value)
+        assert "lacks the index privilege 'write' — give it to the user's role" in str(raised.value)
         guest = fault(secured_elasticsearch.settings("guest"))
         assert "Elasticsearch 用户缺少集群权限 monitor；" in error_text(guest, "zh")
 
 
-class Answers(http.server.BaseHTTPRequestHandler):
-    """Answer every request as the test says."""
-
-    answer: Callable[[str], tuple[int, object]]
-
-    def do_GET(self) -> None:
-        status, body = type(self).answer(self.path)
-        self.send_response(status)
-        content = json.dumps(body).encode()
-        self.send_header("X-Elastic-Product", "Elasticsearch")
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
-        """Say nothing."""
-
-
-@contextmanager
-def answering(answer: Callable[[str], tuple[int, object]]) -> Iterator[Settings]:
-    """Run a server that answers as told: for what no server of the test distribution answers."""
-    handler = type("Handler", (Answers,), {"answer": staticmethod(answer)})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield at(f"http://127.0.0.1:{server.server_address[1]}")
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def versions(*texts: str) -> Callable[[str], tuple[int, object]]:
+def versions(*texts: str) -> Answer:
     nodes = {f"n{number}": {"version": text} for number, text in enumerate(texts)}
-    return lambda path: (200, {"nodes": nodes} if path.startswith("/_nodes") else {})
+    return lambda _, path, __: (200, {"nodes": nodes} if path.startswith("/_nodes") else {})
 
 
 @pytest.mark.parametrize(
@@ -241,23 +206,29 @@ def test_sees_what_a_full_distribution_offers() -> None:
     )
 
 
+class Page(http.server.BaseHTTPRequestHandler):
+    """Answer with a page, as any web server does."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<html>hello</html>")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
+        """Say nothing."""
+
+
 def test_something_else_at_the_address() -> None:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler) as server:
-        server.RequestHandlerClass.log_message = lambda *_: None  # type: ignore[method-assign,assignment]
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            found = fault(at(f"http://127.0.0.1:{server.server_address[1]}"))
-        finally:
-            server.shutdown()
-            thread.join()
-    assert "不是 Elasticsearch；" in error_text(found, "zh") or "404" in error_text(found, "zh")
+    with serving(Page) as settings:
+        found = fault(settings)
+    assert "这个地址上运行的不是 Elasticsearch；" in error_text(found, "zh")
 
 
 def test_a_server_that_does_not_answer() -> None:
     release = threading.Event()
 
-    def answer(path: str) -> tuple[int, object]:
+    def answer(method: str, path: str, body: bytes) -> tuple[int, object]:
         release.wait(30)
         return 200, {}
 
