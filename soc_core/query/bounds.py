@@ -21,7 +21,7 @@ def bound_of(kind: str, sign: str, bound: Scalar) -> Bound:
 
     ``all`` or ``none`` where the bound decides alone; values are finite. ``sign`` is ``>=``, ``>``, ``<=`` or ``<``.
     """
-    if not isinstance(bound, int | float) or math.isnan(bound):
+    if isinstance(bound, str) or (isinstance(bound, float) and math.isnan(bound)):
         return "none"
     above = sign in {
         ">=",
@@ -39,7 +39,7 @@ def bound_of(kind: str, sign: str, bound: Scalar) -> Bound:
 
 
 def _whole(bound: float, *, above: bool) -> int:
-    if math.isinf(bound):
+    if isinstance(bound, float) and math.isinf(bound):
         return _LONG if bound > 0 else -_LONG - 1
     return math.ceil(bound) if above else math.floor(bound)
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv6Network, ip_address, ip_network
 from math import isfinite
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from soc_core.fields import FIELDS
 from soc_core.model.event import EVENT_ID, EXTRA, ORGANIZATION_ID, TIMESTAMP, Scalar
@@ -51,6 +51,7 @@ MAX_CLAUSES: Final = 4_000
 MAX_LEVELS: Final = 20
 MAX_TERMS: Final = 50_000
 _SIGNS: Final = {">=": "gte", ">": "gt", "<=": "lte", "<": "lt"}
+_ZERO: Final = {">=": -0.0, ">": 0.0, "<=": 0.0, "<": -0.0}
 _MAPPED: Final = ip_network("::ffff:0:0/96")
 _CERTAIN: Final = frozenset({EVENT_ID, ORGANIZATION_ID, TIMESTAMP})
 """Fields that are indexed whatever they hold."""
@@ -312,8 +313,25 @@ def _text_range(query: Range, field: str, prefix: str) -> Body | None:
         return {"prefix": {field: prefix}} if prefix else {"exists": {"field": field}}
     if textual != {True}:
         return None if query.numeric and textual == {False} else NONE
-    bounds: list[Body] = [{"range": {field: {_SIGNS[sign]: prefix + str(bound)}}} for sign, bound in given]
-    return _all([*bounds, {"prefix": {field: prefix}}] if prefix else bounds)
+    bounds = {sign: prefix + bound for sign, bound in _tightest((sign, str(bound)) for sign, bound in given)}
+    if prefix:
+        if not bounds.keys() & {">=", ">"}:
+            bounds[">="] = prefix
+        if not bounds.keys() & {"<=", "<"}:
+            bounds["<"] = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+    return {"range": {field: {_SIGNS[sign]: bound for sign, bound in bounds.items()}}}
+
+
+_Bound = TypeVar("_Bound", str, int | float)
+
+
+def _tightest(given: Iterable[tuple[str, _Bound]]) -> list[tuple[str, _Bound]]:
+    """Return at most one bound of each side: one value of a list must lie within all of them."""
+    listed = list(given)
+    lower = [(bound, sign == ">", sign) for sign, bound in listed if sign[0] == ">"]
+    upper = [(bound, sign == "<=", sign) for sign, bound in listed if sign[0] == "<"]
+    found = [max(lower)] if lower else []
+    return [(sign, bound) for bound, _, sign in (*found, *([min(upper)] if upper else []))]
 
 
 def _number(query: _Values, field: str, kind: str) -> Body | None:
@@ -345,31 +363,20 @@ def _numbers_of(text: str, kind: str) -> list[int | float]:
 
 
 def _number_range(query: Range, field: str, kind: str) -> Body:
-    bounds: dict[str, int | float] = {}
+    bounds: list[tuple[str, int | float]] = []
     for sign, bound in _bounds(query):
         found = bound_of(kind, sign, bound)
         if found == "none":
             return NONE
         if not isinstance(found, str):
-            bounds[_SIGNS[sign]] = found
+            bounds.append((sign, found))
+    if not bounds:
+        return {"exists": {"field": field}}
+    tight = dict(_tightest(bounds))
     if kind == "double":
-        bounds = _with_signed_zero(bounds)
-    return _ranges(field, bounds) if bounds else {"exists": {"field": field}}
-
-
-def _with_signed_zero(bounds: dict[str, int | float]) -> dict[str, int | float]:
-    """Lucene puts minus zero before zero: bounds take both or neither."""
-    zero = {"gte": -0.0, "gt": 0.0, "lte": 0.0, "lt": -0.0}
-    return {name: zero[name] if bound == 0 else bound for name, bound in bounds.items()}
-
-
-def _ranges(field: str, bounds: dict[str, int | float]) -> Body:
-    """Return a range; Elasticsearch takes only the last of two bounds of one side."""
-    lower = {name: bounds[name] for name in ("gte", "gt") if name in bounds}
-    upper = {name: bounds[name] for name in ("lte", "lt") if name in bounds}
-    if len(lower) < 2 and len(upper) < 2:
-        return {"range": {field: bounds}}
-    return _all({"range": {field: {name: bound}}} for name, bound in bounds.items())
+        # Lucene puts minus zero before zero: bounds take both or neither.
+        tight = {sign: _ZERO[sign] if bound == 0 else bound for sign, bound in tight.items()}
+    return {"range": {field: {_SIGNS[sign]: bound for sign, bound in tight.items()}}}
 
 
 def _beginning(query: Text) -> str | None:
@@ -437,7 +444,9 @@ def _network(network: str, field: str) -> Body:
     if wanted.subnet_of(_MAPPED):  # type: ignore[arg-type] # both are networks of IPv6
         return NONE
     if wanted.supernet_of(_MAPPED):  # type: ignore[arg-type]
-        return {"bool": {"filter": [inside], "must_not": [{"term": {field: "0.0.0.0/0"}}]}}
+        before: Body = {"gte": str(wanted[0]), "lt": str(_MAPPED[0])}
+        after: Body = {"gt": str(_MAPPED[-1]), "lte": str(wanted[-1])}
+        return _any([{"range": {field: before}}, {"range": {field: after}}])
     return inside
 
 
