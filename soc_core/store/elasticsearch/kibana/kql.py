@@ -1,4 +1,4 @@
-"""Read Kibana's query language (KQL), as far as an offline check and a translation need it.
+r"""Read Kibana's query language (KQL), as far as an offline check and a translation need it.
 
 The grammar is Kibana's own (``packages/kbn-es-query/grammar/grammar.peggy``): ``or`` binds weaker than ``and``, that
 weaker than ``not``; words beside each other are one value, so ``a b`` is a value with a space and not two conditions.

@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 
 import orjson
 
-Json: TypeAlias = "str | int | float | bool | None | Sequence[Json] | Mapping[str, Json]"
+Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 Table: TypeAlias = Mapping[str, Json]
 
 CORE_VERSION: Final = "8.8.0"

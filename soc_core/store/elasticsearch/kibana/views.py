@@ -25,12 +25,20 @@ KIBANA_TYPES: Final = {
     "date": "date",
     "ip": "ip",
 }
-ADDRESSES: Final = ("source.ip", "destination.ip", "client.ip", "server.ip", "host.ip", "dns.resolved_ip", "related.ip")
+ADDRESSES: Final = (
+    "source.ip",
+    "destination.ip",
+    "client.ip",
+    "server.ip",
+    "host.ip",
+    "dns.resolved_ip",
+    "related.ip",
+)
 _LINKS: Final[dict[str, str]] = {
     "event.id": "/events/{{value}}",
     "network.community_id": "/events?q=network.community_id:%22{{value}}%22",
     UNIT: "/overview?organisation={{value}}",
-    **{name: "/alerts?q={{value}}" for name in ADDRESSES},
+    **dict.fromkeys(ADDRESSES, "/alerts?q={{value}}"),
 }
 """Paths of the console (``soc_api/pages``): a record, the records of a session, a unit, the alerts of an address."""
 _DURATIONS: Final = {"event.duration": "nanoseconds", "edusoc.http.request_seconds": "seconds"}
@@ -72,7 +80,10 @@ def _naming(field: Field, language: str) -> Table:
     if language == "en":
         return {"customDescription": field.en[:LONGEST_DESCRIPTION]}
     description = f"{field.name}：{field.zh}（{field.en}）"
-    return {"customDescription": description[:LONGEST_DESCRIPTION], "customLabel": label_of(field.name, language)}
+    return {
+        "customDescription": description[:LONGEST_DESCRIPTION],
+        "customLabel": label_of(field.name, language),
+    }
 
 
 def label_of(name: str, language: str) -> str:
