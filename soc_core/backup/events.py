@@ -12,7 +12,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,8 +24,7 @@ from soc_core.errors import StoreError
 from soc_core.log import LogReader
 from soc_core.log.files import COMMITTED, file_name, publish
 from soc_core.log.frames import encode, file_header
-from soc_core.store.embedded.catalogue import Catalogue, Segment
-from soc_core.store.embedded.ids import sidecar
+from soc_core.store.embedded.catalogue import Catalogue, Damaged, Segment
 from soc_core.store.embedded.store import EmbeddedStore
 from soc_core.store.interface import SYSTEM_SCOPE
 
@@ -44,10 +43,14 @@ class _ChangedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Moment:
-    """Hold one state of the store: a directory with catalogue and log tail, the segments, offsets, missing items."""
+    """Hold one state of the store: a directory with catalogue and log tail, the segments, offsets, missing items.
+
+    ``hurt`` are segments that were found damaged before and are left out of answers; what there is of them is copied.
+    """
 
     directory: Path
     segments: tuple[Segment, ...]
+    hurt: tuple[Damaged, ...]
     sealed: int
     end: int
     missing: int
@@ -78,6 +81,7 @@ def copy_events(source: Path, package: PackageWriter, meter: Meter, damaged: lis
             except _ChangedError:
                 continue
             _forget_others(moment, copied, package)
+            _copy_hurt(source / "segments", moment, package, damaged)
             return _finish(moment, package, damaged)
     raise StoreError(
         "the store changes faster than it can be copied", where=str(source), todo="try again later"
@@ -105,7 +109,8 @@ def _take(source: Path, directory: Path) -> _Moment:
     written = _copy_log(log, directory / "log", snapshot.sealed, end)
     if log.start_offset() > snapshot.sealed and end > snapshot.sealed:
         raise _ChangedError  # sealed and dropped since
-    return _Moment(directory, snapshot.segments, snapshot.sealed, end, end - snapshot.sealed - written)
+    missing = end - snapshot.sealed - written
+    return _Moment(directory, snapshot.segments, snapshot.damaged, snapshot.sealed, end, missing)
 
 
 def _copy_catalogue(source: Path, target: Path) -> None:
@@ -162,6 +167,16 @@ def _copy_segments(source: Path, moment: _Moment, package: PackageWriter, seen: 
             seen.copied[segment.name, segment.sha256] = []
 
 
+def _copy_hurt(directory: Path, moment: _Moment, package: PackageWriter, damaged: list[str]) -> None:
+    """Add what there is of segments that were found damaged before: a repair may still read some of it."""
+    beside = _beside(directory)
+    for hurt in moment.hurt:
+        damaged.append(f"{hurt.name}: {hurt.what}")
+        for name in sorted(beside.get(hurt.name.partition(".")[0], ())):
+            with suppress(OSError):
+                package.add(f"{DIRECTORY}/segments/{name}", read_blocks(directory / name))
+
+
 def _still_named(source: Path, segment: Segment) -> bool:
     """Tell whether the live catalogue still names a segment: then its missing file was lost, not merged away."""
     return any(
@@ -180,12 +195,10 @@ def _beside(directory: Path) -> dict[str, list[str]]:
 
 
 def _files(directory: Path, segment: Segment, beside: dict[str, list[str]]) -> Iterator[tuple[Path, str]]:
-    """Yield a segment's files with the SHA-256 the catalogue has of them (empty if it has none)."""
-    path = directory / segment.name
-    known = {path.name: segment.sha256, sidecar(path).name: segment.ids_sha256}
-    yield from ((directory / name, sha256) for name, sha256 in known.items())
+    """Yield a segment's file with the SHA-256 the catalogue has of it, then what lies beside it (without)."""
+    yield directory / segment.name, segment.sha256
     stem = segment.name.partition(".")[0]
-    yield from ((directory / name, "") for name in sorted(beside.get(stem, ())) if name not in known)
+    yield from ((directory / name, "") for name in sorted(beside.get(stem, ())) if name != segment.name)
 
 
 def _copy_file(path: Path, expected: str, package: PackageWriter, seen: _Seen) -> str:
@@ -248,4 +261,6 @@ def _finish(moment: _Moment, package: PackageWriter, damaged: list[str]) -> Even
         store.close()
     for path in (moment.directory / "catalogue.sqlite", *sorted((moment.directory / "log").iterdir())):
         package.add(f"{DIRECTORY}/{path.relative_to(moment.directory).as_posix()}", read_blocks(path))
-    return EventsCopy("embedded", moment.end, moment.sealed, sources)
+    head = Catalogue(moment.directory / "catalogue.sqlite").head()
+    chain_head = f"{head.number} {head.algorithm}:{head.hash}" if head.number else ""
+    return EventsCopy("embedded", moment.end, moment.sealed, sources, chain_head)

@@ -221,8 +221,7 @@ class PackageWriter:
         """Write the manifest, make all durable, give the backup its own name and return where it is."""
         body = manifest.encode()
         if self._passphrase is None:
-            digest = f"{hashlib.sha256(body).hexdigest()}  {MANIFEST}\n".encode()
-            for name, content in ((MANIFEST, body), (DIGEST, digest)):
+            for name, content in ((MANIFEST, body), (DIGEST, _digest_line(body))):
                 with self.target.create(name) as stream:
                     stream.write(content)
         else:
@@ -275,8 +274,7 @@ class PackageReader:
         where = str(self.path)
         if not self.encrypted:
             body = b"".join(self._stored(MANIFEST))
-            said = b"".join(self._stored(DIGEST)).split()[:1]
-            if said != [hashlib.sha256(body).hexdigest().encode()]:
+            if b"".join(self._stored(DIGEST)) != _digest_line(body):
                 raise StoreError("the manifest is damaged", where=where)
             return body
         if passphrase is None:
@@ -360,3 +358,8 @@ class PackageReader:
         """Close the archive, if it is one."""
         if self._archive is not None:
             self._archive.close()
+
+
+def _digest_line(body: bytes) -> bytes:
+    """Return what lies beside a plain manifest; ``sha256sum -c`` reads it."""
+    return f"{hashlib.sha256(body).hexdigest()}  {MANIFEST}\n".encode()

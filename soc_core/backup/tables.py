@@ -58,7 +58,7 @@ def dump_tables(database: Database, package: PackageWriter, meter: Meter) -> Sta
         if not tables:
             return StateDump(connection.dialect.name)
         revision = connection.scalar(text(f"SELECT version_num FROM {_VERSION_TABLE}"))  # noqa: S608 constant
-        rows = {table.name: _dump(connection, table, package, meter) for table in tables}
+        rows = {str(table.name): _dump(connection, table, package, meter) for table in tables}
         numbers = dict(_numbers(connection, tables))
         return StateDump(connection.dialect.name, str(revision or ""), rows, numbers)
 
@@ -79,8 +79,8 @@ def _dump(connection: Connection, table: Table, package: PackageWriter, meter: M
 
 def _lines(connection: Connection, table: Table, counted: list[int]) -> Iterator[bytes]:
     """Yield the file's lines, some rows at a time, by primary key; count the rows."""
-    names = [column.name for column in table.columns]
-    yield orjson.dumps({"table": table.name, "columns": names}) + b"\n"
+    names = [str(column.name) for column in table.columns]
+    yield orjson.dumps({"table": str(table.name), "columns": names}) + b"\n"
     question = select(table).order_by(*(table.primary_key.columns or table.columns))
     for rows in connection.execution_options(yield_per=ROWS_AT_ONCE).execute(question).partitions():
         counted[0] += len(rows)
@@ -110,7 +110,7 @@ def _numbers(connection: Connection, tables: Sequence[Table]) -> Iterator[tuple[
         if column is None:
             continue
         highest = connection.scalar(select(func.max(column))) or 0
-        yield table.name, max(highest, _given_out(connection, table, column))
+        yield str(table.name), max(highest, _given_out(connection, table, column))
 
 
 def _given_out(connection: Connection, table: Table, column: Column[Any]) -> int:
