@@ -33,6 +33,7 @@ COMMANDS: Final = (
     "serve",
     "store",
     "audit",
+    "kibana",
     "demo",
 )
 """One module of ``edusoc.commands`` each, in the order of the help."""

@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from elasticsearch import ApiError, Elasticsearch
+from elasticsearch.serializer import OrjsonSerializer
 
 from soc_core.config import Settings
 from soc_core.errors import UsageError
@@ -56,7 +57,7 @@ def connect(settings: Settings, *, request_seconds: float = REQUEST_SECONDS) -> 
             "elasticsearch_url mixes http:// and https://", todo="use https:// for all addresses"
         )
     local = all(_is_local(part) for part in addresses)
-    options: dict[str, Any] = {"ssl_context": _tls(settings)} if secure else {}
+    options: dict[str, Any] = {"ssl_context": trust_of(settings)} if secure else {}
     return Elasticsearch(
         hosts,
         request_timeout=request_seconds,
@@ -67,7 +68,8 @@ def connect(settings: Settings, *, request_seconds: float = REQUEST_SECONDS) -> 
         http_compress=not local,
         meta_header=False,
         opaque_id="edusoc",
-        **_identity(settings, exposed=not secure and not local),
+        serializers={"application/json": OrjsonSerializer()},
+        **identity_of(settings, exposed=not secure and not local),
         **options,
     )
 
@@ -116,7 +118,7 @@ def _is_local(part: SplitResult) -> bool:
         return host == "localhost"
 
 
-def _tls(settings: Settings) -> ssl.SSLContext:
+def trust_of(settings: Settings) -> ssl.SSLContext:
     """Return the trust to check the cluster's certificate with: the configured authority's alone, else the system's.
 
     ``create_default_context`` is not used: from Python 3.13 it also refuses authorities without a key usage extension,
@@ -139,7 +141,7 @@ def _tls(settings: Settings) -> ssl.SSLContext:
     return context
 
 
-def _identity(settings: Settings, *, exposed: bool) -> dict[str, Any]:
+def identity_of(settings: Settings, *, exposed: bool) -> dict[str, Any]:
     """Return how the client says who it is; refuse half an identity, two, and one that anybody on the way can read."""
     username, password = settings.elasticsearch_username, settings.elasticsearch_password
     key = settings.elasticsearch_api_key
@@ -175,12 +177,19 @@ def _authorization(key: str, username: str, password: str) -> str:
     return f"ApiKey {key}"
 
 
-def read_capabilities(client: Elasticsearch, where: str = "") -> Capabilities:
-    """Ask once what the cluster is and offers; raise ``UsageError`` when it is too old or newer than we speak."""
+def read_version(client: Elasticsearch, where: str = "") -> tuple[int, int, int]:
+    """Return the version of the oldest node; raise ``UsageError`` when it is too old or newer than we speak."""
     with in_words(where):
         answer = client.nodes.info(node_id="_all", metric="_none", filter_path="nodes.*.version")
         version = min(_version(node["version"]) for node in answer["nodes"].values())
-        _check_version(version, where)
+    _check_version(version, where)
+    return version
+
+
+def read_capabilities(client: Elasticsearch, where: str = "") -> Capabilities:
+    """Ask once what the cluster is and offers; raise ``UsageError`` when it is too old or newer than we speak."""
+    version = read_version(client, where)
+    with in_words(where):
         return Capabilities(
             version=version,
             lifecycle=_offers(client, "/_ilm/status"),
