@@ -16,7 +16,7 @@ from detectors.sigma.mapping import bundled_rules
 from edusoc.migrating import upgrade
 from edusoc.packets import CaptureCutter
 from intake.importing import Importer
-from intake.pipeline import Detectors, Pipeline
+from intake.pipeline import CURSOR, Detectors, Pipeline
 from soc_api.services import Services
 from soc_core.clock import Clock, utc_now
 from soc_core.config import Settings
@@ -24,6 +24,7 @@ from soc_core.keys.store import KeyStore
 from soc_core.state.database import Database
 from soc_core.store.embedded import EmbeddedStore
 from soc_core.store.embedded.catalogue import Catalogue
+from soc_core.store.interface import EventStore
 
 QUESTION_SECONDS: Final = 60.0
 """For pages: one that takes longer helps nobody, and its processors are missing for the others."""
@@ -45,6 +46,27 @@ def open_chains(settings: Settings) -> list[Catalogue]:
     return [Catalogue(path)] if path.exists() else []
 
 
+def open_events(settings: Settings, *, writer: bool) -> EventStore:
+    """Open the event store: that of Elasticsearch where its address is set, else the one in the state directory.
+
+    Raises ``StoreBusyError`` when another process writes, ``UsageError`` or ``StoreError`` when it can't be used.
+    """
+    if settings.elasticsearch_url:
+        from soc_core.store.elasticsearch.store import ElasticsearchStore  # takes 0.3 s, which few need
+
+        return ElasticsearchStore.at(settings, writer=writer)
+    return EmbeddedStore(
+        settings.state_directory / "events", writer=writer, memory_limit_mb=settings.store_memory_mb
+    )
+
+
+def cursor_name(settings: Settings) -> str:
+    """Return the name of how far the detectors are: each store counts its offsets by itself."""
+    if not settings.elasticsearch_url:
+        return CURSOR
+    return f"{CURSOR}@{settings.elasticsearch_prefix}"
+
+
 def rules_directory(settings: Settings) -> Path:
     """Return where the rules are: as configured, else those that come with the program."""
     return Path(settings.rules) if settings.rules else bundled_rules()
@@ -59,7 +81,11 @@ def build_detectors(settings: Settings, rules: RuleSet) -> Detectors:
     """Return all detectors: Sigma rules, correlations, anomaly detectors."""
     correlations = [CorrelationDetector(rule) for rule in rules.correlations]
     models = settings.state_directory / "models"
-    return Detectors(events=[SigmaDetector(rules)], windows=[*correlations, *default_detectors(models)])
+    return Detectors(
+        events=[SigmaDetector(rules)],
+        windows=[*correlations, *default_detectors(models)],
+        cursor=cursor_name(settings),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +93,7 @@ class Writer:
     """Hold the opened parts of the process that writes events."""
 
     database: Database
-    store: EmbeddedStore
+    store: EventStore
     rules: RuleSet
     pipeline: Pipeline
     importer: Importer
@@ -77,9 +103,11 @@ class Writer:
 def open_writer(settings: Settings, clock: Clock = utc_now) -> Iterator[Writer]:
     """Open everything for writing; raise ``StoreBusyError`` when another process writes already."""
     database = open_database(settings)
-    store = EmbeddedStore(
-        settings.state_directory / "events", writer=True, memory_limit_mb=settings.store_memory_mb
-    )
+    try:
+        store = open_events(settings, writer=True)
+    except BaseException:
+        database.close()
+        raise
     try:
         rules = open_rules(settings)
         pipeline = Pipeline(store, database, build_detectors(settings, rules), AlertSink(clock), clock)
@@ -100,11 +128,13 @@ def open_services(
 ) -> Iterator[Services]:
     """Open everything the web process needs: it reads events and writes operational state only."""
     database = open_database(settings)
-    reader = EmbeddedStore(
-        settings.state_directory / "events", writer=False, memory_limit_mb=settings.store_memory_mb
-    )
-    reader.bound_questions(question_seconds)
     try:
+        reader = open_events(settings, writer=False)
+    except BaseException:
+        database.close()
+        raise
+    try:
+        reader.bound_questions(question_seconds)
         yield Services(
             database=database,
             reader=reader,

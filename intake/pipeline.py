@@ -42,10 +42,11 @@ class DetectionSink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Detectors:
-    """Hold all detectors that run: single events and windows."""
+    """Hold all detectors that run, on single events and on windows, and the name of how far they have read."""
 
     events: Sequence[EventDetector] = ()
     windows: Sequence[WindowDetector] = ()
+    cursor: str = CURSOR
 
 
 @dataclass(slots=True)
@@ -101,7 +102,7 @@ class Pipeline:
         examined = 0
         while True:
             with self._database.read() as connection:
-                offset = _cursor(connection)
+                offset = read_cursor(connection, self._detectors.cursor)
             events, following = self._store.read_from(offset, CHUNK)
             if following == offset:
                 return examined
@@ -115,7 +116,7 @@ class Pipeline:
         with self._database.write() as connection:
             self._sink.take(connection, found)
             jobs.add(connection, JOB, (window.key for window in sorted(dirty)), now)
-            _set_cursor(connection, following)
+            set_cursor(connection, self._detectors.cursor, following)
         self.progress.examined += len(events)
         self.progress.add(found)
 
@@ -148,11 +149,13 @@ class Pipeline:
             jobs.release(connection, JOB)
 
 
-def _cursor(connection: Connection) -> int:
-    return connection.scalar(select(cursors.c.log_offset).where(cursors.c.name == CURSOR)) or 0
+def read_cursor(connection: Connection, name: str) -> int:
+    """Return the log offset up to which the detectors have read; 0 when they never ran."""
+    return connection.scalar(select(cursors.c.log_offset).where(cursors.c.name == name)) or 0
 
 
-def _set_cursor(connection: Connection, offset: int) -> None:
-    moved = connection.execute(update(cursors).where(cursors.c.name == CURSOR).values(log_offset=offset))
+def set_cursor(connection: Connection, name: str, offset: int) -> None:
+    """Remember the log offset up to which the detectors have read."""
+    moved = connection.execute(update(cursors).where(cursors.c.name == name).values(log_offset=offset))
     if not moved.rowcount:
-        connection.execute(insert(cursors).values(name=CURSOR, log_offset=offset))
+        connection.execute(insert(cursors).values(name=name, log_offset=offset))

@@ -139,12 +139,12 @@ def blind(arguments: argparse.Namespace) -> int:
 def _unseen(rules: RuleSet, arguments: argparse.Namespace) -> Iterator[str]:
     """Yield the ids of rules whose log source has no event in the store; nothing when there is no store yet."""
     from detectors.sigma.blind import unseen_rules
-    from soc_core.store.embedded import EmbeddedStore
+    from edusoc.composition import open_events
 
-    directory = settings_of(arguments).state_directory / "events"
-    if not directory.is_dir():
+    settings = settings_of(arguments)
+    if not settings.elasticsearch_url and not (settings.state_directory / "events").is_dir():
         return
-    reader = EmbeddedStore(directory, writer=False)
+    reader = open_events(settings, writer=False)
     try:
         yield from unseen_rules(rules.rules, reader)
     finally:
