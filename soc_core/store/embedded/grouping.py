@@ -6,8 +6,20 @@ from decimal import Decimal
 
 import pyarrow as pa
 
+from soc_core.model.event import EVENT_ID
+from soc_core.query.tree import And, Query, Range
+from soc_core.store.embedded.catalogue import Segment
 from soc_core.store.embedded.sql import quote
 from soc_core.store.interface import Group, Grouping
+
+
+def of_days(segments: tuple[Segment, ...], query: Query) -> tuple[Segment, ...]:
+    """Return the segments that may match a query that bounds ids, which begin with the day of their segment."""
+    for part in query.children if isinstance(query, And) else (query,):
+        if isinstance(part, Range) and part.field == EVENT_ID:
+            low, high = str(part.gte or "")[:8], str(part.lt or "~")
+            segments = tuple(s for s in segments if low <= s.day < high)
+    return segments
 
 
 def grouping_sql(asked: Grouping, matching: str) -> str:

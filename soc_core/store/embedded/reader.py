@@ -32,7 +32,7 @@ from soc_core.store.embedded.catalogue import Catalogue, Segment
 from soc_core.store.embedded.condition import health_of
 from soc_core.store.embedded.counting import SqlCounting
 from soc_core.store.embedded.engine import Engine, View
-from soc_core.store.embedded.grouping import grouping_sql, groups_of_batch
+from soc_core.store.embedded.grouping import grouping_sql, groups_of_batch, of_days
 from soc_core.store.embedded.ids import IdIndex, hash_ids
 from soc_core.store.embedded.schema import EMPTY, SEQUENCE
 from soc_core.store.embedded.sealing import count_days, count_sources
@@ -293,7 +293,7 @@ class Reader:
 
         def ask(view: View) -> Iterator[pa.RecordBatch] | None:
             whole, cut = split(view.segments, request)
-            part = View((*whole, *cut), view.tail, view.sealed)
+            part = View(of_days((*whole, *cut), request.query), view.tail, view.sealed)
             condition = compile_condition(asked, part.columns() | wanted)
             if not condition.exact:
                 return None

@@ -25,9 +25,9 @@ def verify_store(directory: Path, catalogue: Catalogue, log: LogReader) -> list[
     fault = catalogue.fault()
     found = [Finding(f"the catalogue is damaged: {fault}", "catalogue.sqlite")] if fault else []
     for segment in catalogue.snapshot().segments:
-        hurt = list(_segment(directory, segment))
+        wrong = list(_segment(directory, segment))
         # One that was merged into another while we looked is no loss.
-        found.extend(hurt if hurt and segment.name in catalogue.names() else ())
+        found.extend(wrong if wrong and segment.name in catalogue.names() else ())
     found.extend(verify_chain(catalogue))
     for hurt in log.damage():
         what = f"{hurt.length} bytes can't be read" if hurt.length else "records are missing before this file"
