@@ -1,5 +1,8 @@
 """Measure API and pages: ``python -m benchmarks.api [--alerts N] [--events N] [--rounds N] [--import-events N]``.
 
+``--database postgresql://user@host/database`` (an empty one; its password in ``EDUSOC_DATABASE_PASSWORD``) measures
+with operational state there instead of in SQLite.
+
 Makes a province of 10 counties with 150 schools each, a million alerts (5 % of them open) and events, then starts
 ``edusoc serve`` as a process of its own and asks as a county's analyst and as a school's contact, one request after
 another over one connection. Prints median and 95th percentile of each question; then the same again while
@@ -22,11 +25,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import orjson
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 
 from benchmarks.store import Generator
 from cases.alerts.tables import alerts
@@ -35,7 +39,7 @@ from intake.pipeline import CURSOR
 from intake.tables import cursors
 from soc_core.access.accounts import Role, User, add_user, find_session, open_session
 from soc_core.clock import format_instant, utc_now
-from soc_core.config import Settings
+from soc_core.config import load_settings
 from soc_core.jobs import outbox
 from soc_core.model.event import Event
 from soc_core.model.organisation import Attribute
@@ -322,7 +326,7 @@ async def live(address: tuple[str, int], database: Database, unit: str) -> None:
 def build(state: Path, arguments: argparse.Namespace) -> tuple[Database, dict[str, list[str]]]:
     """Make the whole installation; say how long it took."""
     begin = time.perf_counter()
-    database = open_database(Settings(state=str(state)))
+    database = open_database(replace(load_settings(), state=str(state)))
     units = make_units(database)
     schools = [school for county in units.values() for school in county]
     make_alerts(database, schools, arguments.alerts)
@@ -334,12 +338,20 @@ def build(state: Path, arguments: argparse.Namespace) -> tuple[Database, dict[st
         # These events count as examined: the import that runs beside has its own to examine.
         connection.execute(insert(cursors).values(name=CURSOR, log_offset=store.end_offset()))
     store.close()
-    size = (state / "state.sqlite").stat().st_size / 1e6
+    size = _size(database, state)
     print(
         f"{arguments.alerts:,} alerts ({size:.0f} MB), {arguments.events:,} events, "
         f"{len(schools):,} schools: made in {time.perf_counter() - begin:.0f} s"
     )
     return database, units
+
+
+def _size(database: Database, state: Path) -> float:
+    """Return how large the operational database is, in MB."""
+    if not database.is_postgresql:
+        return (state / "state.sqlite").stat().st_size / 1e6
+    with database.read() as connection:
+        return float(connection.scalar(text("SELECT pg_database_size(current_database())")) or 0) / 1e6
 
 
 def main() -> None:
@@ -351,7 +363,10 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--import-events", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--database", default="")
     arguments = parser.parse_args()
+    if arguments.database:
+        os.environ["EDUSOC_DATABASE_URL"] = arguments.database  # for the server and the import as well
     directory = Path(tempfile.mkdtemp(prefix="edusoc-api-"))
     try:
         database, units = build(directory / "state", arguments)

@@ -26,6 +26,7 @@ from soc_core.state.database import Database
 
 MAX_QUARANTINED_PER_FILE: Final = 1_000
 ADVANCE_EVERY: Final = 20_000
+LONGEST_SOURCE_BYTES: Final = 1_500
 Report = Callable[[ReadBatch], None]
 
 
@@ -159,8 +160,13 @@ def _storable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
+def _ending(name: str) -> str:
+    """Return the end of a file's name, as much as an index of PostgreSQL holds beside the rest of the key."""
+    return name.encode()[-LONGEST_SOURCE_BYTES:].decode(errors="ignore")
+
+
 def _quarantine(connection: Connection, bad: BadRecord, place: Place, at: str) -> None:
-    key = {"source": _storable(bad.source)[-4_096:], "position": bad.position, "reason": bad.reason[:255]}
+    key = {"source": _ending(_storable(bad.source)), "position": bad.position, "reason": bad.reason[:255]}
     known = select(quarantine.c.position).where(*(quarantine.c[name] == value for name, value in key.items()))
     if connection.execute(known).first() is None:
         rest = {"line": bad.line, "raw": bad.raw[:4_096], "organization_id": place.organization_id, "at": at}

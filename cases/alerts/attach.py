@@ -11,7 +11,7 @@ written by a statement a table, since a scanner or a guesser of passwords may br
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, TypeVar
 
@@ -28,6 +28,8 @@ from soc_core.organisations.repository import find_assets
 SEVERITIES = tuple(sorted(Severity, key=lambda level: level.rank))
 AT_ONCE: Final = 500
 """So many ids are asked about by one statement: SQLite bounds the number of parameters."""
+LONGEST_NAME: Final = 255
+"""Characters of what an alert is about or of the other side: PostgreSQL's indices take no more than 2,704 bytes."""
 About = tuple[str, str, str, str, str]
 """What an alert is about: unit, kind, and the entity's kind, zone and value."""
 Place = tuple[str, str, str]
@@ -78,7 +80,7 @@ class AlertSink:
         fresh: dict[str, Detection] = {}
         for detection in found:
             if detection.id not in known:
-                fresh.setdefault(detection.id, detection)
+                fresh.setdefault(detection.id, _bounded(detection))
         if not fresh:
             return
         ordered = sorted(fresh.values(), key=lambda item: (item.first_seen, item.id))
@@ -187,6 +189,15 @@ class Gathering:
             move = update(table).where(table.c.alert_id == bindparam("source"))
             self._connection.execute(move.values(alert_id=bindparam("target")), moved)
         self._connection.execute(delete(alerts).where(alerts.c.id == bindparam("source")), moved)
+
+
+def _bounded(detection: Detection) -> Detection:
+    """Return the detection with names cut to what an index holds: strangers choose them; the events have them whole."""
+    entity, peer = detection.entity, detection.peer
+    if len(entity.value) <= LONGEST_NAME and len(peer) <= LONGEST_NAME:
+        return detection
+    short = replace(entity, value=entity.value[:LONGEST_NAME])
+    return replace(detection, entity=short, peer=peer[:LONGEST_NAME])
 
 
 def _known(connection: Connection, found: Sequence[Detection]) -> set[str]:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
     tuple_,
     update,
 )
@@ -92,7 +93,7 @@ def list_alerts(
     if after is not None:
         key = tuple_(alerts.c.priority, alerts.c.last_seen, alerts.c.id)
         beyond.append(key < (after.priority, after.last_seen, after.id))
-    for question in _plans(ids, narrow, beyond, limit):
+    for question in _plans(ids, narrow, beyond, limit, lateral=connection.dialect.name == "postgresql"):
         rows = connection.execute(question).all()
         if len(rows) == limit:
             break
@@ -100,12 +101,13 @@ def list_alerts(
 
 
 def _plans(
-    ids: frozenset[str] | None, narrow: AlertFilter, beyond: list[Condition], limit: int
+    ids: frozenset[str] | None, narrow: AlertFilter, beyond: list[Condition], limit: int, *, lateral: bool
 ) -> Iterator[Select[Any]]:
     """Yield questions with the same answer, the next to be asked where one did not fill the page; the last always does.
 
     What narrows most decides: an address has an index of its own; many or busy units fill a page from the first
-    alerts of the common order; few or quiet ones are merged unit by unit.
+    alerts of the common order; few or quiet ones are merged unit by unit, which PostgreSQL does by ``lateral`` joins
+    and SQLite, which has none, by subqueries.
     """
     conditions = [*_conditions(narrow), *beyond]
     everything = select(alerts).order_by(*_order(alerts)).limit(limit)
@@ -124,7 +126,8 @@ def _plans(
     ours = select(near.c.id).where(near.c.organization_id.in_(sorted(ids)))
     yield everything.where(alerts.c.id.in_(ours), within, *conditions)
     if len(ids) <= MERGED_UNITS:
-        yield _merged(ids, conditions, limit)
+        merged = _merged_laterally if lateral else _merged
+        yield merged(ids, conditions, limit)
     else:
         yield everything.where(_unindexed_units(ids), *conditions)
 
@@ -155,6 +158,14 @@ def _merged(ids: frozenset[str], conditions: Sequence[Condition], limit: int) ->
     )
     shown = alerts.alias("shown")
     question: Select[Any] = select(shown).select_from(organisations.join(shown, shown.c.id.in_(first)))
+    return question.where(organisations.c.id.in_(sorted(ids))).order_by(*_order(shown)).limit(limit)
+
+
+def _merged_laterally(ids: frozenset[str], conditions: Sequence[Condition], limit: int) -> Select[Any]:
+    """Return the question of ``_merged`` in the form that PostgreSQL answers unit by unit."""
+    first = select(alerts).where(alerts.c.organization_id == organisations.c.id, *conditions)
+    shown = first.order_by(*_order(alerts)).limit(limit).correlate(organisations).lateral("shown")
+    question: Select[Any] = select(shown).select_from(organisations.join(shown, true()))
     return question.where(organisations.c.id.in_(sorted(ids))).order_by(*_order(shown)).limit(limit)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
@@ -22,7 +23,7 @@ from cases.alerts.repository import (
     history_of,
     list_alerts,
 )
-from cases.alerts.tables import detections
+from cases.alerts.tables import alerts, detections
 from soc_core.clock import Clock, format_instant
 from soc_core.errors import NotAllowedError, UsageError
 from soc_core.jobs import outbox
@@ -184,6 +185,25 @@ def test_nothing_outside_the_scope_is_seen_or_changed(database: Database, clock:
         assert list(outbox.after(connection, 0, other)) == []
         with pytest.raises(NotAllowedError):
             change_alert(connection, other, alert.id, AlertChange("x", 1, Status.IN_PROGRESS), now=clock())
+
+
+def test_names_of_any_length_and_kind_are_taken(database: Database, clock: Clock) -> None:
+    chance = random.Random(3)
+    name = "".join(chr(chance.randrange(0x4E00, 0x9FA5)) for _ in range(9_000))
+    put(database, clock, detection(entity=name), detection(0.1, entity=name), detection(entity="a\0b"))
+    with database.read() as connection:
+        found = list_alerts(connection, SYSTEM_SCOPE, AlertFilter())
+    assert sorted((item.detection_count, len(item.entity.value)) for item in found) == [(1, 3), (2, 255)]
+
+
+def test_names_are_in_the_order_of_their_characters(database: Database, clock: Clock) -> None:
+    names = ["a", "B", "Z", "b", "-", "10.0.0.9", "10.0.0.10", "北京", "阿里", "重庆", "é", "😀", "\uffff"]
+    put(database, clock, *(detection(entity=name) for name in names))
+    with database.read() as connection:
+        inside = list_alerts(connection, SYSTEM_SCOPE, AlertFilter(address="10.0.0."))
+        stored = connection.scalars(select(alerts.c.entity_value).order_by(alerts.c.entity_value)).all()
+    assert sorted(item.entity.value for item in inside) == ["10.0.0.10", "10.0.0.9"]
+    assert list(stored) == sorted(names)
 
 
 def test_pages_neither_skip_nor_repeat(database: Database, clock: Clock) -> None:

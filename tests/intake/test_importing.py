@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import lzma
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -118,6 +119,22 @@ def test_names_in_no_encoding_are_taken(tmp_path: Path, importing: Import, datab
     with database.read() as connection:
         assert connection.scalar(select(sources.c.path)) == f"{tmp_path}/caf\\xe9.log"
         assert connection.scalar(select(quarantine.c.source)) == f"{tmp_path}/\\xff"
+
+
+def test_names_as_long_as_the_system_has_them_are_taken(
+    tmp_path: Path, importing: Import, database: Database
+) -> None:
+    chance = random.Random(1)
+    path = tmp_path
+    while len(os.fsencode(path)) < 3_700:
+        path /= "".join(chr(chance.randrange(0x4E00, 0x9FA5)) for _ in range(80))
+    path.mkdir(parents=True)
+    (path / "bad.log").write_text("nothing known\n")
+    for _ in range(2):
+        assert importing([path / "bad.log"]).read.bad == 1
+    with database.read() as connection:
+        (name,) = connection.scalars(select(quarantine.c.source))
+    assert str(path / "bad.log").endswith(name)
 
 
 def test_sources_are_remembered_under_their_latest_name(
