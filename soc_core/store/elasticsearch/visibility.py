@@ -1,0 +1,42 @@
+"""Make sure that a question sees what was acknowledged before it was asked.
+
+Elasticsearch finds documents only after a *refresh*, which costs. So one is asked for only when the head of the log
+has moved since the last: as often as there is something new and somebody asks, and not otherwise.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from soc_core.store.elasticsearch.place import Place
+
+
+class Visibility:
+    """Remember up to which offset everything can be found; safe for threads."""
+
+    def __init__(self, place: Place) -> None:
+        """Take the cluster."""
+        self._client, self._pattern = place.client, place.pattern
+        self._lock = threading.Lock()
+        self._seen = -1
+        self.listeners: list[Callable[[], object]] = []
+
+    def reach(self, head: int) -> None:
+        """Return when all that is below ``head`` can be found."""
+        if head <= self._seen:
+            return
+        with self._lock:
+            if head > self._seen:
+                self._refresh(head)
+
+    def renew(self) -> None:
+        """Make all that is stored at this moment findable."""
+        with self._lock:
+            self._refresh(self._seen)
+
+    def _refresh(self, head: int) -> None:
+        self._client.indices.refresh(index=self._pattern, ignore_unavailable=True, allow_no_indices=True)
+        self._seen = head
+        for listener in self.listeners:
+            listener()

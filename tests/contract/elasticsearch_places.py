@@ -1,0 +1,64 @@
+"""Places for tests: an index prefix of its own each, and nothing left behind."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from elasticsearch import Elasticsearch
+
+from soc_core.config import Settings
+from soc_core.store.elasticsearch.client import connect
+from soc_core.store.elasticsearch.place import Place
+from soc_core.store.elasticsearch.store import ElasticsearchStore
+from soc_core.store.elasticsearch.templates import component_name
+from soc_core.store.elasticsearch.writer import Writing
+
+QUICK = Writing(replicas=0, lease_seconds=1.0)
+
+
+def place_at(url: str, prefix: str) -> Place:
+    """Return a place with a client of its own."""
+    return Place(connect(Settings(elasticsearch_url=url)), prefix, url)
+
+
+@contextmanager
+def new_prefix(url: str) -> Iterator[str]:
+    """Give a prefix, and remove at the end all that is named by it."""
+    prefix = f"test-{uuid.uuid4().hex[:12]}"
+    try:
+        yield prefix
+    finally:
+        client = connect(Settings(elasticsearch_url=url))
+        clean(client, prefix)
+        client.close()
+
+
+def clean(client: Elasticsearch, prefix: str) -> None:
+    """Remove the indices and templates of a prefix."""
+    names = list(client.indices.get(index=f"{prefix}-*", filter_path="*.settings.index.uuid").body)
+    if names:
+        client.indices.delete(index=names)
+    name = component_name(prefix)
+    client.options(ignore_status=404).indices.delete_index_template(name=name)
+    client.options(ignore_status=404).cluster.delete_component_template(name=name)
+
+
+@contextmanager
+def opener(url: str, how: Writing = QUICK) -> Iterator[Callable[[], ElasticsearchStore]]:
+    """Give a function that opens the one store of a new prefix, anew each time it is called."""
+    held: list[ElasticsearchStore] = []
+    with new_prefix(url) as prefix:
+
+        def reopen() -> ElasticsearchStore:
+            for store in held:
+                store.close()
+            held[:] = [ElasticsearchStore(place_at(url, prefix), writer=True, how=how)]
+            return held[0]
+
+        try:
+            yield reopen
+        finally:
+            for store in held:
+                store.close()
