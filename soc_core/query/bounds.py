@@ -39,7 +39,7 @@ def bound_of(kind: str, sign: str, bound: Scalar) -> Bound:
 
 
 def _whole(bound: float, *, above: bool) -> int:
-    if isinstance(bound, float) and math.isinf(bound):
+    if bound in {math.inf, -math.inf}:
         return _LONG if bound > 0 else -_LONG - 1
     return math.ceil(bound) if above else math.floor(bound)
 

@@ -4,12 +4,14 @@ Grammar::
 
     query   = or ;  or = and { ("OR" | "||") and } ;  and = unary { ["AND" | "&&"] unary }
     unary   = ("NOT" | "!" | "-") unary | "+" unary | primary
-    primary = "(" query ")" | FIELD ":" value | value
-    value   = "(" value-query ")" | RANGE | COMPARISON | "/" regex "/" | PHRASE | WORD
+    primary = "(" query ")" | FIELD (":" | COMPARISON) value | value
+    value   = "(" value-query ")" | RANGE | "/" regex "/" | PHRASE | WORD
 
-Words side by side mean AND, as analysts expect of a search box (Lucene's default OR surprises them). Field names are
-checked against the dictionary; ``_exists_:field`` asks for presence; ``field:10.0.0.0/8`` on an address field means the
-network. Text compares without regard to case. Errors name the column.
+Words side by side mean AND, as analysts expect of a search box (Lucene's default OR surprises them); in brackets after
+a field that holds one short value each they mean OR, since no value equals two. Field names are checked against the
+dictionary and may hold ``*``. Text compares without regard to case. Errors name the column. What is taken beside this
+is told in ``soc_core.query.lexer``, what a value means for a field in ``soc_core.query.meanings``; all of it with
+examples in ``docs/reference/query.md``.
 
 What one person asks must not hold up the others: length, depth and number of terms are bounded, and regular
 expressions are those that take time in proportion to the text (no look-around, no back references).
@@ -18,92 +20,53 @@ expressions are those that take time in proportion to the text (no look-around, 
 from __future__ import annotations
 
 import difflib
-import re
-from dataclasses import dataclass
-from ipaddress import ip_network
+from collections.abc import Callable
+from datetime import datetime, tzinfo
+from fnmatch import fnmatchcase
 from typing import Final
 
-from soc_core.clock import LOCAL_ZONE, format_instant, parse_instant
+from soc_core.clock import LOCAL_ZONE, utc_now
 from soc_core.errors import UsageError
 from soc_core.fields import FIELDS
-from soc_core.model.event import Scalar
-from soc_core.query.evaluate import takes_linear_time
-from soc_core.query.tree import And, Cidr, Exists, Not, OneOf, Or, Query, Range, Regex, Text
+from soc_core.query.lexer import Token, fault_at, plain, tokens_of
+from soc_core.query.meanings import ValueReader
+from soc_core.query.tree import And, Everything, Exists, Not, Or, Query
 
 MAX_LENGTH: Final = 4_000
 MAX_DEPTH: Final = 50
 MAX_TERMS: Final = 300
 MAX_ANYWHERE: Final = 20
 """Terms without a field are looked for in every field of text, some hundred: each costs as much as all of those."""
-NUMBERS: Final = frozenset({"long", "double"})
-_TOKEN: Final = re.compile(
-    r"""(?P<space>\s+)
-      | (?P<open>\() | (?P<close>\))
-      | (?P<range>[\[{]\s*(?:"[^"]*"|[^\s\]}]+)\s+TO\s+(?:"[^"]*"|[^\s\]}]+)\s*[\]}])
-      | (?P<phrase>"(?:[^"\\]|\\.)*")
-      | (?P<regex>/(?:[^/\\]|\\.)+/(?=[\s)]|$))
-      | (?P<and>&&|AND(?=[\s(]|$)|and(?=[\s(]|$)) | (?P<or>\|\||OR(?=[\s(]|$)|or(?=[\s(]|$))
-      | (?P<not>NOT(?=[\s(]|$)|not(?=[\s(]|$)|!|-(?=\S)) | (?P<plus>\+(?=\S))
-      | (?P<field>[A-Za-z_@][\w@.-]*:(?!\\))
-      | (?P<compare>>=|<=|>|<)
-      | (?P<word>(?:[^\s()"\\]|\\.)+)""",
-    re.VERBOSE,
-)
-_RANGE: Final = re.compile(r"""([\[{])\s*("[^"]*"|\S+?)\s+TO\s+("[^"]*"|\S+?)\s*([\]}])$""")
+_EXISTS: Final = "_exists_"
+_LOWER: Final = {name.lower(): name for name in FIELDS}
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """Hold one token: its kind, text and 0-based position."""
+def parse_query(text: str, *, now: datetime | None = None, zone: tzinfo = LOCAL_ZONE) -> Query:
+    """Return the query tree of ``text``; raise ``UsageError`` naming the column (from 1) of what is wrong.
 
-    kind: str
-    text: str
-    at: int
-
-
-def parse_query(text: str) -> Query:
-    """Return the query tree of ``text``; raise ``UsageError`` naming the column (from 1) of what is wrong."""
+    ``now`` is what relative times go by (by default the clock), ``zone`` that of times without an offset. A text of
+    spaces asks for everything.
+    """
     if len(text) > MAX_LENGTH:
         raise UsageError(f"the query is longer than {MAX_LENGTH} characters")
     if any("\ud800" <= letter <= "\udfff" for letter in text):
         raise UsageError("the query is not valid UTF-8")
-    parser = _Parser(_tokens(text), len(text))
-    query = parser.parse_or("", 0)
+    tokens = tokens_of(text)
+    if not tokens:
+        return Everything()
+    parser = _Parser(tokens, len(text), ValueReader(now or utc_now(), zone))
+    query = parser.parse_or((), 0)
     parser.expect_end()
     return query
 
 
-def _tokens(text: str) -> list[Token]:
-    found: list[Token] = []
-    at = 0
-    while at < len(text):
-        match = _TOKEN.match(text, at)
-        if match is None:
-            raise _fault(at, f"'{text[at]}' is not understood here", "put text in quotes")
-        kind = match.lastgroup or ""
-        # Inside a value a field-like beginning is a word: c:\temp, http://…
-        if (
-            kind == "field"
-            and found
-            and found[-1].kind in {"field", "compare"}
-            and found[-1].at + len(found[-1].text) == at
-        ):
-            match = re.compile(r'(?:[^\s()"\\]|\\.)+').match(text, at) or match
-            kind = "word"
-        if kind != "space":
-            found.append(Token(kind, match.group(), at))
-        at = match.end()
-    return found
-
-
-def _fault(at: int, what: str, todo: str = "") -> UsageError:
-    return UsageError(what, where=f"column {at + 1}", todo=todo)
-
-
 class _Parser:
-    def __init__(self, tokens: list[Token], length: int) -> None:
+    """Go through the tokens once; ``fields`` are those that the values inside their brackets are looked for in."""
+
+    def __init__(self, tokens: list[Token], length: int, values: ValueReader) -> None:
         self._tokens = tokens
         self._length = length
+        self._values = values
         self._next = 0
         self._terms = self._anywhere = 0
 
@@ -113,7 +76,12 @@ class _Parser:
     def _take(self) -> Token:
         token = self._peek()
         if token is None:
-            raise _fault(self._length, "something is missing at the end")
+            last = self._tokens[-1].text
+            raise fault_at(
+                self._length,
+                "something is missing at the end",
+                f"write what comes after '{last}', or leave it out",
+            )
         self._next += 1
         return token
 
@@ -125,187 +93,129 @@ class _Parser:
         return False
 
     def expect_end(self) -> None:
+        """Raise ``UsageError`` when something is left over."""
         token = self._peek()
         if token is not None:
-            raise _fault(token.at, f"'{token.text}' does not fit here")
+            raise fault_at(token.at, f"'{token.text}' does not fit here")
 
-    def parse_or(self, field: str, depth: int) -> Query:
+    def parse_or(self, fields: tuple[str, ...], depth: int) -> Query:
+        """Return alternatives; raise ``UsageError`` when they are too deep inside each other."""
         if depth > MAX_DEPTH:
-            raise _fault(self._length, f"more than {MAX_DEPTH} brackets inside each other")
-        children = [self._parse_and(field, depth)]
+            raise fault_at(self._length, f"more than {MAX_DEPTH} brackets inside each other")
+        children = [self._parse_and(fields, depth)]
         while self._take_if("or"):
-            children.append(self._parse_and(field, depth))
-        return children[0] if len(children) == 1 else Or(tuple(children))
+            children.append(self._parse_and(fields, depth))
+        return _joined(Or, children)
 
-    def _parse_and(self, field: str, depth: int) -> Query:
-        children = [self._parse_unary(field, depth)]
+    def _parse_and(self, fields: tuple[str, ...], depth: int) -> Query:
+        """Return what must hold together, and in a field's brackets one of what stands side by side."""
+        apart = bool(fields) and all(FIELDS[field].type != "text" for field in fields)
+        needed: list[Query] = []
+        loose: list[Query] = []
         while True:
-            explicit = self._take_if("and")
-            token = self._peek()
-            if not explicit and (token is None or token.kind in {"or", "close"}):
+            signed = self._peek_kind() in {"not", "plus"}
+            chain = [self._parse_unary(fields, depth)]
+            while self._take_if("and"):
+                chain.append(self._parse_unary(fields, depth))
+            if apart and not (signed and len(chain) == 1):
+                loose.append(_joined(And, chain))
+            else:
+                needed.extend(chain)
+            if self._peek_kind() in {"", "or", "close"}:
                 break
-            children.append(self._parse_unary(field, depth))
-        return children[0] if len(children) == 1 else And(tuple(children))
+        return _joined(And, [*([_joined(Or, loose)] if loose else []), *needed])
 
-    def _parse_unary(self, field: str, depth: int) -> Query:
+    def _peek_kind(self) -> str:
+        token = self._peek()
+        return "" if token is None else token.kind
+
+    def _parse_unary(self, fields: tuple[str, ...], depth: int) -> Query:
         negative = False
         while True:
             if self._take_if("not"):
                 negative = not negative
             elif not self._take_if("plus"):
                 break
-        inner = self._parse_primary(field, depth)
+        inner = self._parse_primary(fields, depth)
         return Not(inner) if negative else inner
 
-    def _count(self, field: str, at: int) -> None:
-        self._terms += 1
-        self._anywhere += not field
+    def _count(self, fields: tuple[str, ...], at: int) -> None:
+        self._terms += max(1, len(fields))
+        self._anywhere += not fields
         if self._terms > MAX_TERMS:
-            raise _fault(at, f"more than {MAX_TERMS} terms")
+            raise fault_at(at, f"more than {MAX_TERMS} terms")
         if self._anywhere > MAX_ANYWHERE:
-            raise _fault(at, f"more than {MAX_ANYWHERE} terms without a field", "name the field: field:value")
+            raise fault_at(
+                at, f"more than {MAX_ANYWHERE} terms without a field", "name the field: field:value"
+            )
 
-    def _parse_primary(self, field: str, depth: int) -> Query:
+    def _parse_primary(self, fields: tuple[str, ...], depth: int) -> Query:
         token = self._take()
         if token.kind == "open":
-            inner = self.parse_or(field, depth + 1)
+            inner = self.parse_or(fields, depth + 1)
             if not self._take_if("close"):
-                raise _fault(token.at, "this bracket is never closed")
+                raise fault_at(token.at, "this bracket is never closed")
             return inner
-        if token.kind == "field" and not field:
+        if token.kind == "field":
             return self._parse_field(token, depth)
-        self._count(field, token.at)
-        if token.kind == "compare" and field:
-            value = self._take()
-            return _compare(field, token, _plain(value), value.at)
-        return _value(field, token)
+        _check_value(token)
+        self._count(fields, token.at)
+        if not fields:
+            return self._values.query("", token)
+        return _of_each(fields, lambda field: self._values.query(field, token))
 
-    def _parse_field(self, token: Token, depth: int) -> Query:
-        name = token.text[:-1]
-        if name == "_exists_":
+    def _parse_field(self, name: Token, depth: int) -> Query:
+        if name.text == _EXISTS:
             wanted = self._take()
-            return Exists(_known(_plain(wanted), wanted.at))
-        return self._parse_primary(_known(name, token.at), depth)
+            _check_value(wanted)
+            fields = _known(plain(wanted.text.strip('"')), wanted.at)
+            self._count(fields, wanted.at)
+            return _joined(Or, [Exists(field) for field in fields])
+        if name.text == "*":
+            return self._parse_primary((), depth)
+        fields = _known(name.text, name.at)
+        if not self._take_if("compare"):
+            return self._parse_primary(fields, depth)
+        sign, value = self._tokens[self._next - 1], self._take()
+        if value.kind not in {"word", "phrase"}:
+            raise fault_at(value.at, f"a value is needed, not '{value.text}'")
+        self._count(fields, value.at)
+        return _of_each(fields, lambda field: self._values.compared(field, sign.text, value))
 
 
-def _known(name: str, at: int) -> str:
-    if name in FIELDS:
-        return name
-    near = difflib.get_close_matches(name, FIELDS, n=1, cutoff=0.7)
-    raise _fault(
-        at, f"there is no field '{name}'", f"did you mean '{near[0]}'?" if near else "see the field list"
-    )
+def _joined(kind: type[And] | type[Or], children: list[Query]) -> Query:
+    return children[0] if len(children) == 1 else kind(tuple(children))
 
 
-def _plain(token: Token) -> str:
-    if token.kind == "phrase":
-        return re.sub(r"\\(.)", r"\1", token.text[1:-1])
-    if token.kind in {"open", "close", "and", "or", "not", "range"}:
-        raise _fault(token.at, f"a value is needed, not '{token.text}'")
-    return re.sub(r"\\(.)", r"\1", token.text)
+def _check_value(token: Token) -> None:
+    if token.kind in {"close", "and", "or", "not"}:
+        raise fault_at(token.at, f"a value is needed before '{token.text}'")
 
 
-def _value(field: str, token: Token) -> Query:
-    if token.kind == "range":
-        return _range(field, token)
-    if token.kind == "regex":
-        return _regex(field, token)
-    if token.kind == "phrase":
-        return _equal(field, _plain(token), token.at)
-    if token.kind in {"close", "and", "or"}:
-        raise _fault(token.at, f"a value is needed before '{token.text}'")
-    return _word(field, token)
+def _known(name: str, at: int) -> tuple[str, ...]:
+    """Return the fields of a name, in any case and with ``*`` for any letters; raise ``UsageError`` for none."""
+    known = name if name in FIELDS else _LOWER.get(name.lower())
+    if known is not None:
+        return (known,)
+    if "*" in name:
+        found = tuple(field for field in FIELDS if fnmatchcase(field, name.replace("[", "[[]")))
+        if found:
+            return found
+        raise fault_at(at, f"there is no field like '{name}'", "see the field list")
+    near = difflib.get_close_matches(name.lower(), FIELDS, n=1, cutoff=0.7)
+    todo = f"did you mean '{near[0]}'?" if near else "put text in quotes, or see the field list"
+    raise fault_at(at, f"there is no field '{name}'", todo)
 
 
-def _word(field: str, token: Token) -> Query:
-    """Return the query of an unquoted word: ``*`` alone means present, ``*`` and ``?`` are wildcards."""
-    if field and token.text == "*":
-        return Exists(field)
-    bare = re.sub(r"\\.", "", token.text)
-    if "*" not in bare and "?" not in bare:
-        return _equal(field, _plain(token), token.at)
-    # Only escaped wildcards and backslashes keep their backslash: the tree's pattern has the same escapes.
-    pattern = re.sub(r"\\([^*?\\])", r"\1", token.text)
-    return Text(field, "wildcard", pattern if field else f"*{pattern}*")
-
-
-def _equal(field: str, value: str, at: int) -> Query:
-    if not field:
-        return Text("", "contains", value)
-    kind = FIELDS[field].type
-    if kind == "ip" and "/" in value:
+def _of_each(fields: tuple[str, ...], make: Callable[[str], Query]) -> Query:
+    """Return what one of the fields holds; those whose type can't hold it are left out, unless none can."""
+    found: list[Query] = []
+    refused: UsageError | None = None
+    for field in fields:
         try:
-            return Cidr(field, str(ip_network(value, strict=False)))
-        except ValueError:
-            raise _fault(at, f"'{value}' is no network") from None
-    if kind == "text":
-        return Text(field, "contains", value)
-    return OneOf(field, (_typed(field, value, at),))
-
-
-def _typed(field: str, value: str, at: int) -> Scalar:
-    kind = FIELDS[field].type
-    if kind in NUMBERS:
-        try:
-            return int(value) if kind == "long" else float(value)
-        except ValueError:
-            raise _fault(at, f"field '{field}' is a number, '{value}' is not") from None
-    if kind == "boolean":
-        if value.lower() not in {"true", "false"}:
-            raise _fault(at, f"field '{field}' is true or false, not '{value}'")
-        return value.lower() == "true"
-    if kind == "date":
-        try:
-            return format_instant(parse_instant(value, zone=LOCAL_ZONE))
-        except ValueError:
-            raise _fault(at, f"'{value}' is no time", "write it like 2026-11-20T08:00") from None
-    return value
-
-
-def _compare(field: str, token: Token, value: str, at: int) -> Query:
-    bound = _typed(field, value, at)
-    match token.text:
-        case ">":
-            return Range(field, gt=bound)
-        case ">=":
-            return Range(field, gte=bound)
-        case "<":
-            return Range(field, lt=bound)
-        case _:
-            return Range(field, lte=bound)
-
-
-def _range(field: str, token: Token) -> Query:
-    match = _RANGE.match(token.text)
-    if match is None or not field:
-        raise _fault(token.at, "a range needs a field: field:[a TO b]")
-    low, high = (part.strip('"') for part in match.group(2, 3))
-    lower = None if low == "*" else _typed(field, low, token.at)
-    upper = None if high == "*" else _typed(field, high, token.at)
-    open_low, open_high = match.group(1) == "{", match.group(4) == "}"
-    return Range(
-        field,
-        gte=None if open_low else lower,
-        gt=lower if open_low else None,
-        lte=None if open_high else upper,
-        lt=upper if open_high else None,
-    )
-
-
-def _regex(field: str, token: Token) -> Query:
-    pattern = token.text[1:-1].replace("\\/", "/")
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise _fault(token.at, f"the regular expression is wrong: {error}") from None
-    except (RecursionError, OverflowError):
-        raise _fault(token.at, "the regular expression is wrong: too large") from None
-    if not field:
-        raise _fault(token.at, "a regular expression needs a field: field:/…/")
-    if not takes_linear_time(pattern):
-        raise _fault(
-            token.at,
-            "a search takes no such regular expression",
-            "do without look-around, back references, named groups and repeats above 100",
-        )
-    return Regex(field, pattern)
+            found.append(make(field))
+        except UsageError as error:
+            refused = refused or error
+    if refused is not None and not found:
+        raise refused
+    return _joined(Or, found)

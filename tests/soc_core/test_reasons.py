@@ -28,6 +28,7 @@ FAMILY = {name for text in SOURCES.values() for name in CLASS.findall(text)} | {
     "EdusocError",
     "SigmaError",
     "_fault",
+    "fault_at",
 }
 NAMED = {
     name: text
