@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import func, inspect, select, table
+from sqlalchemy import column, select, table
 
 from soc_core.backup.checking import check_backup
 from soc_core.backup.events import DIRECTORY as EVENTS
@@ -45,6 +45,7 @@ from soc_core.store.interface import Finding
 
 LOCK: Final = ".edusoc-backup.lock"
 _OURS: Final = re.compile(r"edusoc-\d{8}T\d{6}Z-[0-9a-f]{8}(\.zip)?")
+_SOURCES: Final = "imported_sources"
 TakeSnapshot = Callable[[str], Snapshot]
 """Let Elasticsearch take a snapshot of a name, and wait for it."""
 
@@ -207,17 +208,21 @@ def _check_room(order: Order, files: list[Found], events: int, state: Path) -> N
 
 def _left_out(source: Source, order: Order, dumped: StateDump) -> list[LeftOut]:
     """Say what must be kept in other ways: imported files stay where they were, and keys only go along if asked."""
-    found = []
-    if dumped.rows.get("sources"):
-        with source.database.read() as connection:
-            if inspect(connection).has_table("sources"):
-                count = connection.scalar(select(func.count()).select_from(table("sources"))) or 0
-                found.append(LeftOut("captures", count))
+    captures = _elsewhere(source) if dumped.rows.get(_SOURCES) else 0
+    found = [LeftOut("captures", captures)] if captures else []
     if not order.with_keys:
         found += [LeftOut("keys"), LeftOut("secrets")]
     if source.take_snapshot is not None:
         found.append(LeftOut("elasticsearch"))
     return found
+
+
+def _elsewhere(source: Source) -> int:
+    """Return how many imported files lie outside the state directory."""
+    inside = f"{source.settings.state_directory}/"
+    with source.database.read() as connection:
+        paths = connection.scalars(select(column("path")).select_from(table(_SOURCES)))
+        return sum(not str(path).startswith(inside) for path in paths)
 
 
 def _checked(path: Path, order: Order, meter: Meter) -> list[Finding]:

@@ -168,6 +168,8 @@ def _of(kind: type[T], given: object) -> T:
     for name, value in values.items():
         if not isinstance(value, _JSON[str(names[name].type).partition("[")[0]]):
             raise TypeError(f"{kind.__name__}.{name}")
+        if isinstance(value, dict) and not all(isinstance(count, int) for count in value.values()):
+            raise TypeError(f"{kind.__name__}.{name}")
     return kind(**values)
 
 

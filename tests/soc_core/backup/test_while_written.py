@@ -6,12 +6,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from soc_core.backup import events
 from soc_core.backup.making import Order
 from soc_core.backup.package import PackageReader
+from soc_core.clock import utc_now
+from soc_core.store.embedded import EmbeddedStore, Limits
 from tests.contract.samples import make
 from tests.soc_core.backup.scenes import back_up, events_of, make_state, restore
 
@@ -78,3 +83,33 @@ def test_all_that_was_acknowledged_before_is_in_it(writing: Writing, tmp_path: P
         base = PackageReader(made.path, None)
     writing.end()
     assert events_of(tmp_path / "state")
+
+
+def test_files_that_go_away_while_they_are_copied_are_made_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = make_state(tmp_path / "state")
+    moment = [utc_now()]
+    store = EmbeddedStore(state / "events", writer=True, limits=Limits(reserve=0), clock=lambda: moment[0])
+    copy, calls = events._copy_segments, []
+
+    def interrupted(source: Path, *others: Any) -> None:
+        """Let all segments be merged and removed before the first of them is copied."""
+        calls.append({path.name for path in (source / "segments").iterdir()})
+        if len(calls) == 1:
+            for number in range(1_000, 1_032):
+                store.append([make(number, day=20 + number % 3)])
+                store.seal()
+            moment[0] += timedelta(hours=1)
+            store.seal()
+            assert calls[0] - {path.name for path in (source / "segments").iterdir()}
+        copy(source, *others)
+
+    monkeypatch.setattr(events, "_copy_segments", interrupted)
+    made = back_up(state, Order(tmp_path / "usb"))
+    store.close()
+    assert len(calls) == 2
+    assert (made.found, made.manifest.damaged) == ([], [])
+    assert made.manifest.events.events == 292
+    restore(made.path, tmp_path / "again")
+    assert events_of(tmp_path / "again") == events_of(state)
