@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from soc_core.errors import UsageError
 
-EVENTS = "events"
+EVENTS: Final = "events"
 """What follows the prefix in the names of the indices of events."""
+ROLLUPS: Final = "rollup.*"
+"""Data sets of ``soc_core.store.rollup``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +38,15 @@ class PackOptions:
             )
         return self
 
+    @property
+    def all_indices(self) -> str:
+        """Return the pattern of all indices of events."""
+        return f"{self.prefix}-{EVENTS}-*"
+
     def index_pattern(self, datasets: tuple[str, ...] = ()) -> str:
-        """Return which indices hold events of the data sets; none means all."""
+        """Return which indices hold events of the data sets; none means all but roll-ups, which count events again."""
         if not datasets:
-            return f"{self.prefix}-{EVENTS}-*"
+            return f"{self.all_indices},-{self.prefix}-{EVENTS}-{ROLLUPS}"
         return ",".join(
             f"{self.prefix}-{EVENTS}-{name}" if name.endswith("*") else f"{self.prefix}-{EVENTS}-{name}-*"
             for name in datasets

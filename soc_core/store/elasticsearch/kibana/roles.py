@@ -18,7 +18,7 @@ def role_name(options: PackOptions) -> str:
 def role_body(options: PackOptions, space: str = "default") -> Table:
     """Return the role as ``PUT /api/security/role/<name>`` of Kibana takes it: reading, in one space."""
     indices: Table = {
-        "names": [options.checked().index_pattern()],
+        "names": [options.checked().all_indices],
         "privileges": ["read", "view_index_metadata"],
     }
     return {
