@@ -98,6 +98,19 @@ class Database:
             yield connection
             connection.commit()
 
+    @contextmanager
+    def restructure(self, wait_seconds: float) -> Iterator[Connection]:
+        """Give a connection as ``write`` does, to change tables: references are checked in the end, not at each step.
+
+        SQLite copies a table to change it, while others refer to it.
+        """
+        rebuilding = self._writing.execution_options(edusoc_wait=wait_seconds, edusoc_references=False)
+        with said(self.name), self._begun(rebuilding) as connection:
+            yield connection
+            if not self.is_postgresql:
+                sqlite.check_references(connection)
+            connection.commit()
+
     def _begun(self, engine: Engine) -> Connection:
         """Return a connection in a new transaction; one the server had closed meanwhile is opened anew."""
         for pause in PAUSES if self._reached else ():

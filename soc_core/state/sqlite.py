@@ -12,6 +12,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from soc_core.errors import StoreError
+
 
 def make_engine(url: URL, wait_seconds: float) -> Engine:
     """Return an engine; what meets a lock waits for it up to ``wait_seconds``."""
@@ -23,6 +25,15 @@ def make_engine(url: URL, wait_seconds: float) -> Engine:
     event.listen(engine, "connect", _set_up)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def check_references(connection: Connection) -> None:
+    """Raise ``StoreError`` when a row refers to one that is not there."""
+    wrong = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+    if wrong is not None:
+        raise StoreError(
+            f"the operational database is damaged: a row of '{wrong[0]}' refers to none of '{wrong[2]}'"
+        )
 
 
 def _set_up(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
@@ -38,5 +49,7 @@ def _begin(connection: Connection) -> None:
     if not options.get("edusoc_writing", False):
         connection.exec_driver_sql("BEGIN")
         return
+    references = "ON" if options.get("edusoc_references", True) else "OFF"
+    connection.exec_driver_sql(f"PRAGMA foreign_keys={references}")  # means nothing inside a transaction
     connection.exec_driver_sql(f"PRAGMA busy_timeout={round(options['edusoc_wait'] * 1000)}")
     connection.exec_driver_sql("BEGIN IMMEDIATE")
