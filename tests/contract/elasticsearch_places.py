@@ -5,7 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
+import pytest
 from elasticsearch import Elasticsearch
 
 from soc_core.config import Settings
@@ -14,8 +16,21 @@ from soc_core.store.elasticsearch.place import Place
 from soc_core.store.elasticsearch.store import ElasticsearchStore
 from soc_core.store.elasticsearch.templates import component_name
 from soc_core.store.elasticsearch.writer import Writing
+from soc_core.store.interface import EventStore
+from tests.contract.store_contract import StoreContract, fill
 
-QUICK = Writing(replicas=0, lease_seconds=1.0)
+QUICK: Final = Writing(replicas=0, lease_seconds=4.0)
+CHANGING: Final = frozenset(
+    {
+        "test_groups",
+        "test_pages_stay_while_events_come",
+        "test_reads_past_what_was_removed",
+        "test_survives_reopening",
+        "test_takes_late_events",
+        "test_tells_days",
+    }
+)
+"""Tests that change or close the store they are given."""
 
 
 def place_at(url: str, prefix: str) -> Place:
@@ -62,3 +77,35 @@ def opener(url: str, how: Writing = QUICK) -> Iterator[Callable[[], Elasticsearc
         finally:
             for store in held:
                 store.close()
+
+
+class ElasticsearchContract(StoreContract):
+    """Run the contract at the address of the fixture ``elasticsearch_url``.
+
+    Here nothing is ever sealed, and making indices is what takes time: tests that only read share one store.
+    """
+
+    @pytest.fixture
+    def reopen(self, elasticsearch_url: str) -> Iterator[Callable[[], EventStore]]:
+        with opener(elasticsearch_url) as opened:
+            yield opened
+
+    @pytest.fixture
+    def store(self, reopen: Callable[[], EventStore]) -> EventStore:
+        return reopen()
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def shared(cls, elasticsearch_url: str) -> Iterator[EventStore]:
+        with opener(elasticsearch_url) as opened:
+            yield fill(opened(), "log")
+
+    @pytest.fixture
+    def filled(self, request: pytest.FixtureRequest) -> Iterator[EventStore]:
+        if request.function.__name__ in CHANGING:
+            yield fill(request.getfixturevalue("store"), "log")
+            return
+        shared: EventStore = request.getfixturevalue("shared")
+        before = shared.end_offset()
+        yield shared
+        assert shared.end_offset() == before, "this test changes its store: name it in CHANGING"

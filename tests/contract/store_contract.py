@@ -58,20 +58,23 @@ def pages(store: EventStore, **parts: object) -> list[str]:
             return found
 
 
+def fill(store: EventStore, how: str) -> EventStore:
+    """Append 300 events; ``how`` says whether they are sealed, half of them, or none (``log``)."""
+    for start in range(0, 300, 50):
+        store.append([make(n, day=19 + n % 3, organization=f"o{n % 3}") for n in range(start, start + 50)])
+        if how == "mixed" and start == 150:
+            store.seal()
+    if how == "sealed":
+        store.seal()
+    return store
+
+
 class StoreContract:
     """Test a store; each test runs on unsealed, sealed and mixed events through the fixture ``move``."""
 
     @pytest.fixture(params=["log", "sealed", "mixed"])
     def filled(self, request: pytest.FixtureRequest, store: EventStore) -> EventStore:
-        for start in range(0, 300, 50):
-            store.append(
-                [make(n, day=19 + n % 3, organization=f"o{n % 3}") for n in range(start, start + 50)]
-            )
-            if request.param == "mixed" and start == 150:
-                store.seal()
-        if request.param == "sealed":
-            store.seal()
-        return store
+        return fill(store, request.param)
 
     def test_returns_what_was_appended(self, store: EventStore) -> None:
         store.append([RICH])

@@ -8,9 +8,8 @@ import pytest
 
 from soc_core.errors import UsageError
 from soc_core.store.elasticsearch.store import ElasticsearchStore
-from tests.contract.elasticsearch_places import opener, place_at
+from tests.contract.elasticsearch_places import ElasticsearchContract, opener, place_at
 from tests.contract.samples import make, question
-from tests.contract.store_contract import StoreContract
 
 
 @pytest.fixture
@@ -24,7 +23,7 @@ def store(reopen: Callable[[], ElasticsearchStore]) -> ElasticsearchStore:
     return reopen()
 
 
-class TestElasticsearch(StoreContract):
+class TestElasticsearch(ElasticsearchContract):
     """Run the contract."""
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from elasticsearch import AuthorizationException
+
 from soc_core.store.elasticsearch.place import Place
 
 
@@ -36,7 +38,12 @@ class Visibility:
             self._refresh(self._seen)
 
     def _refresh(self, head: int) -> None:
-        self._client.indices.refresh(index=self._pattern, ignore_unavailable=True, allow_no_indices=True)
+        try:
+            self._client.indices.refresh(index=self._pattern, ignore_unavailable=True, allow_no_indices=True)
+        except AuthorizationException:
+            if head < 0:
+                raise
+            # Who may only read (no privilege ``maintenance``) sees events as late as ``refresh_interval`` has it.
         self._seen = head
         for listener in self.listeners:
             listener()
