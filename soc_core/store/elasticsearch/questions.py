@@ -63,9 +63,8 @@ class Question:
 
     def holds(self, hit: Body) -> bool:
         """Tell whether a hit of ``candidates`` matches."""
-        if self.clause.exact and not self.doubted.intersection(
-            hit.get(IGNORED, ()), hit["_source"].get(UNLIKE, ())
-        ):
+        unknown = (*hit.get(IGNORED, ()), *hit["_source"].get(UNLIKE, ()))
+        if self.clause.exact and self.doubted.isdisjoint(unknown):
             return True
         return self.matches(hit["_source"])
 

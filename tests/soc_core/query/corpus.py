@@ -115,6 +115,7 @@ POOLS: Final[dict[str, tuple[Scalar, ...]]] = {
     "related.ip": ADDRESSES,
     "source.port": NUMBERS,
     "dns.answers.ttl": NUMBERS,
+    "network.bytes": (0, 1, 64, 1_500, 10**9),
     "event.risk_score": FLOATS,
     "tls.resumed": (True, False),
     "event.start": INSTANTS,
