@@ -69,11 +69,11 @@ class ReadingBar:
 
 
 class StagesBar:
-    """Draw a bar of bytes for each stage of long work on a terminal's stderr; elsewhere draw nothing."""
+    """Draw a bar of bytes (or ``unit``) for each stage of long work on a terminal's stderr; elsewhere draw nothing."""
 
-    def __init__(self, names: Mapping[str, str], *, hidden: bool = False) -> None:
+    def __init__(self, names: Mapping[str, str], *, hidden: bool = False, unit: str = "B") -> None:
         """Take what the stages are called."""
-        self._names, self._shown = names, sys.stderr.isatty() and not hidden
+        self._names, self._shown, self._unit = names, sys.stderr.isatty() and not hidden, unit
         self._bar: tqdm[NoReturn] | None = None
 
     def __enter__(self) -> StagesBar:
@@ -87,13 +87,13 @@ class StagesBar:
         self._close()
 
     def begin(self, stage: str, total: int) -> None:
-        """Begin a stage of about ``total`` bytes (0: nobody knows)."""
+        """Begin a stage of about ``total`` units (0: nobody knows)."""
         self._close()
         columns, lines = terminal_size()
         self._bar = tqdm(
             desc=self._names.get(stage, stage),
             total=total or None,
-            unit="B",
+            unit=self._unit,
             unit_scale=True,
             disable=not self._shown,
             file=sys.stderr,
@@ -102,7 +102,7 @@ class StagesBar:
         )
 
     def advance(self, size: int) -> None:
-        """Count bytes of the stage as done."""
+        """Count units of the stage as done."""
         if self._bar is not None:
             self._bar.update(size)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collectors.reading import ReadBatch
     from edusoc.composition import Writer
     from intake.importing import ImportReport
+    from soc_core.config import Settings
 
 SHOWN_BAD = 10
 
@@ -39,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from edusoc.bulk import BulkMemory
     from edusoc.composition import open_writer
+    from edusoc.condition import warn
     from edusoc.progress import ReadingBar
     from intake.importing import Place
     from soc_core.clock import utc_now
@@ -46,6 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     settings = settings_of(arguments)
     with open_writer(settings) as writer:
+        _maintain(writer, settings)
+        warn(writer.store.health())
         with writer.database.read() as connection:
             unit = load_tree(connection, today(utc_now())).find(arguments.organisation)
         place = Place(unit.id, arguments.zone, ZoneInfo(settings.time_zone))
@@ -58,8 +62,19 @@ def run(arguments: argparse.Namespace) -> int:
             report = writer.importer.import_paths(arguments.paths, place, passed)
         writer.store.seal()  # before windows are judged: they read sealed events with less memory than the log's tail
         writer.pipeline.settle()
+        _maintain(writer, settings)
         _print(writer, report, as_json=arguments.json)
     return 1 if report.read.bad or report.rejected else 0
+
+
+def _maintain(writer: Writer, settings: Settings) -> None:
+    """Do what is due; that it failed is said and hinders nothing."""
+    from edusoc.maintenance import maintain
+    from soc_core.clock import utc_now
+
+    failed = maintain(writer.store, writer.database, settings, utc_now())
+    if failed:
+        print(printable(f"{say('edusoc.retention.failed')} {said(failed)}"), file=sys.stderr)
 
 
 def _print(writer: Writer, report: ImportReport, *, as_json: bool) -> None:

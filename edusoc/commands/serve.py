@@ -21,6 +21,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 def run(arguments: argparse.Namespace) -> int:
     """Serve until interrupted."""
     from edusoc.composition import QUESTION_SECONDS, open_services
+    from edusoc.condition import warn
     from edusoc.serving import bind, serve
 
     settings = settings_of(arguments)
@@ -30,6 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
         port=settings.port if arguments.port is None else arguments.port,
     )
     with open_services(settings, question_seconds=QUESTION_SECONDS) as services:
+        warn(services.reader.health())
         listener = bind(settings.host, settings.port)
         serve(services, listener, lambda url: print(say("edusoc.serve.ready", url=url), flush=True))
     return 0
