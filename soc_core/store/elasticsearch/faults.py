@@ -40,6 +40,7 @@ CHECK_CREDENTIALS: Final = "check elasticsearch_username and elasticsearch_passw
 NAME_AUTHORITY: Final = "name the file of its authority's certificate in elasticsearch_ca"
 NAME_IN_CERTIFICATE: Final = "use an address whose name is in the certificate"
 RENEW_CERTIFICATE: Final = "renew the certificate of Elasticsearch and check the clocks"
+RUNNING_OR_HTTPS: Final = "check that it is running, and whether the address should begin with https://"
 HTTP_OR_HTTPS: Final = "check whether the address begins with http:// or https://"
 GIVE_PRIVILEGE: Final = "give it to the user's role; docs/how-to/elasticsearch.md lists what is needed"
 _BY_KIND: Final[Mapping[str, tuple[str, str]]] = {
@@ -87,8 +88,8 @@ def fault_of(error: TransportError | ApiError, where: str = "") -> EdusocError:
         return StoreError("Elasticsearch did not answer in time", where=where, todo=TRY_LATER)
     if isinstance(error, SerializationError):
         return StoreError("Elasticsearch sent an answer that is not JSON", where=where, todo=IS_IT_RUNNING)
-    if isinstance(error, NoConnectionError) and "closed connection without response" in str(error):
-        return StoreError("Elasticsearch closed the connection", where=where, todo=HTTP_OR_HTTPS)
+    if isinstance(error, NoConnectionError) and "NewConnectionError" not in str(error):
+        return StoreError("Elasticsearch broke the connection off", where=where, todo=RUNNING_OR_HTTPS)
     return StoreError("Elasticsearch can't be reached", where=where, todo=IS_IT_RUNNING)
 
 

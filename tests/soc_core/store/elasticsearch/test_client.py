@@ -140,9 +140,15 @@ class TestSecured:
 
     def test_http_where_https_is(self, secured_elasticsearch: Secured, elasticsearch_url: str) -> None:
         plain = secured_elasticsearch.node.url.replace("https://", "http://")
-        for url in (plain, elasticsearch_url.replace("http://", "https://")):
+        for url, said in (
+            (plain, "Elasticsearch 中断了连接；请检查它是否在运行，地址是否应以 https:// 开头"),
+            (
+                elasticsearch_url.replace("http://", "https://"),
+                "与 Elasticsearch 建立不了 TLS 连接；请检查地址应以 http:// 还是 https:// 开头",
+            ),
+        ):
             found = fault(secured_elasticsearch.settings("writer", elasticsearch_url=url))
-            assert error_text(found, "zh").endswith("请检查地址应以 http:// 还是 https:// 开头")
+            assert error_text(found, "zh").endswith(said)
 
     def test_wrong_password_and_unknown_user(self, secured_elasticsearch: Secured) -> None:
         for settings in (
