@@ -23,3 +23,12 @@ def fields_of(query: Query) -> set[str]:
         return set(ADDRESSES if isinstance(query, Cidr) else SEARCHED)
     names = (name, getattr(query, "other", None))
     return {known if known in FIELDS else EXTRA for known in names if isinstance(known, str)}
+
+
+def searches_anywhere(query: Query) -> bool:
+    """Tell whether ``query`` looks for text in no field in particular."""
+    if isinstance(query, And | Or):
+        return any(map(searches_anywhere, query.children))
+    if isinstance(query, Not):
+        return searches_anywhere(query.child)
+    return getattr(query, "field", None) == "" and not isinstance(query, Cidr)

@@ -12,7 +12,7 @@ left to the evaluator. Numbers of clauses and levels here are half of what a sma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv6Network, ip_address, ip_network
@@ -68,13 +68,17 @@ class Clause:
     doubted: frozenset[str]
 
 
-def compile_clause(query: Query, *, expressions: Expressions = "all") -> Clause:
+def compile_clause(
+    query: Query, *, expressions: Expressions = "all", present: Collection[str] | None = None
+) -> Clause:
     """Return the clause of a tree; raise ``ValueError`` for a bad network.
 
+    ``present`` are the fields that any event has, where that is known: a word is looked for in those only (each
+    expression costs a shard some 0.2 ms, and there are some 380 fields of text).
     ``expressions`` of ``plain`` leaves out those that could make too many states (ask again with it when
     Elasticsearch refuses the first), ``none`` does without any (``search.allow_expensive_queries`` is off).
     """
-    builder = _Builder(expressions)
+    builder = _Builder(expressions, present)
     body = builder.build(query, wide=True, level=0)
     return Clause(body, builder.exact, frozenset(builder.doubted))
 
@@ -82,8 +86,9 @@ def compile_clause(query: Query, *, expressions: Expressions = "all") -> Clause:
 class _Builder:
     """Walk the tree; ``wide`` says whether too much (or else too little) may match."""
 
-    def __init__(self, expressions: Expressions) -> None:
+    def __init__(self, expressions: Expressions, present: Collection[str] | None) -> None:
         self._expressions = expressions
+        self._present = present
         self._clauses = 0
         self.exact = True
         self.doubted: set[str] = set()
@@ -128,9 +133,12 @@ class _Builder:
                 return self._unless(None, lambda: _all((self._exists(field), self._exists(other))), wide)
         if query.field:
             return self._unless(self._leaf(query, query.field, wide), lambda: self._exists(query.field), wide)
-        names = ADDRESSES if isinstance(query, Cidr) else SEARCHED
+        names = ADDRESSES if isinstance(query, Cidr) else self._searched()
         parts = [self._leaf(query, name, wide) or self._undecided(wide) for name in names]
         return self._counted(_any(parts), wide)
+
+    def _searched(self) -> Iterable[str]:
+        return SEARCHED if self._present is None else [name for name in SEARCHED if name in self._present]
 
     def _exists(self, field: str) -> Body:
         if field not in FIELDS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, get_args
 
@@ -27,6 +27,8 @@ WINDOW: Final = 10_000
 KEEP_ALIVE: Final = "5m"
 QUESTION_SECONDS: Final = 60.0
 _SLACK: Final = 5.0
+_LONGEST_SECONDS: Final = 86_400.0
+"""For those who wait without a bound: sockets take no more than some hundred years, and this on top of it."""
 _WIDEST: Final = 60
 """Fields beyond which whole documents are asked for: picking them out costs more."""
 T = TypeVar("T")
@@ -69,9 +71,11 @@ class Question:
         return self.matches(hit["_source"])
 
 
-def question_of(request: Search, expressions: Expressions, field: str = "") -> Question:
-    """Return the question of a request; ``field`` is one whose values are counted."""
-    clause = compile_clause(request.query, expressions=expressions)
+def question_of(
+    request: Search, expressions: Expressions, field: str = "", present: Collection[str] | None = None
+) -> Question:
+    """Return the question of a request; ``field`` is one whose values are counted, ``present`` any event has."""
+    clause = compile_clause(request.query, expressions=expressions, present=present)
     low, high = epoch_us(request.start), epoch_us(request.end)
     bounds = ({"range": {TIME: {"gte": low, "lt": high}}}, *scope_bounds(request.scope))
     return Question(
@@ -137,6 +141,14 @@ class Asker:
         """Begin a question: all that is asked for it together is bounded in time."""
         return Session(self._place, self.seconds, partial)
 
+    def present(self) -> frozenset[str]:
+        """Return the fields that any event has (an event that comes later may have others)."""
+        with in_words(self._place.where):
+            answer = self._place.client.field_caps(
+                index=self._place.pattern, fields=["*"], include_empty_fields=False, ignore_unavailable=True
+            )
+        return frozenset(answer["fields"])
+
     def graded(self, ask: Callable[[Expressions], T]) -> T:
         """Ask with all expressions, with plain ones where Elasticsearch refuses these, at last without any."""
         for expressions in get_args(Expressions)[:-1]:
@@ -157,8 +169,8 @@ class Session:
 
     def __init__(self, place: Place, seconds: float, allowed: bool) -> None:
         """Take the cluster, the seconds there are, and whether missing shards may be done without."""
-        self._place, self._seconds, self._allowed = place, seconds, allowed
-        self._end = time.monotonic() + seconds
+        self._place, self._seconds, self._allowed = place, min(seconds, _LONGEST_SECONDS), allowed
+        self._end = time.monotonic() + self._seconds
         self.partial = ""
 
     def renew(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 from soc_core.clock import format_epoch_us
 from soc_core.errors import StoreError
 from soc_core.model.event import DATASET, EVENT_ID, ORGANIZATION_ID, TIMESTAMP, Event
+from soc_core.query.fields import searches_anywhere
 from soc_core.store.asking import Key, decode_cursor, encode_cursor
 from soc_core.store.counting import Counting, merge_days, merge_statistics
 from soc_core.store.elasticsearch.aggregates import Aggregates, can_count, doubted_field
@@ -90,9 +91,10 @@ class Reader:
 
     def _graded(self, request: Search, ask: Callable[[Question], T], field: str = "") -> T:
         """Ask a question as Elasticsearch takes it."""
+        present = self._asker.present() if searches_anywhere(request.query) else None
 
         def put(expressions: Expressions) -> T:
-            return ask(question_of(request, expressions, field))
+            return ask(question_of(request, expressions, field, present))
 
         return self._asker.graded(put)
 
