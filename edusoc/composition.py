@@ -22,8 +22,9 @@ from soc_core.clock import Clock, utc_now
 from soc_core.config import Settings
 from soc_core.keys.store import KeyStore
 from soc_core.state.database import Database
-from soc_core.store.embedded import EmbeddedStore
+from soc_core.store.embedded import EmbeddedStore, Limits
 from soc_core.store.embedded.catalogue import Catalogue
+from soc_core.store.embedded.disk import reserve_of
 from soc_core.store.interface import EventStore
 
 QUESTION_SECONDS: Final = 60.0
@@ -55,8 +56,12 @@ def open_events(settings: Settings, *, writer: bool) -> EventStore:
         from soc_core.store.elasticsearch.store import ElasticsearchStore  # takes 0.3 s, which few need
 
         return ElasticsearchStore.at(settings, writer=writer)
+    directory = settings.state_directory / "events"
     return EmbeddedStore(
-        settings.state_directory / "events", writer=writer, memory_limit_mb=settings.store_memory_mb
+        directory,
+        writer=writer,
+        memory_limit_mb=settings.store_memory_mb,
+        limits=Limits(reserve=reserve_of(directory, settings.disk_reserve_percent)),
     )
 
 

@@ -40,7 +40,7 @@ def heads(arguments: argparse.Namespace) -> int:
         if arguments.json:
             print(write_head(head))
         elif head.number:
-            values = {
+            values: dict[str, str | int] = {
                 "stream": head.stream,
                 "number": head.number,
                 "at": head.at,

@@ -7,6 +7,8 @@ import argparse
 import orjson
 
 from edusoc.commands.backup import add as add_backup
+from edusoc.commands.cluster import add as add_cluster
+from edusoc.commands.retention import add as add_retention
 from edusoc.options import add_settings, said, say, settings_of
 from edusoc.parser import add_actions, add_command
 
@@ -19,17 +21,21 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         action.add_argument("--json", action="store_true", help=say("edusoc.cli.json"))
         add_settings(action)
         action.set_defaults(run=job)
+    add_retention(actions)
     add_backup(actions)
+    add_cluster(actions)
 
 
 def stats(arguments: argparse.Namespace) -> int:
     """Print counts per unit and data set."""
     from edusoc.composition import open_services
+    from edusoc.condition import warn
     from soc_core.clock import utc_now
     from soc_core.organisations.repository import load_tree, today
     from soc_core.store.interface import SYSTEM_SCOPE
 
     with open_services(settings_of(arguments)) as services:
+        warn(services.reader.health())
         found = services.reader.statistics(SYSTEM_SCOPE)
         with services.database.read() as connection:
             tree = load_tree(connection, today(utc_now()))

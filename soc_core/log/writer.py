@@ -38,7 +38,7 @@ class LogWriter:
     ) -> None:
         """Take the writer lock and mend the tail; raise ``StoreBusyError`` when another process writes."""
         directory.mkdir(parents=True, exist_ok=True)
-        self._directory, self._max_file, self._reserve = directory, max_file, reserve
+        self._directory, self._max_file, self.reserve = directory, max_file, reserve
         self._lock = WriterLock(directory / "lock")
         self._write_lock, self._sync_lock = threading.Lock(), threading.Lock()
         self._descriptor, self._failures = -1, 0
@@ -132,11 +132,11 @@ class LogWriter:
     def _check_room(self, wanted: int) -> None:
         state = os.statvfs(self._directory)
         free = state.f_bavail * state.f_frsize
-        if free < wanted + self._reserve:
+        if free < wanted + self.reserve:
             raise StoreError(
                 f"only {free // 2**20} MB are free on the disk",
                 where=str(self._directory),
-                todo=f"free at least {(wanted + self._reserve) // 2**20 + 1} MB; nothing was lost",
+                todo=f"free at least {(wanted + self.reserve) // 2**20 + 1} MB; nothing was lost",
             )
 
     def _rotate(self) -> None:

@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, tuple_, update
 
-from soc_core.clock import LOCAL_ZONE, format_instant
+from soc_core.clock import LOCAL_ZONE, format_instant, parse_instant
 from soc_core.errors import UsageError
 from soc_core.model.organisation import AddressPlan, Asset, Attribute, Organisation
 from soc_core.organisations.tables import assets, attributes, organisations, zones
@@ -104,6 +104,12 @@ def load_tree(connection: Connection, day: date) -> OrganisationTree:
     for row in connection.execute(select(zones).order_by(zones.c.zone, zones.c.network)):
         places.setdefault(row.organisation_id, {}).setdefault(row.zone, []).append(row.network)
     return OrganisationTree({id_: _unit(id_, values, places.get(id_, {})) for id_, values in held.items()})
+
+
+def known_since(connection: Connection) -> dict[str, datetime]:
+    """Return when each unit was entered here: nothing older can be expected of it."""
+    rows = connection.execute(select(organisations.c.id, organisations.c.created_at))
+    return {row.id: parse_instant(row.created_at) for row in rows}
 
 
 class TreeCache:

@@ -22,9 +22,9 @@ def health_of(directory: Path, catalogue: Catalogue, *, reserve: int, sealing_fa
     missing = [segment.name for segment in snapshot.segments if segment.name not in there]
     wrong = [f"sealing failed, the log grows: {sealing_fault}"] if sealing_fault else []
     if missing:
-        wrong.append(
-            f"{missing[0]}: {len(missing)} segments are missing — run: edusoc store verify"
-        )
+        wrong.append(f"{missing[0]}: {len(missing)} segments are missing — run: edusoc store verify")
+    filling = "" if refusing else _filling(directory, reserve)
+    wrong += [filling] if filling else []
     if _set_aside(directory / "log" / DAMAGED):
         wrong.append("damaged parts of the log were set aside — run: edusoc store repair")
     if refusing:
@@ -44,6 +44,14 @@ def _without_room(directory: Path, reserve: int) -> str:
         f"new events are refused: only {free // 2**20} MB are free on the disk"
         f" — free at least {reserve // 2**20 + 1} MB; nothing was lost"
     )
+
+
+def _filling(directory: Path, reserve: int) -> str:
+    state = os.statvfs(directory)
+    left = state.f_bavail * state.f_frsize - reserve
+    if left >= reserve // 2:
+        return ""
+    return f"the disk fills: {left // 2**20} MB until new events are refused — free room on the disk; detail goes early"
 
 
 def _without_right(directory: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -67,7 +68,7 @@ class EmbeddedStore(Reader):
     ) -> None:
         """Open; raise ``StoreBusyError`` when another process writes and ``StoreError`` when the store is damaged."""
         super().__init__(directory, memory_limit_mb)
-        self._clock, self._limits = clock, limits
+        self._clock, self.limits = clock, limits
         self._lock = threading.RLock()
         self._writer: LogWriter | None = None
         self._tail_ids: set[str] = set()
@@ -82,7 +83,7 @@ class EmbeddedStore(Reader):
     def _open_writer(self) -> None:
         snapshot = self.catalogue.snapshot()
         self._writer = LogWriter(
-            self.directory / "log", reserve=self._limits.reserve, at_least=snapshot.sealed
+            self.directory / "log", reserve=self.limits.reserve, at_least=snapshot.sealed
         )
         self._remove_orphans()
         self.catalogue.begin_chain(self._clock().timestamp())
@@ -124,7 +125,7 @@ class EmbeddedStore(Reader):
             for lines, names, ids in _batches(fresh):
                 writer.append(encode(lines, names), len(lines))
                 self._tail_ids.update(ids)
-            if len(self._tail_ids) >= self._limits.seal_events:
+            if len(self._tail_ids) >= self.limits.seal_events:
                 self._seal_quietly()
             return Ack(len(fresh), sound - len(fresh), tuple(rejected), writer.end_offset)
 
@@ -217,10 +218,20 @@ class EmbeddedStore(Reader):
             self._remove_retired()
             return removed
 
+    @contextmanager
+    def using_reserve(self, left: int) -> Iterator[None]:
+        """Let appends use the room kept in reserve down to ``left`` bytes: for what makes room, and nothing else."""
+        writer = self._need_writer()
+        writer.reserve = left
+        try:
+            yield
+        finally:
+            writer.reserve = self.limits.reserve
+
     def health(self) -> Health:
         """Say how the store is; never raises."""
         return health_of(
-            self.directory, self.catalogue, reserve=self._limits.reserve, sealing_fault=self.sealing_fault
+            self.directory, self.catalogue, reserve=self.limits.reserve, sealing_fault=self.sealing_fault
         )
 
     def verify(self) -> list[Finding]:
