@@ -9,18 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from alembic import command
-from alembic.util import CommandError
-from sqlalchemy import inspect
-
-from edusoc.migrating import migrations, upgrade
-from edusoc.postgresql_columns import as_sqlite_means
+from edusoc.migrating import upgrade
 from soc_core.backup.making import Source
 from soc_core.backup.manifest import Snapshot
 from soc_core.backup.meter import Meter
 from soc_core.backup.restoring import Means
 from soc_core.config import Settings
-from soc_core.errors import StoreError, UsageError
+from soc_core.errors import UsageError
 from soc_core.state.database import Database
 
 if TYPE_CHECKING:
@@ -41,28 +36,6 @@ def read_passphrase(path: Path | None) -> bytes | None:
     if not first:
         raise UsageError("the passphrase file is empty", where=str(path))
     return first
-
-
-def migrate_to(database: Database, revision: str) -> None:
-    """Bring an empty or older database to a revision of the schema; ``head`` is the newest.
-
-    Raises ``StoreError`` for a revision that this program doesn't know.
-    """
-    if revision == "head":
-        upgrade(database)
-        return
-    config = migrations(database)
-    with database.write() as connection:
-        config.attributes["connection"] = connection
-        try:
-            command.upgrade(config, revision)
-        except CommandError as error:
-            raise StoreError(
-                "the operational database was written by a newer or another program",
-                where=database.name,
-                todo="use the program that wrote it",
-            ) from error
-        as_sqlite_means(connection, inspect(connection).get_table_names())
 
 
 @contextmanager
@@ -110,10 +83,10 @@ def open_means(settings: Settings, meter: Meter) -> Iterator[Means]:
         return Database.of(replace(settings, state=str(directory)))
 
     if not settings.elasticsearch_url:
-        yield Means(open_database, migrate_to)
+        yield Means(open_database, upgrade)
         return
     with open_snapshots(settings, meter) as snapshots:
-        yield Means(open_database, migrate_to, restore_snapshot=snapshots.restore)
+        yield Means(open_database, upgrade, restore_snapshot=snapshots.restore)
 
 
 def snapshot_fault(settings: Settings, snapshot: Snapshot, meter: Meter) -> str:

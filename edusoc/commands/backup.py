@@ -171,7 +171,8 @@ def run_restore(arguments: argparse.Namespace) -> int:
             restored = restore_backup(package, state, means, bar, replace=arguments.replace)
     finally:
         package.close()
-    _print_restored(package.manifest, restored, as_json=arguments.json)
+    migrate = package.manifest.events.backend == "embedded" and bool(settings.elasticsearch_url)
+    _print_restored(package.manifest, restored, migrate=migrate, as_json=arguments.json)
     return 0
 
 
@@ -251,7 +252,7 @@ def _rows(found: list[Finding]) -> list[dict[str, str]]:
     return [{"what": finding.what, "where": finding.where} for finding in found]
 
 
-def _print_restored(manifest: Manifest, restored: Restored, *, as_json: bool) -> None:
+def _print_restored(manifest: Manifest, restored: Restored, *, migrate: bool, as_json: bool) -> None:
     if as_json:
         body = {
             **_as_json(manifest),
@@ -275,3 +276,5 @@ def _print_restored(manifest: Manifest, restored: Restored, *, as_json: bool) ->
     print(say("edusoc.restore.settings", path=printable(str(restored.state / "restored"))))
     if not manifest.with_keys:
         print(say("edusoc.restore.no_keys"))
+    if migrate:
+        print(say("edusoc.restore.migrate"))

@@ -90,10 +90,7 @@ def restore_backup(
         loaded = load_tables(database, package, means.migrate, meter)
     finally:
         database.close()
-    if manifest.snapshot.name and means.restore_snapshot is not None:
-        events, end = means.restore_snapshot(manifest.snapshot), 0
-    else:
-        events, end = _compare(work / EVENTS, manifest)
+    events, end = _bring_events(work / EVENTS, manifest, means)
     aside = _take_place(work, state, format_instant(means.clock()))
     return Restored(state, aside, events, end, loaded, time.monotonic() - started)
 
@@ -143,6 +140,15 @@ def _write(package: PackageReader, entry: FileEntry, path: Path, meter: Meter) -
             stream.write(block)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def _bring_events(directory: Path, manifest: Manifest, means: Means) -> tuple[int, int]:
+    """Compare the events that were written, or let Elasticsearch bring its snapshot back; return count and end."""
+    if manifest.events.backend == "embedded":
+        return _compare(directory, manifest)
+    if manifest.snapshot.name and means.restore_snapshot is not None:
+        return means.restore_snapshot(manifest.snapshot), 0
+    return 0, 0
 
 
 def _compare(directory: Path, manifest: Manifest) -> tuple[int, int]:

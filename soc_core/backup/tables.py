@@ -46,7 +46,7 @@ DIRECTORY: Final = "state"
 ROWS_AT_ONCE: Final = 1_000
 _LONGEST_LINE: Final = 64 * 1024 * 1024
 _VERSION_TABLE: Final = "alembic_version"
-Migrate = Callable[[Database, str], None]
+Migrate = Callable[[Database, str], object]
 """Bring an empty or older database to a schema revision (``head``: the newest)."""
 Scalar = str | int | float | bool | bytes | date | datetime | Decimal | None
 

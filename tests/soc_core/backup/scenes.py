@@ -7,7 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from edusoc.backing_up import migrate_to
 from edusoc.migrating import upgrade
 from soc_core.backup.making import Made, Order, Source, make_backup
 from soc_core.backup.meter import SilentMeter
@@ -68,7 +67,7 @@ def back_up(state: Path, order: Order) -> Made:
 def restore(made: Path, into: Path, passphrase: bytes | None = None, *, replace: bool = False) -> Restored:
     package = PackageReader(made, passphrase)
     try:
-        means = Means(Database.in_directory, migrate_to)
+        means = Means(Database.in_directory, upgrade)
         return restore_backup(package, into, means, SilentMeter(), replace=replace)
     finally:
         package.close()

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, select, text
 
-from edusoc.backing_up import migrate_to
 from edusoc.migrating import check, revision, upgrade
 from intake.tables import cursors, quarantine
 from soc_core.access.tables import users
@@ -88,7 +87,7 @@ def dump(database: Database, directory: Path) -> PackageReader:
 
 
 def load(database: Database, package: PackageReader) -> Loaded:
-    return load_tables(database, package, migrate_to, SilentMeter())
+    return load_tables(database, package, upgrade, SilentMeter())
 
 
 KINDS = [
@@ -117,7 +116,7 @@ def test_all_rows_come_back_and_numbers_go_on(opened: dict[str, Database], tmp_p
 @pytest.mark.parametrize("opened", KINDS[:2], indirect=True)
 def test_an_older_schema_is_loaded_and_migrated(opened: dict[str, Database], tmp_path: Path) -> None:
     source, target = opened.values()
-    migrate_to(source, "0001")
+    upgrade(source, "0001")
     columns = (
         "id, organization_id, kind, entity_kind, entity_zone, entity_value, peer, rule_id, rule_kind, severity, "
         "priority, status, close_reason, assigned_to, first_seen, last_seen, detection_count, event_count, version, "
@@ -165,7 +164,7 @@ def test_a_killed_restore_into_postgresql_can_be_repeated(
     upgrade(target)  # as a program that ran on it once would leave it: tables, no rows
     for after in (0, 5, 12):
         with pytest.raises(KilledError):
-            load_tables(target, package, migrate_to, Killing(after))
+            load_tables(target, package, upgrade, Killing(after))
     assert load(target, package).replaced == 1
     assert load(target, package).rows == sum(
         package.manifest.state.rows.values()
@@ -197,13 +196,13 @@ def test_what_others_write_meanwhile_is_not_seen_in_part(
                     outbox.publish(connection, "late", "", {}, now=NOW)
                     connection.execute(insert(cursors).values(name="late", log_offset=1))
 
-    before = rows_of(source)
+    before = in_order(source)
     package = PackageWriter(FolderTarget(tmp_path / "dump", "edusoc-x"), None)
     state = dump_tables(source, package, Meddling())
-    assert rows_of(source) != before
+    assert in_order(source) != before
     manifest = Manifest("edusoc-x", "", "", False, state, EventsCopy(), Snapshot(), package.entries())
     load(target, PackageReader(package.finish(manifest), None))
-    assert rows_of(target) == before
+    assert in_order(target) == before
 
 
 @pytest.mark.parametrize("opened", [("sqlite", "sqlite-2")], indirect=True)
