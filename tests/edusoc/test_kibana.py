@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from edusoc.cli import main
+from soc_core.organisations.repository import OrganisationTree
 from soc_core.store.elasticsearch.kibana.options import PackOptions
 from soc_core.store.elasticsearch.kibana.pack import export
 from tests.soc_core.store.elasticsearch.kibana.test_pushing import KibanaServer
@@ -28,6 +29,18 @@ def test_export_writes_the_pack(tmp_path: Path, capfdbinary: pytest.CaptureFixtu
     assert main(["kibana", "export", "--prefix", "county", "--output", str(target)]) == 0
     assert target.read_bytes() == export(PackOptions("county", "en"))
     assert not (tmp_path / "state").exists(), "looking for names of units makes no state"
+
+
+def test_units_are_called_as_they_are_called_here(
+    tree: OrganisationTree, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    command = ["kibana", "export", "--state", str(tmp_path / "state"), "--language", "zh"]
+    assert main(command) == 0
+    names = {id_: unit.name for id_, unit in tree.units.items()}
+    console = "http://127.0.0.1:8600"
+    assert capfdbinary.readouterr().out == export(PackOptions(console=console, unit_names=names))
+    assert main([*command, "--no-names"]) == 0
+    assert capfdbinary.readouterr().out == export(PackOptions(console=console))
 
 
 def test_export_writes_a_role(capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -34,11 +34,13 @@ ADDRESSES: Final = (
     "dns.resolved_ip",
     "related.ip",
 )
+_LONG: Final = "&hours=4320"
+"""Half a year: rooms of the console look back a month unless told."""
 _LINKS: Final[dict[str, str]] = {
     "event.id": "/events/{{value}}",
-    "network.community_id": "/events?q=network.community_id:%22{{value}}%22",
+    "network.community_id": "/events?q=network.community_id:%22{{value}}%22" + _LONG,
     UNIT: "/overview?organisation={{value}}",
-    **dict.fromkeys(ADDRESSES, "/alerts?q={{value}}"),
+    **dict.fromkeys(ADDRESSES, "/alerts?q={{value}}" + _LONG),
 }
 """Paths of the console (``soc_api/pages``): a record, the records of a session, a unit, the alerts of an address."""
 _DURATIONS: Final = {"event.duration": "nanoseconds", "edusoc.http.request_seconds": "seconds"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
 
 import orjson
 import pytest
@@ -13,6 +14,8 @@ import yaml
 from soc_core.errors import UsageError
 from soc_core.fields import FIELDS
 from soc_core.i18n import LANGUAGES
+from soc_core.query.language import parse_query
+from soc_core.query.tree import equal
 from soc_core.store.elasticsearch.kibana.capabilities import aggregates, kind_of
 from soc_core.store.elasticsearch.kibana.checking import check_exports
 from soc_core.store.elasticsearch.kibana.content import PanelSpec, content
@@ -22,6 +25,7 @@ from soc_core.store.elasticsearch.kibana.options import PackOptions
 from soc_core.store.elasticsearch.kibana.pack import build_pack, export
 from soc_core.store.elasticsearch.kibana.roles import role_body, role_name
 from soc_core.store.elasticsearch.kibana.views import label_of
+from tests.test_messages import ALLOWED, FORBIDDEN
 
 ROOT = Path(__file__).parents[5]
 CHINESE = re.compile("[\u4e00-\u9fff]")
@@ -100,6 +104,13 @@ def test_everything_shown_is_in_the_language(language: str) -> None:
         assert [text for text in shown if not CHINESE.search(text)] == []
 
 
+def test_chinese_follows_the_glossary() -> None:
+    shown = [text for one in build_pack(ZH) for text in texts(dict(one.attributes))]
+    for word, why in FORBIDDEN.items():
+        allowed = [re.sub("|".join(ALLOWED), "", text) for text in shown]
+        assert [text for text in allowed if word in text] == [], why
+
+
 def test_no_two_fields_have_the_same_label() -> None:
     labels = [label_of(name, "zh") for name in FIELDS]
     assert len(labels) == len(set(labels))
@@ -174,6 +185,12 @@ def test_links_lead_to_pages_of_the_console() -> None:
     for link in links.values():
         path = link.removeprefix("https://soc.example.cn").split("?")[0].replace("{{value}}", "{event_id}")
         assert f'@router.get("{path}")' in pages, link
+
+
+def test_a_session_is_asked_for_in_the_language_of_the_console() -> None:
+    link = formats(ZH)["network.community_id"]["params"]["urlTemplate"]
+    asked_for = parse_qs(urlsplit(link.replace("{{value}}", quote("1:a+b/c=", safe=""))).query)
+    assert parse_query(asked_for["q"][0]) == equal("network.community_id", "1:a+b/c=")
 
 
 def test_units_are_called_by_name_where_names_are_known() -> None:
