@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import orjson
 import pytest
 
 from edusoc.cli import main
-from soc_core.organisations.repository import OrganisationTree
+from edusoc.composition import open_database
+from soc_core.config import Settings
+from soc_core.model.organisation import Attribute
+from soc_core.organisations.repository import put_unit
 from soc_core.store.elasticsearch.kibana.options import PackOptions
 from soc_core.store.elasticsearch.kibana.pack import export
+from tests.conftest import NOW
 from tests.soc_core.store.elasticsearch.kibana.test_pushing import KibanaServer
 from tests.soc_core.store.elasticsearch.kibana.test_pushing import server as server  # noqa: PLC0414 - a fixture
 
@@ -32,11 +37,16 @@ def test_export_writes_the_pack(tmp_path: Path, capfdbinary: pytest.CaptureFixtu
 
 
 def test_units_are_called_as_they_are_called_here(
-    tree: OrganisationTree, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
+    with (
+        closing(open_database(Settings(state=str(tmp_path / "state")))) as database,
+        database.write() as opened,
+    ):
+        id_ = put_unit(opened, [Attribute("code", "S1"), Attribute("name", "甲校")], {}, now=NOW)
     command = ["kibana", "export", "--state", str(tmp_path / "state"), "--language", "zh"]
     assert main(command) == 0
-    names = {id_: unit.name for id_, unit in tree.units.items()}
+    names = {id_: "甲校"}
     console = "http://127.0.0.1:8600"
     assert capfdbinary.readouterr().out == export(PackOptions(console=console, unit_names=names))
     assert main([*command, "--no-names"]) == 0
