@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Final
 
 import pytest
@@ -19,7 +20,8 @@ from soc_core.store.elasticsearch.writer import Writing
 from soc_core.store.interface import EventStore
 from tests.contract.store_contract import StoreContract, fill
 
-QUICK: Final = Writing(replicas=0, lease_seconds=4.0)
+NOW: Final = datetime(2026, 11, 24, tzinfo=UTC)
+QUICK: Final = Writing(replicas=0, clock=lambda: NOW, lease_seconds=4.0)
 CHANGING: Final = frozenset(
     {
         "test_groups",
