@@ -197,6 +197,8 @@ def _print_made(made: Made, removed: list[Path], *, as_json: bool) -> None:
     for line in _notes(made.manifest):
         print(line)
     _print_found(made.found)
+    if made.found:
+        print(say("edusoc.backup.spoiled", path=printable(str(made.path))))
 
 
 def _print_found(found: list[Finding]) -> None:

@@ -43,6 +43,7 @@ from soc_core.log.lock import WriterLock
 from soc_core.state.database import Database
 from soc_core.store.interface import Finding
 
+SPOILED: Final = ".damaged"
 LOCK: Final = ".edusoc-backup.lock"
 _OURS: Final = re.compile(r"edusoc-\d{8}T\d{6}Z-[0-9a-f]{8}(\.zip)?")
 _SOURCES: Final = "imported_sources"
@@ -118,8 +119,9 @@ def remove_old(directory: Path, keep: int) -> list[Path]:
 
 
 def make_backup(source: Source, order: Order, clock: Clock, meter: Meter) -> Made:
-    """Make a backup, check it and give it its name; when that fails nothing of it stays. Never changes the source.
+    """Make a backup, give it its name and check it; of one that can't be made nothing stays. Never changes the source.
 
+    One that does not stand the check is renamed ``….damaged``: it may be better than none, but is not used further.
     Raises ``UsageError`` for a place inside the state directory, ``StoreBusyError`` while another backup writes there.
     """
     started = time.monotonic()
@@ -146,7 +148,12 @@ def make_backup(source: Source, order: Order, clock: Clock, meter: Meter) -> Mad
         except BaseException:
             _remove(target.path)
             raise
-    return Made(path, manifest, _checked(path, order, meter), package.reused, time.monotonic() - started)
+        found = _checked(path, order, meter)
+        if found:
+            path = path.rename(
+                path.with_name(path.name + SPOILED)
+            )  # no base for later ones, and not to be relied on
+    return Made(path, manifest, found, package.reused, time.monotonic() - started)
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,8 @@ def test_killed_backups_and_restores_do_no_harm(
     killed = sum(killed_at(words, state, chance.uniform(0.4, 1.2)) for _ in range(4))
     left = leftovers(usb) if usb.is_dir() else []
     complete = [path for path in usb.glob("edusoc-*") if path not in left]
-    assert killed + len(complete) == 4
+    assert killed
+    assert killed + len(complete) >= 4  # one killed while it was checked is complete
     for path in complete:  # whatever has its name is whole
         assert main(["store", "backup", str(path), "--check"]) == 0
     made = run([*words, "--clean", "--state", str(state)], capsys)

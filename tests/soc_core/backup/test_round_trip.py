@@ -293,3 +293,18 @@ def test_old_backups_go_and_strangers_stay(state: Path, tmp_path: Path) -> None:
     assert remove_old(usb, 2) == [usb / name for name in names[:3]]
     left = {path.name for path in usb.iterdir() if path.is_dir()}
     assert left == {*names[3:], "edusoc-photos", "holiday"}
+
+
+def test_a_backup_that_does_not_stand_its_check_is_not_used_further(state: Path, tmp_path: Path) -> None:
+    usb = tmp_path / "usb"
+    first = back_up(state, Order(usb))
+    segment = next(first.path.rglob("*.parquet"))
+    flip(0.5)(segment)
+    base = PackageReader(first.path, None)
+    second = back_up(state, Order(usb, base=base))
+    base.close()
+    assert [finding.what for finding in second.found] == ["the file is not what was written"]
+    assert second.path.name.endswith(".damaged")
+    assert latest(usb) == first.path
+    assert remove_old(usb, 1) == []
+    assert back_up(state, Order(usb)).found == []
