@@ -335,11 +335,13 @@ _Bound = TypeVar("_Bound", str, int | float)
 
 def _tightest(given: Iterable[tuple[str, _Bound]]) -> list[tuple[str, _Bound]]:
     """Return at most one bound of each side: one value of a list must lie within all of them."""
-    listed = list(given)
-    lower = [(bound, sign == ">", sign) for sign, bound in listed if sign[0] == ">"]
-    upper = [(bound, sign == "<=", sign) for sign, bound in listed if sign[0] == "<"]
-    found = [max(lower)] if lower else []
-    return [(sign, bound) for bound, _, sign in (*found, *([min(upper)] if upper else []))]
+    kept: dict[str, tuple[str, _Bound]] = {}
+    for sign, bound in given:
+        known = kept.get(sign[0])
+        inner = known is None or (bound > known[1] if sign[0] == ">" else bound < known[1])
+        if known is None or inner or (bound == known[1] and sign in {">", "<"}):
+            kept[sign[0]] = (sign, bound)
+    return list(kept.values())
 
 
 def _number(query: _Values, field: str, kind: str) -> Body | None:

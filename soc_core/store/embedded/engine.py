@@ -14,12 +14,17 @@ import pyarrow as pa
 
 from soc_core.errors import StoreError
 from soc_core.fields import FIELDS
+from soc_core.store.budget import UNBOUNDED, Budget, too_long
 from soc_core.store.embedded.catalogue import Segment
 from soc_core.store.embedded.schema import SEQUENCE, sql_type
 from soc_core.store.embedded.sql import Parameter, quote
 from soc_core.store.embedded.tail import StaleSnapshotError
 
 THREADS: Final = 2
+
+
+class UnreadableError(StoreError):
+    """Report an answer that could not be made, most likely because a segment is damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +47,40 @@ class Engine:
     def __init__(self, directory: Path, memory_limit_mb: int) -> None:
         """Take the directory of the segments; larger questions spill to ``spill`` beside it."""
         self._directory = directory
-        self._connection = duckdb.connect(
+        self._memory_limit_mb = memory_limit_mb
+        self._connection = self._connect()
+        self.seconds = UNBOUNDED
+        """A statement that takes longer is given up; where people ask, one must not keep all others waiting."""
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect(
             config={
-                "memory_limit": f"{memory_limit_mb}MB",
+                "memory_limit": f"{self._memory_limit_mb}MB",
                 "threads": THREADS,
-                "temp_directory": str(directory.parent / "spill"),
+                "temp_directory": str(self._directory.parent / "spill"),
                 "preserve_insertion_order": False,
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
             }
         )
-        self._connection.execute("SET parquet_metadata_cache = true")
-        self.seconds = threading.TIMEOUT_MAX
-        """A statement that takes longer is given up; where people ask, one must not keep all others waiting."""
+        connection.execute("SET parquet_metadata_cache = true")
+        return connection
 
     def ask(
-        self, view: View, sql: str, columns: Collection[str], parameters: Sequence[Parameter]
+        self,
+        view: View,
+        sql: str,
+        columns: Collection[str],
+        parameters: Sequence[Parameter],
+        budget: Budget | None = None,
     ) -> pa.Table:
         """Return the result of ``sql``, in which ``{source}`` stands for the events with these columns.
 
-        Raises ``StaleSnapshotError`` when a segment was merged into another since the view was taken.
+        ``budget`` is what is left of the question, by default it begins anew. Raises ``StaleSnapshotError`` when a
+        segment was merged into another since the view was taken.
         """
-        with self._asked(view, sql, columns, parameters) as relation:
+        seconds = self.seconds if budget is None else budget.left()
+        with self._asked(view, sql, columns, parameters, seconds) as relation:
             answer: pa.Table = relation.to_arrow_table()
             return answer
 
@@ -71,17 +88,17 @@ class Engine:
         self, view: View, sql: str, columns: Collection[str], parameters: Sequence[Parameter], rows: int
     ) -> Iterator[pa.RecordBatch]:
         """Yield the result as ``ask`` returns it, at most ``rows`` at a time."""
-        with self._asked(view, sql, columns, parameters) as relation:
+        with self._asked(view, sql, columns, parameters, self.seconds) as relation:
             yield from relation.to_arrow_reader(rows)
 
     @contextmanager
     def _asked(
-        self, view: View, sql: str, columns: Collection[str], parameters: Sequence[Parameter]
+        self, view: View, sql: str, columns: Collection[str], parameters: Sequence[Parameter], seconds: float
     ) -> Iterator[duckdb.DuckDBPyRelation]:
         cursor = self._connection.cursor()
-        end = threading.Timer(self.seconds, cursor.interrupt)
+        end = threading.Timer(seconds, cursor.interrupt)
         end.daemon = True
-        if self.seconds < threading.TIMEOUT_MAX:
+        if seconds < UNBOUNDED:
             end.start()
         try:
             cursor.register("tail", view.tail)
@@ -90,15 +107,17 @@ class Engine:
         except duckdb.IOException as error:
             if any(not (self._directory / segment.name).exists() for segment in view.segments):
                 raise StaleSnapshotError from error
-            raise StoreError(f"a segment can't be read: {error}", todo="run: edusoc store verify") from error
+            raise UnreadableError(f"a segment can't be read: {error}", todo="run: edusoc store verify") from error
         except duckdb.InterruptException as error:
-            raise StoreError("the question takes too long", todo="ask about a shorter time") from error
+            raise too_long() from error
         except duckdb.OutOfMemoryException as error:
             raise StoreError(
                 "the question needs more memory than the store may use", todo="ask about a shorter time"
             ) from error
-        except duckdb.Error as error:
-            raise StoreError(
+        except (duckdb.Error, pa.ArrowException) as error:
+            if isinstance(error, duckdb.FatalException | duckdb.InternalException):
+                self._connection = self._connect()  # what DuckDB did not expect leaves it of no more use
+            raise UnreadableError(
                 f"the question can't be answered: {error}", todo="run: edusoc store verify"
             ) from error
         finally:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Final, Literal, TypeVar
@@ -18,6 +19,7 @@ from soc_core.query.evaluate import compile_query
 from soc_core.query.fields import fields_of
 from soc_core.query.tree import And, OneOf, Query
 from soc_core.store.asking import Key, decode_cursor, encode_cursor, scope_query, whole_query
+from soc_core.store.budget import Budget, Clock, too_long
 from soc_core.store.counting import merge_days, merge_statistics
 from soc_core.store.embedded.aggregates import (
     SealedStatistics,
@@ -31,7 +33,8 @@ from soc_core.store.embedded.batches import concat, decode, to_events, whole_num
 from soc_core.store.embedded.catalogue import Catalogue, Segment
 from soc_core.store.embedded.condition import health_of
 from soc_core.store.embedded.counting import SqlCounting
-from soc_core.store.embedded.engine import Engine, View
+from soc_core.store.embedded.damage import KnownDamage
+from soc_core.store.embedded.engine import Engine, UnreadableError, View
 from soc_core.store.embedded.grouping import grouping_sql, groups_of_batch, of_days
 from soc_core.store.embedded.ids import IdIndex, hash_ids
 from soc_core.store.embedded.schema import EMPTY, SEQUENCE
@@ -54,8 +57,19 @@ from soc_core.store.interface import (
 )
 
 BATCH: Final = 5_000
+JUDGED: Final = 2_000
+"""Candidates judged at a time: the budget is looked at between."""
 _TRIES: Final = 20
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Hold matching rows, the place to go on behind if there is more, and why they may be fewer than asked for."""
+
+    rows: pa.Table
+    after: Key | None = None
+    partial: str = ""
 
 
 class Reader:
@@ -70,76 +84,113 @@ class Reader:
         self.catalogue = Catalogue(directory / "catalogue.sqlite")
         self.log = LogReader(directory / "log")
         self.ids = IdIndex(self.segments_directory)
+        self.damage = KnownDamage(self.segments_directory)
         self._tail = Tail(LogReader(directory / "log"))
         self._engine = Engine(self.segments_directory, memory_limit_mb)
         self._counts, self._statistics = SegmentCounts(), SealedStatistics()
+        self.clock: Clock = time.monotonic
 
     def bound_questions(self, seconds: float) -> None:
         """Give up each question to the store after ``seconds``; they then raise ``StoreError``."""
         self._engine.seconds = seconds
 
+    def _budget(self) -> Budget:
+        return Budget(self._engine.seconds, self.clock)
+
     def _view(self) -> View:
         snapshot = self.catalogue.snapshot()
-        return View(snapshot.segments, self._tail.table(snapshot.sealed), snapshot.sealed)
+        segments = self.damage.without(snapshot.segments)
+        return View(segments, self._tail.table(snapshot.sealed), snapshot.sealed)
 
     def _on_view(self, ask: Callable[[View], T]) -> T:
         """Ask of one consistent state; when files of it are merged away meanwhile, of the next."""
-        for _ in range(_TRIES):
+        for attempt in range(_TRIES):
             try:
                 return ask(self._view())
             except StaleSnapshotError:
-                continue
+                if attempt >= _TRIES // 2:  # a file is not gone for having been merged: it is lost
+                    self.damage.look(self.catalogue.snapshot())
+            except UnreadableError:
+                if not self.damage.look(self.catalogue.snapshot()):
+                    raise
         raise StoreError("the store changes faster than it can be read", where=str(self.directory))
 
     def search(self, request: Search) -> Page:
-        """Return one page. Raises ``UsageError`` for a cursor that is not ours."""
+        """Return one page. Raises ``UsageError`` for a cursor that is not ours.
+
+        A page that ends early because its question has had its time goes on behind the last event looked at.
+        """
         after = decode_cursor(request.cursor, ascending=request.ascending)
-        rows, more = self._page(request, after, request.limit, None)
-        cursor = encode_cursor(_key_of(rows, -1), ascending=request.ascending) if more else ""
-        return Page(self._events(rows, request), cursor)
+        budget = self._budget()
+        found = self._page(request, after, (request.limit, None), budget)
+        cursor = "" if found.after is None else encode_cursor(found.after, ascending=request.ascending)
+        partial = "; ".join(filter(None, (found.partial, self._partial(request))))
+        return Page(self._events(found.rows, request, budget), cursor, partial)
+
+    def _partial(self, request: Search) -> str:
+        """Say which damaged parts were left out of an answer, if any may have belonged to it."""
+        return self.damage.partial(self.catalogue.snapshot(), request, self._tail.missing)
 
     def scan(self, request: Search) -> Iterator[list[Event]]:
         """Yield all matching events in batches, in time order: those acknowledged before the first batch."""
+        yield from (batch for batch in self._scan(request, self._budget) if batch)
+
+    def _scan(self, request: Search, budget: Callable[[], Budget]) -> Iterator[list[Event]]:
+        """Yield all matching events, an empty batch where only candidates were found within a budget."""
         request = replace(request, ascending=True)
-        until = self.end_offset()
+        bounds = (BATCH, self.end_offset())
         after: Key | None = None
-        more = True
-        while more:
-            rows, more = self._page(request, after, BATCH, until)
-            if rows.num_rows:
-                after = _key_of(rows, -1)
-                yield self._events(rows, request)
+        while True:
+            granted = budget()
+            found = self._page(request, after, bounds, granted)
+            yield self._events(found.rows, request, granted) if found.rows.num_rows else []
+            if found.after is None:
+                return
+            after = found.after
 
     def _page(
-        self, request: Search, after: Key | None, limit: int, until: int | None
-    ) -> tuple[pa.Table, bool]:
-        """Return up to ``limit`` matching rows in order, and whether there are more."""
-        found: list[pa.Table] = []
+        self, request: Search, after: Key | None, bounds: tuple[int, int | None], budget: Budget
+    ) -> _Found:
+        """Return up to ``bounds[0]`` matching rows in order, from below the offset ``bounds[1]``."""
+        limit, until = bounds
+        kept: list[pa.Table] = []
         count = 0
         matches = compile_query(request.query)
         size = limit + 1
         while True:
-            rows, exact = self._on_view(lambda view: self._candidates(view, request, after, (size, until)))  # noqa: B023 called at once
+            try:
+                rows, exact = self._on_view(
+                    lambda view: self._candidates(view, request, after, (size, until, budget))  # noqa: B023 called at once
+                )
+            except StoreError:
+                if not (kept and budget.is_spent):
+                    raise
+                return _Found(concat(kept), after, budget.partial)
             exhausted = rows.num_rows < size
             if rows.num_rows:
                 after = _key_of(rows, -1)
             if not exact:
+                budget.spend(rows.num_rows)
                 rows = rows.filter(pa.array([matches(event) for event in to_events(rows)], pa.bool_()))
-                size = max(size, 2_000)
-            found.append(rows)
+                size = max(size, JUDGED)
+            kept.append(rows)
             count += rows.num_rows
-            if exhausted or count > limit:
-                table = concat(found)
-                return table.slice(0, limit), table.num_rows > limit
+            if count > limit:
+                table = concat(kept).slice(0, limit)
+                return _Found(table, _key_of(table, -1) if limit else None)
+            if exhausted:
+                return _Found(concat(kept))
+            if budget.is_spent:
+                return _Found(concat(kept), after, budget.partial)
 
     def _candidates(
-        self, view: View, request: Search, after: Key | None, bounds: tuple[int, int | None]
+        self, view: View, request: Search, after: Key | None, bounds: tuple[int, int | None, Budget]
     ) -> tuple[pa.Table, bool]:
         """Return the first rows in order that may match, and whether they surely do.
 
         Segments are asked in the order of time, and no further than needed.
         """
-        size, until = bounds
+        size, until, budget = bounds
         asked = whole_query(request, after)
         condition = compile_condition(asked, view.columns())
         wanted = {TIMESTAMP, EVENT_ID} | fields_of(asked)
@@ -159,13 +210,13 @@ class Reader:
         for group in groups_of(view.segments, request, after):
             part = View(group.segments, tail, view.sealed)
             tail = EMPTY
-            answer = self._engine.ask(part, sql, wanted & view.columns(), condition.parameters)
+            answer = self._engine.ask(part, sql, wanted & view.columns(), condition.parameters, budget)
             rows = _first(concat([rows, answer]), order == "ASC", size)
             if rows.num_rows == size and _beyond(_key_of(rows, -1).timestamp, group.rest, request.ascending):
                 break
         return rows, condition.exact
 
-    def _events(self, rows: pa.Table, request: Search) -> list[Event]:
+    def _events(self, rows: pa.Table, request: Search, budget: Budget) -> list[Event]:
         """Return the events of rows, in their order, with the fields asked for."""
         if not rows.num_rows:
             return []
@@ -174,11 +225,15 @@ class Reader:
             return to_events(rows.select([SEQUENCE, *wanted]))
         numbers = whole_numbers(rows[SEQUENCE])
         times = sorted((_key_of(rows, 0).timestamp, _key_of(rows, -1).timestamp))
-        whole = self._on_view(lambda view: self._rows(view, numbers, times))
+        # What was found late is still shown.
+        granted = None if budget.is_spent else budget
+        whole = self._on_view(lambda view: self._rows(view, numbers, times, granted))
         by_number = dict(zip(whole[SEQUENCE].to_pylist(), to_events(whole), strict=True))
-        return [by_number[number] for number in numbers]
+        return [by_number[number] for number in numbers if number in by_number]  # else found damaged just now
 
-    def _rows(self, view: View, numbers: Sequence[int], times: Sequence[str]) -> pa.Table:
+    def _rows(
+        self, view: View, numbers: Sequence[int], times: Sequence[str], budget: Budget | None
+    ) -> pa.Table:
         low, high = min(numbers), max(numbers)
         chosen = tuple(
             s
@@ -191,20 +246,24 @@ class Reader:
             f"SELECT * FROM {{source}} WHERE {quote(TIMESTAMP)} BETWEEN ? AND ? "  # noqa: S608 numbers only
             f"AND {SEQUENCE} IN ({listed})"
         )
-        return self._engine.ask(part, sql, part.columns(), times)
+        return self._engine.ask(part, sql, part.columns(), times, budget)
 
     def count(self, request: Search) -> int:
-        """Return how many events match."""
+        """Return how many events match; raise ``StoreError`` when that takes too long to find out."""
         found = self._counted(request, Aggregation("count"))
+        if found.partial:
+            raise too_long()
         return found.buckets[0].count
 
     def aggregate(self, request: Search, aggregation: Aggregation) -> Buckets:
         """Return counts over the matching events."""
-        return self._counted(request, aggregation)
+        return replace(self._counted(request, aggregation), partial=self._partial(request))
 
     def _counted(self, request: Search, aggregation: Aggregation) -> Buckets:
         counting = SqlCounting(aggregation)
+        counting.check_range(request)
         asked = whole_query(request, None)
+        budget = self._budget()
 
         def ask(view: View) -> Buckets | None:
             whole, cut = split(view.segments, request)
@@ -212,20 +271,21 @@ class Reader:
             if not compile_condition(asked, part.columns()).exact:
                 return None
             if not can_be_kept(request, aggregation):
-                return self._count(part, asked, counting)
-            rest = self._count(View(cut, view.tail, view.sealed), asked, counting)
+                return self._count(part, asked, counting, budget)
+            rest = self._count(View(cut, view.tail, view.sealed), asked, counting, budget)
             return add_up(self._counts.over(whole, request, aggregation, count_fresh), rest)
 
         def count_fresh(segments: tuple[Segment, ...]) -> Buckets:
-            return self._count(View(segments, EMPTY, 0), asked, counting)
+            return self._count(View(segments, EMPTY, 0), asked, counting, budget)
 
         found = self._on_view(ask)
         if found is not None:
             return found
         narrow = replace(request, fields=(TIMESTAMP, counting.field))
-        return counting.over(event for batch in self.scan(narrow) for event in batch)
+        found = counting.over(budget.until_spent(self._scan(narrow, lambda: budget)))
+        return replace(found, exact=not budget.is_spent, partial=budget.partial)
 
-    def _count(self, part: View, asked: Query, counting: SqlCounting) -> Buckets:
+    def _count(self, part: View, asked: Query, counting: SqlCounting, budget: Budget) -> Buckets:
         """Return counts over what matches a question that SQL can say exactly."""
         columns = part.columns()
         if counting.field not in columns or not (part.segments or part.tail.num_rows):
@@ -233,7 +293,7 @@ class Reader:
         condition = compile_condition(asked, columns)
         wanted = (fields_of(asked) | {counting.field}) & columns
         sql = counting.sql(f"SELECT * FROM {{source}} WHERE {condition.sql}")  # noqa: S608 built from the dictionary
-        return counting.result(self._engine.ask(part, sql, wanted, condition.parameters))
+        return counting.result(self._engine.ask(part, sql, wanted, condition.parameters, budget))
 
     def get(self, event_ids: Sequence[str], scope: Scope) -> Mapping[str, Event]:
         """Return those of the events that exist inside the scope."""
