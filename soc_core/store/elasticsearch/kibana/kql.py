@@ -133,7 +133,7 @@ class _Parser:
         where = f"column {place + 1}"
         if not found:
             return UsageError("the query ends too early", where=where)
-        return UsageError(what.format(found), where=where)
+        return UsageError(what.replace("{}", found), where=where)
 
     def _spaces(self) -> None:
         while self._at < len(self._text) and self._text[self._at] in _SPACE:

@@ -82,6 +82,7 @@ def test_reads(text: str, expected: str) -> None:
         ("not not a:1", 5),
         ("a: x\\q", 5),
         ("a: *<b*", 5),
+        ("a:{b:1 x:2}", 9),
     ],
 )
 def test_says_where_it_is_wrong(text: str, column: int) -> None:

@@ -162,6 +162,13 @@ def test_what_is_asked_belongs_to_the_view() -> None:
         assert not foreign, f"{search.id}: {foreign}"
 
 
+def test_single_values_are_numbers() -> None:
+    """Lens showed nothing else there until late in 8.x (``supportedDataTypes`` of its metric visualisation)."""
+    shown = [panel.metrics[0] for panel in DRAWN if panel.kind == "metric"]
+    assert shown
+    assert all(one.op in {"count", "unique_count"} or kind_of(one.field) == "number" for one in shown)
+
+
 def test_searches_in_dashboards_are_there() -> None:
     assert {panel.search for panel in PANELS if panel.kind == "search"} <= TABLE.searches.keys()
 
