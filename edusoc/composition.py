@@ -37,7 +37,11 @@ def open_database(settings: Settings) -> Database:
     """Open the operational database and bring its tables up to date."""
     settings.state_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = Database.of(settings)
-    upgrade(database)
+    try:
+        upgrade(database)
+    except BaseException:
+        database.close()
+        raise
     return database
 
 
