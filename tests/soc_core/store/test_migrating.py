@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from soc_core.config import Settings
 from soc_core.errors import StoreError, UsageError
 from soc_core.model.event import Event
 from soc_core.store import migrating
@@ -19,6 +17,7 @@ from soc_core.store.elasticsearch.store import ElasticsearchStore
 from soc_core.store.embedded import EmbeddedStore, Limits
 from soc_core.store.interface import SYSTEM_SCOPE, Ack, EventStore
 from soc_core.store.migrating import Checkpoint, compare, copy
+from tests.contract.elasticsearch_places import opener
 from tests.contract.samples import make
 
 SMALL = Limits(seal_events=400, reserve=0)
@@ -272,18 +271,8 @@ class TestElasticsearch:
 
     @pytest.fixture
     def cluster(self, elasticsearch_url: str) -> Iterator[ElasticsearchStore]:
-        prefix = f"cluster-{uuid.uuid4().hex[:12]}"
-        settings = Settings(
-            elasticsearch_url=elasticsearch_url, elasticsearch_prefix=prefix, elasticsearch_replicas=0
-        )
-        store = ElasticsearchStore.at(settings, writer=True)
-        client = store.place.client
-        yield store
-        for name in client.indices.get(index=f"{prefix}-*", expand_wildcards="all").body:
-            client.indices.delete(index=name)
-        client.indices.delete_index_template(name=f"{prefix}-events")
-        client.cluster.delete_component_template(name=f"{prefix}-events")
-        store.close()
+        with opener(elasticsearch_url) as reopen:
+            yield reopen()
 
     def test_there_and_back(
         self, source: EmbeddedStore, target: EmbeddedStore, cluster: ElasticsearchStore, tmp_path: Path
