@@ -7,6 +7,8 @@ from typing import Final
 from soc_core.store.elasticsearch.kibana.views import KIBANA_TYPES
 from soc_core.store.elasticsearch.templates import mappings
 
+LONGEST: Final = 100
+"""Longer patterns, in characters, stand for no field."""
 _PROPERTIES: Final[dict[str, dict[str, object]]] = mappings()["properties"]
 _KINDS: Final = {**KIBANA_TYPES, "date_nanos": "date", "integer": "number", "keyword": "string"}
 
@@ -17,7 +19,9 @@ def known(name: str) -> bool:
 
 
 def matching(pattern: str) -> list[str]:
-    """Return the fields whose names a pattern with ``*`` stands for."""
+    """Return the fields whose names a pattern with ``*`` stands for; none for one longer than names are."""
+    if len(pattern) > LONGEST:
+        return []
     parts = pattern.split("*")
     return [name for name in _PROPERTIES if _fits(name, parts)]
 

@@ -16,6 +16,8 @@ _CONTROLS: Final = {
     "optionsListControl": "optionsListDataView",
     "rangeSliderControl": "rangeSliderDataView",
 }
+MOST_PANELS: Final = 500
+"""Each is looked at beside each other."""
 Box = tuple[int, int, int, int]
 
 
@@ -42,6 +44,9 @@ def check_dashboard(found: Found) -> Iterator[InputError]:
 def _check_panels(
     panels: list[Mapping[str, Any]], references: Mapping[str, tuple[str, str]]
 ) -> Iterator[InputError]:
+    if len(panels) > MOST_PANELS:
+        yield InputError(f"it has more than {MOST_PANELS} panels", where="panelsJSON")
+        return
     boxes: list[Box] = []
     seen: set[str] = set()
     for number, panel in enumerate(panels, start=1):

@@ -19,8 +19,8 @@ DEEPEST: Final = 50
 """Brackets and ``not`` nest no deeper: each level is a call."""
 _SPACE: Final = " \t\r\n\u00a0"
 _SPECIAL: Final = frozenset('\\():<>"*{}')
-_KEYWORD: Final = re.compile(rf"[{_SPACE}]+(?:or|and)[{_SPACE}]+|not[{_SPACE}]+", re.IGNORECASE)
 _JOIN: Final = {word: re.compile(rf"[{_SPACE}]+{word}[{_SPACE}]+", re.IGNORECASE) for word in ("or", "and")}
+_EITHER: Final = re.compile(rf"[{_SPACE}]+(?:or|and)[{_SPACE}]+", re.IGNORECASE)
 _NOT: Final = re.compile(rf"not[{_SPACE}]+", re.IGNORECASE)
 _ESCAPED_WORD: Final = re.compile(r"\\(or|and|not)", re.IGNORECASE)
 _ESCAPED_CODE: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
@@ -280,7 +280,7 @@ class _Parser:
             if sign == "*":
                 parts.append([])
                 self._at += 1
-            elif sign != "\\" and (sign in _SPECIAL or _KEYWORD.match(self._text, self._at)):
+            elif sign != "\\" and (sign in _SPECIAL or self._keyword_follows(sign, start)):
                 break
             else:
                 parts[-1].append(self._character(quoted=False))
@@ -290,6 +290,13 @@ class _Parser:
             raise self._wrong("a field or a value is missing before '{}'", start)
         self._back_over_spaces(start)
         return Term(tuple(texts), quoted=False, at=start)
+
+    def _keyword_follows(self, sign: str, start: int) -> bool:
+        """Tell whether a value ends here at a word for joining; of a run of spaces only the first is looked at."""
+        if sign in _SPACE:
+            inside = self._at > start and self._text[self._at - 1] in _SPACE
+            return not inside and _EITHER.match(self._text, self._at) is not None
+        return sign in "nN" and _NOT.match(self._text, self._at) is not None
 
     def _back_over_spaces(self, start: int) -> None:
         """Give spaces at a value's end back: a word for joining may need them."""

@@ -172,6 +172,10 @@ BOARD_FAULTS: list[tuple[Callable[[Body], Any], str]] = [
     (lambda body: repack(body, ("panelsJSON",), lambda p: p[1].pop("panelRefName")), "it shows nothing"),
     (lambda body: body["attributes"].pop("timeFrom"), "it keeps a time range but has none"),
     (
+        lambda body: repack(body, ("panelsJSON",), lambda p: p.extend([{}] * 500)),
+        "it has more than 500 panels",
+    ),
+    (
         lambda body: repack(
             body, CONTROLS, lambda p: next(iter(p.values()))["explicitInput"].update(fieldName="message")
         ),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from soc_core.errors import UsageError
 from soc_core.reasons import error_text
+from soc_core.store.elasticsearch.kibana import kql
 from soc_core.store.elasticsearch.kibana.kql import (
     DEEPEST,
     LONGEST,
@@ -98,6 +101,25 @@ def test_is_bounded() -> None:
     for text in (deep, values, "x" * (LONGEST + 1)):
         with pytest.raises(UsageError):
             parse_kql(text)
+
+
+class Counted:
+    """Count how often an expression is tried."""
+
+    def __init__(self, pattern: re.Pattern[str]) -> None:
+        self.pattern, self.tried = pattern, 0
+
+    def match(self, text: str, at: int) -> re.Match[str] | None:
+        self.tried += 1
+        return self.pattern.match(text, at)
+
+
+def test_of_a_run_of_spaces_only_the_first_is_looked_ahead_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look runs over the whole run: one from every space of a long query would take seconds."""
+    counted = Counted(kql._EITHER)
+    monkeypatch.setattr(kql, "_EITHER", counted)
+    assert shape(parse_kql("a:x" + " " * 9_000 + "y and b:" + " " * 900 + "z"))
+    assert counted.tried < 10
 
 
 @given(st.text(alphabet='ab :"()<>*\\{}=\tornd\u00a0中', max_size=40))
