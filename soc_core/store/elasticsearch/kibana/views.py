@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from functools import cache
 from typing import Final
 
@@ -14,6 +13,8 @@ from soc_core.store.elasticsearch.kibana.options import PackOptions
 
 TIME_FIELD: Final = "@timestamp"
 UNIT: Final = "organization.id"
+HIDDEN: Final = "edusoc.log.*"
+"""What the store keeps beside an event is nobody's business (``templates``)."""
 LONGEST_DESCRIPTION: Final = 300
 """Kibana refuses longer descriptions of fields, in characters."""
 KIBANA_TYPES: Final = {
@@ -58,7 +59,7 @@ def data_view(spec: ViewSpec, options: PackOptions) -> SavedObject:
         "fields": "[]",
         "name": _name(spec, options),
         "runtimeFieldMap": "{}",
-        "sourceFilters": "[]",
+        "sourceFilters": packed([{"value": HIDDEN}]),
         "timeFieldName": TIME_FIELD,
         "title": options.index_pattern(spec.datasets),
         "typeMeta": "{}",
@@ -133,8 +134,3 @@ _AMOUNTS: Final = ("packets", "files_", "fragments", "attempts", "repeated", "pu
 def _is_amount(name: str) -> bool:
     """Tell a number that counts something from one that names something (a port, a process), shown without commas."""
     return any(word in name for word in _AMOUNTS)
-
-
-def labels(names: Iterable[str], language: str) -> list[str]:
-    """Return what the fields are called."""
-    return [label_of(name, language) for name in names]

@@ -25,6 +25,7 @@ from soc_core.store.elasticsearch.kibana.options import PackOptions
 from soc_core.store.elasticsearch.kibana.pack import build_pack, export
 from soc_core.store.elasticsearch.kibana.roles import role_body, role_name
 from soc_core.store.elasticsearch.kibana.views import label_of
+from soc_core.store.elasticsearch.templates import LOG_FIELDS
 from tests.test_messages import ALLOWED, FORBIDDEN
 
 ROOT = Path(__file__).parents[5]
@@ -221,6 +222,13 @@ def test_capabilities_are_those_of_the_templates() -> None:
     assert kind_of("source.ip") == "ip"
     assert not aggregates("message")
     assert aggregates("user.name")
+
+
+def test_what_the_store_keeps_beside_events_is_hidden() -> None:
+    view = next(one for one in build_pack(ZH) if one.type == "index-pattern")
+    (hidden,) = orjson.loads(str(view.attributes["sourceFilters"]))
+    assert all(name.startswith(hidden["value"].rstrip("*")) for name in LOG_FIELDS)
+    assert not any(name.startswith(hidden["value"].rstrip("*")) for name in FIELDS)
 
 
 def test_the_role_sees_one_prefix() -> None:
