@@ -155,11 +155,12 @@ def _double(value: object) -> Scalar | None:
             number = float(value)
         except ValueError:
             return None
-        return number if text_of(number) == value else None
+        return number + 0.0 if text_of(number) == value else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     number = float(value) if abs(value) < 1e308 else float("inf")
-    return number if abs(number) < float("inf") else None
+    # Minus zero becomes zero: databases differ about whether they are one.
+    return number + 0.0 if abs(number) < float("inf") else None
 
 
 def _boolean(value: object) -> Scalar | None:

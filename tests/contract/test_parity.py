@@ -95,7 +95,7 @@ AGGREGATIONS: Final = st.one_of(
     st.builds(
         Aggregation,
         st.just("histogram"),
-        interval_seconds=st.sampled_from((1, 3_600, 86_400)),
+        interval_seconds=st.sampled_from((60, 3_600, 86_400)),
         offset_seconds=st.sampled_from((0, 28_800, -1_234)),
     ),
     st.just(Aggregation("count")),

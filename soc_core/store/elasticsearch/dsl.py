@@ -138,6 +138,7 @@ class _Builder:
         return self._counted(_any(parts), wide)
 
     def _searched(self) -> Iterable[str]:
+        self.doubted.update(SEARCHED)  # a field may have nothing but texts too long for the index
         return SEARCHED if self._present is None else [name for name in SEARCHED if name in self._present]
 
     def _exists(self, field: str) -> Body:
@@ -350,7 +351,8 @@ def _number(query: _Values, field: str, kind: str) -> Body | None:
             return _number_range(query, field, kind)
         case OneOf():
             texts = {fold(text_of(item), query.cased) for item in query.values}
-            numbers = sorted({number for text in texts for number in _numbers_of(text, kind)})
+            # A list: both zeros are kept. Numbers differ where their texts do.
+            numbers = [number for text in sorted(texts) for number in _numbers_of(text, kind)]
             return _terms_or_none(field, numbers) if len(numbers) <= MAX_TERMS else None
         case Cidr():
             return NONE

@@ -11,15 +11,16 @@ from elasticsearch import ApiError
 
 from soc_core.clock import epoch_us
 from soc_core.errors import StoreError, UsageError
-from soc_core.model.event import EVENT_ID, ORGANIZATION_ID, Event
+from soc_core.model.event import EVENT_ID, ORGANIZATION_ID, TIMESTAMP, Event
 from soc_core.query.evaluate import Matcher, compile_query
 from soc_core.query.fields import fields_of
 from soc_core.store.asking import Key
+from soc_core.store.budget import Budget, Clock, too_long
 from soc_core.store.elasticsearch.documents import event_of, micros_of
 from soc_core.store.elasticsearch.dsl import ALL, NONE, Body, Clause, Expressions, compile_clause
 from soc_core.store.elasticsearch.faults import cause_of, in_words
 from soc_core.store.elasticsearch.place import Place
-from soc_core.store.elasticsearch.templates import IGNORED, OFFSET, TIME, UNLIKE, unlike_itself
+from soc_core.store.elasticsearch.templates import IGNORED, OFFSET, TIME, unlike_itself
 from soc_core.store.interface import Scope, Search
 
 WINDOW: Final = 10_000
@@ -65,8 +66,7 @@ class Question:
 
     def holds(self, hit: Body) -> bool:
         """Tell whether a hit of ``candidates`` matches."""
-        unknown = (*hit.get(IGNORED, ()), *hit["_source"].get(UNLIKE, ()))
-        if self.clause.exact and self.doubted.isdisjoint(unknown):
+        if self.clause.exact and self.doubted.isdisjoint(hit.get(IGNORED, ())):
             return True
         return self.matches(hit["_source"])
 
@@ -117,7 +117,7 @@ def wanted_source(request: Search) -> bool | list[str]:
     """Return the fields to read: those asked for and those that the evaluator looks at."""
     if request.fields is None:
         return True
-    names = {*request.fields, *fields_of(request.query), EVENT_ID, "@timestamp", UNLIKE}
+    names = {*request.fields, *fields_of(request.query), EVENT_ID, TIMESTAMP}
     return True if len(names) > _WIDEST else sorted(names)
 
 
@@ -136,10 +136,15 @@ class Asker:
         """Take the cluster."""
         self._place = place
         self.seconds = QUESTION_SECONDS
+        self.clock: Clock = time.monotonic
 
     def session(self, *, partial: bool = False) -> Session:
         """Begin a question: all that is asked for it together is bounded in time."""
         return Session(self._place, self.seconds, partial)
+
+    def budget(self) -> Budget:
+        """Begin to count what a question takes."""
+        return Budget(self.seconds, self.clock)
 
     def present(self) -> frozenset[str]:
         """Return the fields that any event has (an event that comes later may have others)."""
@@ -181,7 +186,7 @@ class Session:
         """Return the answer; raise ``StoreError`` when it takes too long or, unless that is allowed, lacks parts."""
         left = self._end - time.monotonic()
         if left <= 0:
-            raise _too_long()
+            raise too_long()
         client = self._place.client.options(request_timeout=left + _SLACK)
         target: Body = (
             {"pit": {"id": pit, "keep_alive": KEEP_ALIVE}}
@@ -202,7 +207,7 @@ class Session:
 
     def _check(self, answer: Any) -> None:
         if answer["timed_out"]:
-            raise _too_long()
+            raise too_long()
         shards = answer["_shards"]
         failures = shards.get("failures", ())
         if any(_is_too_hard(400, *cause_of({"error": failure["reason"]})) for failure in failures):
@@ -278,10 +283,6 @@ def _is_too_hard(status: int, kind: str, reason: str) -> bool:
         or "max_regex_length" in reason
         or (status == 400 and ("regex" in reason or "determinize" in reason or "maxClauseCount" in reason))
     )
-
-
-def _too_long() -> StoreError:
-    return StoreError("the question takes too long", todo="ask about a shorter time")
 
 
 LOG_ORDER: Final[list[Body]] = [{OFFSET: {"order": "asc", "unmapped_type": "long"}}]

@@ -12,6 +12,7 @@ from soc_core.errors import StoreError
 from soc_core.model.event import DATASET, EVENT_ID, ORGANIZATION_ID, TIMESTAMP, Event
 from soc_core.query.fields import searches_anywhere
 from soc_core.store.asking import Key, decode_cursor, encode_cursor
+from soc_core.store.budget import Budget, too_long
 from soc_core.store.counting import Counting, merge_days, merge_statistics
 from soc_core.store.elasticsearch.aggregates import Aggregates, can_count, doubted_field
 from soc_core.store.elasticsearch.documents import event_of, events_of
@@ -99,15 +100,19 @@ class Reader:
         return self._asker.graded(put)
 
     def search(self, request: Search) -> Page:
-        """Return one page. Raises ``UsageError`` for a cursor that is not ours."""
+        """Return one page. Raises ``UsageError`` for a cursor that is not ours.
+
+        A page that ends early because its question has had its time goes on behind the last event looked at.
+        """
         after = decode_cursor(request.cursor, ascending=request.ascending)
         start = place_in_order(after) if after is not None else None
         self._see_all()
         return self._graded(request, lambda question: self._page(request, question, start))
 
     def _page(self, request: Search, question: Question, start: list[Any] | None) -> Page:
-        session = self._asker.session(partial=True)
+        session, budget = self._asker.session(partial=True), self._asker.budget()
         found: list[Body] = []
+        last: Body | None = None
         size = min(request.limit + 1, WINDOW)
         body = {
             "query": question.candidates(),
@@ -116,33 +121,42 @@ class Reader:
         }
         while True:
             more = {"search_after": start} if start is not None else {}
-            hits = session.search({**body, **more, "size": size})["hits"]["hits"]
-            found.extend(hit for hit in hits if question.holds(hit))
-            if len(hits) < size or len(found) > request.limit:
+            try:
+                hits = session.search({**body, **more, "size": size})["hits"]["hits"]
+            except StoreError:
+                if last is None or not budget.is_spent:
+                    raise
                 break
-            start = hits[-1]["sort"]
+            budget.spend(0 if question.clause.exact else len(hits))
+            found.extend(hit for hit in hits if question.holds(hit))
+            if len(found) > request.limit:
+                last = found[request.limit - 1] if request.limit > 0 else None
+                break
+            last = hits[-1] if len(hits) == size else None
+            if last is None or budget.is_spent:
+                break
+            start = last["sort"]
             size = WINDOW if question.clause.exact else min(WINDOW, max(size, 2_000))
-        cursor = ""
-        if len(found) > request.limit and request.limit > 0:
-            last = found[request.limit - 1]["_source"]
-            key = Key(str(last[TIMESTAMP]), str(last[EVENT_ID]))
-            cursor = encode_cursor(key, ascending=request.ascending)
         events = [shown(hit, request) for hit in found[: request.limit]]
-        return Page(events, cursor, session.partial)
+        early = budget.partial if last is not None and len(found) <= request.limit else ""
+        return Page(events, _cursor_behind(last, request), early or session.partial)
 
     def scan(self, request: Search) -> Iterator[list[Event]]:
         """Yield all matching events in batches, in time order: those acknowledged before the first batch."""
         self._see_all()
-        return self._scan(request)
+        return (events for events in self._scan(request) if events)
 
-    def _scan(self, request: Search) -> Iterator[list[Event]]:
-        begun = self._graded(request, lambda question: self._begun(request, question, question.candidates()))
+    def _scan(self, request: Search, budget: Budget | None = None) -> Iterator[list[Event]]:
+        """Yield all matching events, an empty batch where there are only candidates."""
+        begun = self._graded(
+            request, lambda question: self._begun(request, question, question.candidates(), budget)
+        )
         for hits in begun:
-            events = [shown(hit, request) for hit in hits]
-            if events:
-                yield events
+            yield [shown(hit, request) for hit in hits]
 
-    def _begun(self, request: Search, question: Question, query: Body) -> Iterator[list[Body]]:
+    def _begun(
+        self, request: Search, question: Question, query: Body, budget: Budget | None = None
+    ) -> Iterator[list[Body]]:
         """Return the matching hits of a query over candidates; its first page is asked for at once."""
         body = {"query": query, "sort": order_of(ascending=True), "_source": wanted_source(request)}
         pages = self._asker.session().scan(body, SCAN)
@@ -150,13 +164,18 @@ class Reader:
 
         def kept() -> Iterator[list[Body]]:
             for hits in () if first is None else _chain(first, pages):
+                if budget is not None:
+                    budget.spend(len(hits))
                 yield [hit for hit in hits if question.holds(hit)]
 
         return kept()
 
     def count(self, request: Search) -> int:
-        """Return how many events match; raise ``StoreError`` when not all of the index answers."""
-        return self._counted(request, Aggregation("count"), partial=False).buckets[0].count
+        """Return how many events match; raise ``StoreError`` when not all of them can be found out in time."""
+        found = self._counted(request, Aggregation("count"), partial=False)
+        if found.partial:
+            raise too_long()
+        return found.buckets[0].count
 
     def aggregate(self, request: Search, aggregation: Aggregation) -> Buckets:
         """Return counts over the matching events."""
@@ -164,6 +183,7 @@ class Reader:
 
     def _counted(self, request: Search, aggregation: Aggregation, *, partial: bool) -> Buckets:
         counting = Counting(aggregation)
+        counting.check_range(request)
         narrow = replace(request, fields=(TIMESTAMP, counting.field))
         self._see_all()
 
@@ -179,7 +199,9 @@ class Reader:
             found = self._graded(request, ask, doubted_field(aggregation))
             if found is not None:
                 return found
-        return counting.over(event for batch in self._scan(narrow) for event in batch)
+        budget = self._asker.budget()
+        found = counting.over(budget.until_spent(self._scan(narrow, budget)))
+        return replace(found, exact=not budget.is_spent, partial=budget.partial)
 
     def _doubtful(self, request: Search, question: Question) -> Iterator[Event]:
         """Yield the matching events that Elasticsearch can't judge by itself."""
@@ -301,6 +323,14 @@ class Reader:
         """Close the connections."""
         with suppress(StoreError):
             self.place.client.close()
+
+
+def _cursor_behind(hit: Body | None, request: Search) -> str:
+    """Return the cursor of what follows a hit, nothing when nothing does."""
+    if hit is None:
+        return ""
+    key = Key(str(hit["_source"][TIMESTAMP]), str(hit["_source"][EVENT_ID]))
+    return encode_cursor(key, ascending=request.ascending)
 
 
 def _chain(first: list[Body], rest: Iterable[list[Body]]) -> Iterator[list[Body]]:

@@ -119,6 +119,10 @@ def test_a_translated_regular_expression_finds_the_same(
         (Text("message", "wildcard", "*a" + "?" * 40 + "b*"), False),
         (Regex("message", "a.{40}b"), True),  # refused by Elasticsearch and asked for again without
         (Cidr("", "10.0.0.0/8"), True),
+        (OneOf("event.risk_score", (0,)), True),
+        (Range("event.risk_score", gt=0), True),
+        (Range("event.risk_score", gte=0, lte=0), True),
+        (Cidr("related.ip", "::/0"), True),
         (Range("no.such", gte="a", lt="b"), True),
     ],
     ids=lambda value: repr(value)[:60],
