@@ -7,17 +7,22 @@ of the log is in segments; segments and the sealed offset change together, so no
 from __future__ import annotations
 
 import json
+import os
+import re
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from urllib.parse import quote
 
 from soc_core.audit.chain import Head, Link, Plain
 from soc_core.errors import StoreError
+from soc_core.fields import FIELDS
 from soc_core.store.embedded.chain import SCHEMA, Named, append_link, listed, read_head, read_links
+from soc_core.store.embedded.schema import SEQUENCE
 from soc_core.store.interface import SourceDay, SourceStatistics
 
 _SCHEMA: Final = """
@@ -37,6 +42,8 @@ CREATE TABLE IF NOT EXISTS quarantine (
     what TEXT NOT NULL
 ) WITHOUT ROWID;
 """
+_NAME: Final = re.compile(r"\d{8}-[0-9A-Za-z_-]{1,128}\.parquet")
+_NUMBERS: Final = frozenset({"events", "low", "high", "bytes"})
 _COLUMNS: Final = "name, day, events, first, last, low, high, bytes, sha256, ids_sha256, columns"
 
 
@@ -103,24 +110,42 @@ class Catalogue:
     """Open the catalogue of a store directory; each call uses a connection of its own, so threads may share it."""
 
     def __init__(self, path: Path) -> None:
-        """Create the tables where they are missing; raise ``StoreError`` when the file is no sound catalogue."""
-        self._path = path
+        """Create the tables where they are missing; raise ``StoreError`` when the file is no sound catalogue.
+
+        In a file system that can't be written to the catalogue is read as it is.
+        """
+        self.path = path
+        self._frozen = path.exists() and not os.access(path.parent, os.W_OK)
+        if self._frozen:
+            return
         with self._connect() as connection:
             connection.executescript(_SCHEMA + SCHEMA)
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
         try:
-            connection = sqlite3.connect(self._path, isolation_level=None, timeout=30)
+            connection = sqlite3.connect(self._address(), uri=True, isolation_level=None, timeout=30)
             try:
                 connection.row_factory = sqlite3.Row
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=FULL")
+                if not self._frozen:
+                    connection.execute("PRAGMA journal_mode=WAL")
+                    connection.execute("PRAGMA synchronous=FULL")
                 yield connection
             finally:
                 connection.close()
         except sqlite3.Error as error:
-            raise StoreError(f"the catalogue: {error}", where=str(self._path)) from error
+            # Full, busy and read-only are operational errors; the rest means that the file is not what it should be.
+            damaged = not isinstance(error, sqlite3.OperationalError) or "decode" in str(error)
+            todo = "run: edusoc store repair" if damaged else ""
+            raise StoreError(f"the catalogue: {error}", where=str(self.path), todo=todo) from error
+
+    def _address(self) -> str:
+        address = f"file:{quote(str(self.path.absolute()))}"
+        if not self._frozen:
+            return address
+        log = self.path.with_name(self.path.name + "-wal")
+        # Without a log of its own nothing can change it, and SQLite need not lock what it can't write.
+        return address + ("?mode=ro" if log.exists() and log.stat().st_size else "?immutable=1")
 
     def snapshot(self) -> Snapshot:
         """Return segments (by day, then lowest offset) and sealed offset as of one moment."""
@@ -133,8 +158,10 @@ class Catalogue:
             damaged = connection.execute("SELECT * FROM quarantine ORDER BY first, name").fetchall()
             sealed = connection.execute("SELECT value FROM state WHERE name = 'sealed'").fetchone()
             connection.execute("COMMIT")
-        segments = tuple(_segment(row) for row in rows)
-        return Snapshot(segments, sealed[0] if sealed else 0, tuple(Damaged(*row) for row in damaged))
+            segments = tuple(_segment(row) for row in rows)
+            number = _checked([sealed] if sealed else [(0,)], (int,))[0][0]
+            left_out = tuple(Damaged(*row) for row in _checked(damaged, (str, str, int, str, str, str)))
+        return Snapshot(segments, number, left_out)
 
     def apply(self, change: Change, now: float) -> None:
         """Add and retire segments and move the sealed offset, all or nothing; ``now`` in seconds dates retiring."""
@@ -158,6 +185,7 @@ class Catalogue:
             ).fetchall()
             now = connection.execute("SELECT value FROM state WHERE name = 'sealed'").fetchone()
             connection.execute("COMMIT")
+            rows = list(_checked(rows, (str, str, int, str, str)))
         return [SourceStatistics(*row) for row in rows] if (now[0] if now else 0) == sealed else None
 
     def days(self, sealed: int) -> list[SourceDay] | None:
@@ -170,6 +198,7 @@ class Catalogue:
             ).fetchall()
             now = connection.execute("SELECT value FROM state WHERE name = 'sealed'").fetchone()
             connection.execute("COMMIT")
+            rows = list(_checked(rows, (str, str, str, int)))
         return [SourceDay(*row) for row in rows] if (now[0] if now else 0) == sealed else None
 
     def statistics_of(self, names: Collection[str]) -> list[SourceStatistics]:
@@ -246,9 +275,21 @@ class Catalogue:
         return "" if found == "ok" else found
 
 
+def _checked(rows: Sequence[Any], types: Sequence[type]) -> Sequence[Any]:
+    """Return the rows, whose values must be of these types: those of a damaged page can be anything."""
+    for row in rows:
+        if not all(isinstance(value, kind) for value, kind in zip(row, types, strict=True)):
+            raise sqlite3.DatabaseError("a row is written wrongly in it")
+    return rows
+
+
 def _segment(row: sqlite3.Row) -> Segment:
-    parts = {**dict(row), "columns": frozenset(row["columns"].split("\n"))}
-    return Segment(**parts)
+    parts = dict(row)
+    sound = all(isinstance(parts[name], int if name in _NUMBERS else str) for name in parts)
+    if not sound or not _NAME.fullmatch(parts["name"]) or not parts["name"].startswith(parts["day"]):
+        raise sqlite3.DatabaseError("a segment is written wrongly in it")  # what a damaged page can look like
+    columns = frozenset(name for name in parts["columns"].split("\n") if name in FIELDS or name == SEQUENCE)
+    return Segment(**{**parts, "columns": columns})
 
 
 def _moment(now: float) -> datetime:

@@ -8,6 +8,7 @@ from pathlib import Path
 from soc_core.errors import StoreError
 from soc_core.log.files import DAMAGED
 from soc_core.store.embedded.catalogue import Catalogue
+from soc_core.store.embedded.damage import said_of
 from soc_core.store.interface import Health
 
 
@@ -25,6 +26,8 @@ def health_of(directory: Path, catalogue: Catalogue, *, reserve: int, sealing_fa
         wrong.append(f"{missing[0]}: {len(missing)} segments are missing — run: edusoc store verify")
     filling = "" if refusing else _filling(directory, reserve)
     wrong += [filling] if filling else []
+    if snapshot.damaged:
+        wrong.append(f"{said_of(snapshot.damaged)} — restore them from a backup if there is one")
     if _set_aside(directory / "log" / DAMAGED):
         wrong.append("damaged parts of the log were set aside — run: edusoc store repair")
     if refusing:

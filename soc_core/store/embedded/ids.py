@@ -42,6 +42,8 @@ class IdIndex:
     def candidates(self, segment: Segment, ids: Sequence[str], hashes: Hashes) -> list[str]:
         """Return the ids that may be in the segment (one wrong in some 10^14)."""
         known = self._hashes(segment)
+        if not len(known):
+            return []
         at = np.searchsorted(known, hashes)
         at[at == len(known)] = 0
         return [ids[index] for index in np.flatnonzero(known[at] == hashes).tolist()]
@@ -53,22 +55,47 @@ class IdIndex:
             return set()
         wanted = set(hits)
         found: set[str] = set()
-        with pq.ParquetFile(self._directory / segment.name) as file:
-            for batch in file.iter_batches(columns=[EVENT_ID], batch_size=65_536):
-                column = batch.column(0)
-                mask = pc.is_in(column, value_set=pa.array(sorted(wanted), column.type))
-                found.update(str(item) for item in column.filter(mask).to_pylist())
+        try:
+            with pq.ParquetFile(self._directory / segment.name) as file:
+                for batch in file.iter_batches(columns=[EVENT_ID], batch_size=65_536):
+                    column = batch.column(0)
+                    mask = pc.is_in(column, value_set=pa.array(sorted(wanted), column.type))
+                    found.update(str(item) for item in column.filter(mask).to_pylist())
+        except FileNotFoundError:
+            return set()  # lost: what comes again is welcome
+        except (OSError, pa.ArrowException, ValueError):
+            return wanted  # damaged: the hashes are right but for one in some 10^14
         return found
+
+    @staticmethod
+    def _load(path: Path) -> Hashes:
+        try:
+            known: Hashes = np.load(sidecar(path), mmap_mode="r")
+        except (OSError, ValueError, EOFError):
+            return _read_ids(path)
+        return known if known.dtype == np.uint64 and known.ndim == 1 else _read_ids(path)
 
     def _hashes(self, segment: Segment) -> Hashes:
         known = self._open.get(segment.name)
         if known is None:
-            known = np.load(sidecar(self._directory / segment.name), mmap_mode="r")
+            known = self._load(self._directory / segment.name)
             self._open[segment.name] = known
             if len(self._open) > _KEPT:
                 self._open.popitem(last=False)
         self._open.move_to_end(segment.name)
         return known
+
+
+def _read_ids(path: Path) -> Hashes:
+    """Return the sorted hashes of the ids in a segment whose sidecar is no use; none where it can't be read either."""
+    try:
+        with pq.ParquetFile(path) as file:
+            names = file.read(columns=[EVENT_ID])[EVENT_ID].to_pylist()
+    except FileNotFoundError:
+        raise
+    except (OSError, pa.ArrowException, ValueError, KeyError):
+        return np.array([], np.uint64)
+    return np.sort(hash_ids(str(name) for name in names))
 
 
 def sidecar(path: Path) -> Path:

@@ -40,33 +40,33 @@ def remove_days(directory: Path, catalogue: Catalogue, cuts: Mapping[str, str], 
     for day, segments in groupby(affected, key=lambda segment: segment.day):
         gone = frozenset(dataset for dataset, cut in cuts.items() if day < cut)
         removed = _remove_day(directory, catalogue, list(segments), gone, clock)
-        total = Removal(total.events + removed.events, total.bytes + removed.bytes)
+        total = Removal(
+            total.events + removed.events, total.bytes + removed.bytes, (*total.kept, *removed.kept)
+        )
     return total
 
 
 def _remove_day(
     directory: Path, catalogue: Catalogue, segments: Sequence[Segment], gone: frozenset[str], clock: Clock
 ) -> Removal:
-    """Remove the events of some data sets from the segments of one day."""
+    """Remove the events of some data sets from the segments of one day; what can't be read stays and is named."""
     written: list[Sealed] = []
+    retired: list[Segment] = []
     try:
         for segment in segments:
-            rest = _without(directory / segment.name, gone)
+            rest = _rest(directory, catalogue, segment, gone)
+            if rest is None:
+                continue
+            retired.append(segment)
             if rest.num_rows:
                 written.append(write_segment(directory, segment.day, [rest]))
         sync_directory(directory)
-        change = Change(
-            [(item.segment, item.statistics) for item in written],
-            [segment.name for segment in segments],
-            catalogue.snapshot().sealed,
-            kind="removed",
-            about={
-                "day": segments[0].day,
-                "datasets": sorted(gone),
-                "sources": _counts(catalogue, segments, gone),
-            },
-        )
-        catalogue.apply(change, clock().timestamp())
+        if retired:
+            about: dict[str, Plain] = {"datasets": sorted(gone), "sources": _counts(catalogue, retired, gone)}
+            added = [(item.segment, item.statistics) for item in written]
+            names = [segment.name for segment in retired]
+            change = Change(added, names, catalogue.snapshot().sealed, kind="removed", about=about)
+            catalogue.apply(change, clock().timestamp())
     except (OSError, StoreError, pa.ArrowException) as error:
         for item in written:
             _unlink(directory / item.segment.name)
@@ -78,10 +78,21 @@ def _remove_day(
             todo="run: edusoc store verify; free room on the disk if it is full",
         ) from error
     events, size = (
-        sum(getattr(s, name) for s in segments) - sum(getattr(item.segment, name) for item in written)
+        sum(getattr(s, name) for s in retired) - sum(getattr(item.segment, name) for item in written)
         for name in ("events", "bytes")
     )
-    return Removal(events, max(0, size))
+    kept = tuple(f"{s.name}: a damaged segment stays" for s in segments if s not in retired)
+    return Removal(events, max(0, size), kept)
+
+
+def _rest(directory: Path, catalogue: Catalogue, segment: Segment, gone: frozenset[str]) -> pa.Table | None:
+    """Return the events of a segment that stay, ``None`` where it can't be read."""
+    if all(row.dataset in gone for row in catalogue.statistics_of([segment.name])):
+        return pa.table({SEQUENCE: pa.array([], pa.int64())})
+    try:
+        return _without(directory / segment.name, gone)
+    except (OSError, pa.ArrowException):
+        return None
 
 
 def _counts(catalogue: Catalogue, segments: Sequence[Segment], gone: frozenset[str]) -> list[Plain]:
@@ -98,7 +109,7 @@ def _without(path: Path, gone: frozenset[str]) -> pa.Table:
     """Return the rows of a segment whose data set is not ``gone``, read some at a time."""
     kept: list[pa.Table] = []
     values = pa.array(sorted(gone), pa.string())
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
             mask = pc.is_in(or_empty(table, DATASET), value_set=values)

@@ -126,6 +126,7 @@ def _save_table(target: Path, table: pa.Table) -> None:
         compression="zstd",
         compression_level=LEVEL,
         row_group_size=ROW_GROUP,
+        write_page_checksum=True,  # so that the sound parts of a damaged file can be told
         use_dictionary=[  # type: ignore[arg-type] # the stubs know only a truth value
             _leaf(name) for name in table.column_names if name not in plain
         ],

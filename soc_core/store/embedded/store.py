@@ -23,6 +23,7 @@ from soc_core.store.embedded.batches import decode_ids, encode, to_table
 from soc_core.store.embedded.catalogue import Change, Segment
 from soc_core.store.embedded.condition import health_of
 from soc_core.store.embedded.ids import sidecar
+from soc_core.store.embedded.orphans import orphans
 from soc_core.store.embedded.reader import Reader
 from soc_core.store.embedded.removing import remove_days
 from soc_core.store.embedded.sealing import Sealed, by_day, write_segment
@@ -76,6 +77,9 @@ class EmbeddedStore(Reader):
         if writer:
             try:
                 self._open_writer()
+            except OSError as error:
+                self.close()
+                raise StoreError(error.strerror or "can't be written to", where=str(directory)) from error
             except BaseException:
                 self.close()
                 raise
@@ -85,18 +89,22 @@ class EmbeddedStore(Reader):
         self._writer = LogWriter(
             self.directory / "log", reserve=self.limits.reserve, at_least=snapshot.sealed
         )
+        self._writer.damage.extend(
+            self.log.damage()
+        )  # so that their files are kept aside when they are dropped
         self._remove_orphans()
         self.catalogue.begin_chain(self._clock().timestamp())
         for record in self.log.records(snapshot.sealed):
             self._tail_ids.update(decode_ids(record))
 
     def _remove_orphans(self) -> None:
-        """Remove what a crash while sealing left: files that the catalogue does not know."""
-        known = self.catalogue.names()
-        known |= {sidecar(Path(name)).name for name in known}
-        for path in self.segments_directory.iterdir():
-            if path.name not in known:
-                path.unlink()
+        """Remove what a crash while sealing left: files that the catalogue does not know.
+
+        What holds events that are nowhere else is set aside instead, and when the catalogue knows nothing at all,
+        opening is refused: then it is the catalogue that was lost.
+        """
+        for path in orphans(self.segments_directory, self.catalogue, self.log):
+            path.unlink()
 
     def _need_writer(self) -> LogWriter:
         if self._writer is None:
@@ -178,9 +186,10 @@ class EmbeddedStore(Reader):
         try:
             for day, rows in by_day(table):
                 small = _to_merge([segment for segment in segments if segment.day == day])
-                merged = [pq.read_table(self.segments_directory / segment.name) for segment in small]
-                added.append(write_segment(self.segments_directory, day, [rows, *merged]))
-                retired.extend(segment.name for segment in small)
+                readable = [(s, old) for s in small if (old := self._read_whole(s)) is not None]
+                tables = [rows, *(old for _, old in readable)]
+                added.append(write_segment(self.segments_directory, day, tables))
+                retired.extend(segment.name for segment, _ in readable)
             sync_directory(self.segments_directory)
             change = Change([(item.segment, item.statistics) for item in added], retired, sealed)
             self.catalogue.apply(change, self._clock().timestamp())
@@ -194,6 +203,16 @@ class EmbeddedStore(Reader):
                 where=str(self.segments_directory),
                 todo="free room on the disk; the events are safe in the log",
             ) from error
+
+    def _read_whole(self, segment: Segment) -> pa.Table | None:
+        """Return a segment's events; ``None`` for a damaged one, which is left to a repair."""
+        try:
+            with pq.ParquetFile(
+                self.segments_directory / segment.name, page_checksum_verification=True
+            ) as file:
+                return file.read()
+        except (OSError, pa.ArrowException):
+            return None
 
     def _remove_retired(self) -> None:
         """Remove segments that were merged away long enough ago that no running question needs them."""

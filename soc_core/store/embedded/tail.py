@@ -42,6 +42,12 @@ class Tail:
                 self._cut(sealed)
             return self._table
 
+    @property
+    def missing(self) -> int:
+        """Return how many events of the log's unsealed part can't be read."""
+        with self._lock:
+            return max(0, self._end - self._start - self._table.num_rows)
+
     def _forget(self, sealed: int) -> None:
         self._table = EMPTY
         self._start = self._end = sealed
