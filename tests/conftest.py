@@ -14,6 +14,7 @@ from soc_core.clock import Clock
 from soc_core.model.organisation import Attribute
 from soc_core.organisations.repository import OrganisationTree, load_tree, put_unit, today
 from soc_core.state.database import Database
+from tests.elasticsearch_security import Secured, secured
 from tests.elasticsearch_server import Node, log_sections
 from tests.postgresql_server import Server, fill, new_database, settings_of
 
@@ -105,6 +106,13 @@ def elasticsearch_url() -> Iterator[str]:
         return
     with Node(heap_mb=700) as node:
         yield node.url
+
+
+@pytest.fixture(scope="session")
+def secured_elasticsearch() -> Iterator[Secured]:
+    """Return an Elasticsearch with TLS and users that tests share."""
+    with secured() as running:
+        yield running
 
 
 @pytest.hookimpl(wrapper=True)

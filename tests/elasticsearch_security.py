@@ -7,17 +7,19 @@ import hashlib
 import ipaddress
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from soc_core.config import Settings
 from tests.elasticsearch_server import Node, temporary_directory
 
 ADMINISTRATOR: Final = "administrator"
@@ -129,3 +131,47 @@ def secure_node(
         authorization=basic(ADMINISTRATOR, passwords[ADMINISTRATOR]),
     )
     return node, passwords
+
+
+PREFIX: Final = "secured"
+ROLES: Final[Mapping[str, Mapping[str, object]]] = {
+    "writer": {
+        "cluster": ["monitor", "manage_index_templates"],
+        "indices": [{"names": [f"{PREFIX}-*"], "privileges": ["read", "write", "manage"]}],
+    },
+    "reader": {
+        "cluster": ["monitor"],
+        "indices": [{"names": [f"{PREFIX}-*"], "privileges": ["read", "view_index_metadata"]}],
+    },
+    "guest": {"cluster": [], "indices": [{"names": [f"{PREFIX}-*"], "privileges": ["read"]}]},
+}
+
+
+@dataclass(frozen=True)
+class Secured:
+    """Hold the node, what its users' passwords are, and the file clients trust it by."""
+
+    node: Node
+    passwords: Mapping[str, str]
+    authority: Path
+
+    def settings(self, user: str, **others: Any) -> Settings:
+        """Return settings to connect as a user."""
+        usual = Settings(
+            elasticsearch_url=self.node.url,
+            elasticsearch_ca=str(self.authority),
+            elasticsearch_username=user,
+            elasticsearch_password=self.passwords.get(user, "guessed-password"),
+            elasticsearch_prefix=PREFIX,
+            elasticsearch_replicas=0,
+        )
+        return replace(usual, **others)
+
+
+@contextmanager
+def secured() -> Iterator[Secured]:
+    """Run a node with TLS and a user of each role."""
+    node, passwords = secure_node(Authority.make(), ROLES)
+    with node:
+        assert node.authority is not None
+        yield Secured(node, passwords, node.authority)

@@ -17,10 +17,9 @@ from soc_core.errors import EdusocError, StoreError, UsageError
 from soc_core.reasons import error_text
 from soc_core.store.elasticsearch.client import addresses_of, connect, place_of, read_capabilities
 from soc_core.store.elasticsearch.faults import in_words
-from tests.elasticsearch_security import Authority
+from tests.elasticsearch_security import PREFIX, Authority, Secured
 from tests.elasticsearch_server import free_port
 from tests.soc_core.store.elasticsearch.answering import Answer, answering, serving
-from tests.soc_core.store.elasticsearch.conftest import PREFIX, Secured
 
 SECRET = "open-sesame-学安"
 

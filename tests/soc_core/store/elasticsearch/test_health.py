@@ -16,9 +16,9 @@ from soc_core.reasons import reason_text
 from soc_core.store.elasticsearch.client import connect
 from soc_core.store.elasticsearch.health import health_of
 from soc_core.store.interface import Health
+from tests.elasticsearch_security import PREFIX, Secured
 from tests.elasticsearch_server import free_port
 from tests.soc_core.store.elasticsearch.answering import answering
-from tests.soc_core.store.elasticsearch.conftest import PREFIX, Secured
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 THIS_MONTH, EARLIER = f"{PREFIX}-events-packets.dns-2026.11", f"{PREFIX}-events-packets.dns-2026.05"
