@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Any, Final
 
-from soc_core.clock import epoch_us, format_epoch_us
+from soc_core.clock import epoch_us
 from soc_core.fields import FIELDS
 from soc_core.model.event import TIMESTAMP, Event, Scalar, values_of
 from soc_core.store.counting import Counting
@@ -78,15 +78,18 @@ class Aggregates:
         span = epoch_us(self._request.end) - epoch_us(self._request.start)
         if span <= MOST_BUCKETS * interval * 1_000_000:
             buckets = self._aggregate({"date_histogram": {**shape, "min_doc_count": 1}})["buckets"]
-            counts.update({format_epoch_us(item["key"] * 1_000): item["doc_count"] for item in buckets})
+            counts.update({self._start(item["key"]): item["doc_count"] for item in buckets})
         else:
             sources = [{"start": {"date_histogram": shape}}]
             for page in self._session.composite(self._query, sources):
-                counts.update(
-                    {format_epoch_us(item["key"]["start"] * 1_000): item["doc_count"] for item in page}
-                )
+                counts.update({self._start(item["key"]["start"]): item["doc_count"] for item in page})
         counts.update({str(item.key): item.count for item in self._counting.over(rest).buckets})
         return Buckets([Bucket(key, counts[key]) for key in sorted(counts)])
+
+    def _start(self, milliseconds: int) -> str:
+        """Return the canonical start of a bucket by that of Elasticsearch."""
+        shifted = milliseconds // 1_000 + self._asked.offset_seconds
+        return self._counting.start(shifted // self._asked.interval_seconds)
 
     def _distinct(self, others: set[Scalar]) -> Buckets:
         """Count values: by their names where they are few, else by Elasticsearch's estimate."""

@@ -12,12 +12,10 @@ from functools import lru_cache
 from typing import Any, Final
 
 from soc_core.clock import epoch_us
-from soc_core.fields import FIELDS
-from soc_core.model.event import DATASET, EVENT_ID, TIMESTAMP, Event, partition_of, values_of
-from soc_core.store.elasticsearch.templates import DAY, EPOCH, LOG_FIELDS, OFFSET, TIME, UNLIKE
+from soc_core.model.event import DATASET, EVENT_ID, TIMESTAMP, Event, partition_of
+from soc_core.store.elasticsearch.templates import DAY, EPOCH, LOG_FIELDS, OFFSET, TIME
 from soc_core.store.shape import encode_line, shape
 
-_ADDRESSES: Final = tuple(name for name, field in FIELDS.items() if field.type == "ip")
 _TAIL: Final = b',"%b":%%d,"%b":%%b' % (TIME.encode(), DAY.encode())
 _STAMP: Final = b'%%b,"%b":%%d,"%b":%%d}' % (OFFSET.encode(), EPOCH.encode())
 
@@ -46,19 +44,7 @@ def open_line(event: Event) -> tuple[bytes, str]:
     line = encode_line(shaped)
     day = partition_of(str(shaped[EVENT_ID])).lstrip("0")
     tail = _TAIL % (micros_of(str(shaped[TIMESTAMP])), day.encode())
-    if b"::ffff:" in line or b"%" in line:
-        tail += _unlike(shaped)
     return line[:-1] + tail, str(shaped.get(DATASET, ""))
-
-
-def _unlike(event: Event) -> bytes:
-    """Return the part of a document that names the fields whose addresses Elasticsearch reads otherwise than we do."""
-    names = [
-        f'"{name}"'
-        for name in _ADDRESSES
-        if any("%" in str(value) or str(value).startswith("::ffff:") for value in values_of(event, name))
-    ]
-    return f',"{UNLIKE}":[{",".join(names)}]'.encode() if names else b""
 
 
 def micros_of(timestamp: str) -> int:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from soc_core.fields import FIELDS
 from soc_core.model.event import Event, Scalar
 from soc_core.store.elasticsearch.dsl import Body
-from soc_core.store.elasticsearch.questions import Question, Session
+from soc_core.store.elasticsearch.questions import LOG_ORDER, WINDOW, Question, Session
 from soc_core.store.grouping import groups_over
 from soc_core.store.interface import Group, Grouping
 
@@ -47,33 +47,65 @@ class Groups:
         }
         pages = self._pages(session)
         first = next(pages, None)
-        return self._merged(chain([first] if first else [], pages), others)
+        return self._merged(chain([first] if first else [], pages), others, session)
 
     def _pages(self, session: Session) -> Iterator[list[Body]]:
         sources = [
             {str(at): {"terms": {"field": name, "missing_bucket": True}}}
             for at, name in enumerate(self._asked.keys)
         ]
-        inner = {f"s{at}": {"sum": {"field": name}} for at, name in enumerate(self._asked.sums)}
+        inner = {f"s{at}": {"stats": {"field": name}} for at, name in enumerate(self._asked.sums)}
         for page in session.composite(self.question.sure(), sources, inner):
             yield page
             session.renew()
 
-    def _merged(self, pages: Iterable[list[Body]], others: dict[_Key, Group]) -> Iterator[list[Group]]:
+    def _merged(
+        self, pages: Iterable[list[Body]], others: dict[_Key, Group], session: Session
+    ) -> Iterator[list[Group]]:
         for page in pages:
-            yield [self._group(item, others) for item in page]
+            yield [self._group(item, others, session) for item in page]
         if others:
             yield list(others.values())
 
-    def _group(self, item: Body, others: dict[_Key, Group]) -> Group:
+    def _group(self, item: Body, others: dict[_Key, Group], session: Session) -> Group:
         """Return the group of a bucket, with what was counted of it elsewhere."""
         keys = tuple(_value(name, item["key"][str(at)]) for at, name in enumerate(self._asked.keys))
-        sums = tuple(int(item[f"s{at}"]["value"]) for at in range(len(self._asked.sums)))
+        stats = [item[f"s{at}"] for at in range(len(self._asked.sums))]
+        sums = tuple(int(part["sum"]) for part in stats)
+        if not all(map(_is_exact, stats)):
+            sums = self._added(keys, session)
         more = others.pop(keys, None)
         if more is None:
             return Group(keys, int(item["doc_count"]), sums)
-        total = tuple(one + other for one, other in zip(sums, more.sums, strict=True))
+        total = tuple(one + int(other) for one, other in zip(sums, more.sums, strict=True))
         return Group(keys, int(item["doc_count"]) + more.events, total)
+
+    def _added(self, keys: _Key, session: Session) -> tuple[int, ...]:
+        """Return the sums of one group, added up here."""
+        parts = [_is(name, key) for name, key in zip(self._asked.keys, keys, strict=True)]
+        query = {"bool": {"filter": [self.question.sure(), *parts]}}
+        body: Body = {"query": query, "sort": LOG_ORDER, "_source": list(self._asked.sums)}
+        sums = [0] * len(self._asked.sums)
+        for hits in session.scan(body, WINDOW):
+            for hit in hits:
+                for at, name in enumerate(self._asked.sums):
+                    sums[at] += hit["_source"].get(name, 0)
+        return tuple(sums)
+
+
+def _is_exact(stats: Body) -> bool:
+    """Tell whether a sum of whole numbers, which Elasticsearch adds up as floats, has lost no digit."""
+    if not stats["count"]:
+        return True
+    low, high = stats["min"], stats["max"]
+    most = abs(stats["sum"]) if low >= 0 or high <= 0 else max(-low, high) * stats["count"]
+    return bool(most < _EXACT_DOUBLE)
+
+
+def _is(name: str, key: Scalar | None) -> Body:
+    if key is None:
+        return {"bool": {"must_not": [{"exists": {"field": name}}]}}
+    return {"term": {name: key}}
 
 
 def _value(name: str, key: Any) -> Scalar | None:

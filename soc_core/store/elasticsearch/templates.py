@@ -11,11 +11,9 @@ date       ``date_nanos``, exact from 1970 to 2262; others are named in ``_ignor
 others     ``long``, ``double``, ``boolean``
 ========== ================================================================================================
 
-Texts of more than ``IGNORE_ABOVE`` UTF-16 units are not indexed either, and their field is named in ``_ignored``. An
-IPv4 address written as IPv6 (``::ffff:1.2.3.4``) is to Elasticsearch the IPv4 address and one with a zone
-(``fe80::1%eth0``) the one without, which they are not to us: the writer names their fields in ``edusoc.log.unlike``.
-So a condition is exact for every event that names none of its fields in ``_ignored`` or ``edusoc.log.unlike``, and
-``unlike_itself`` finds the others.
+Texts of more than ``IGNORE_ABOVE`` UTF-16 units are not indexed either, and their field is named in ``_ignored``. So a
+condition is exact for every event that names none of its fields in ``_ignored``, and ``unlike_itself`` finds the
+others. (Addresses need no such care: ``soc_core.store.shape`` writes each in one way, that of Elasticsearch.)
 
 The mapping is ``dynamic: false`` and ``subobjects: false``: a name with dots is one name, nothing can make it explode.
 The stored document is the event as it is plus what the log knows of it (``edusoc.log.*``, not in the dictionary, never
@@ -45,9 +43,7 @@ TIME: Final = "edusoc.log.time"
 """``@timestamp`` in microseconds since 1970 (long), exact in every year: what events are ordered and bounded by."""
 DAY: Final = "edusoc.log.day"
 """The day of the event's id as the number YYYYMMDD (integer, doc values only)."""
-UNLIKE: Final = "edusoc.log.unlike"
-"""Names of fields that Elasticsearch reads otherwise than we do (keyword)."""
-LOG_FIELDS: Final = (OFFSET, EPOCH, TIME, DAY, UNLIKE)
+LOG_FIELDS: Final = (OFFSET, EPOCH, TIME, DAY)
 IGNORED: Final = "_ignored"
 _TYPES: Final[dict[str, dict[str, Any]]] = {
     "keyword": {"type": "keyword", "ignore_above": IGNORE_ABOVE},
@@ -63,20 +59,13 @@ _LOG: Final[dict[str, dict[str, Any]]] = {
     EPOCH: {"type": "long", "index": False},
     TIME: {"type": "long"},
     DAY: {"type": "integer", "index": False},
-    UNLIKE: {"type": "keyword"},
 }
 Body = dict[str, Any]
 
 
 def unlike_itself(fields: Iterable[str]) -> Body:
     """Return the query for events of which Elasticsearch does not know one of the fields as we do."""
-    names = sorted(set(fields))
-    return {
-        "bool": {
-            "should": [{"terms": {IGNORED: names}}, {"terms": {UNLIKE: names}}],
-            "minimum_should_match": 1,
-        }
-    }
+    return {"terms": {IGNORED: sorted(set(fields))}}
 
 
 def property_of(field: Field) -> Body:
