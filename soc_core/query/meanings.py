@@ -29,6 +29,8 @@ from soc_core.query.lexer import Token, fault_at, letters_of, plain
 from soc_core.query.times import Moment, parse_moment
 from soc_core.query.tree import Cidr, Everything, Exists, OneOf, Or, Query, Range, Regex, Text
 
+MAX_STARS: Final = 30
+"""Each may begin anywhere: the work is the text's length times the pattern's."""
 _RANGE: Final = re.compile(r"""([\[{])\s*("[^"]*"|\S+?)\s+(?:TO|to)\s+("[^"]*"|\S+?)\s*([\]}])""")
 _ADDRESS_LETTERS: Final = re.compile(r"[0-9a-fA-F.:*?]+")
 _EVENT_ID: Final = re.compile(r"\d{8}-[0-9a-v]{26}")
@@ -75,7 +77,7 @@ class ValueReader:
             raise _no_address(field, token.text, token.at)
         if kind == "boolean":
             raise fault_at(token.at, f"field '{field}' is true or false, not '{token.text}'")
-        pattern = _pattern(token.text)
+        pattern = _pattern(token)
         # Long text is looked through: a word in it fits, wherever it stands.
         return _simplest(field, f"*{pattern}*" if kind == "text" else pattern)
 
@@ -249,7 +251,7 @@ def _anywhere_word(token: Token) -> Query:
     if token.text in {"*", "**"}:
         return Everything()
     if _has_wildcard(token.text):
-        return _or_network(_simplest("", f"*{_pattern(token.text)}*"), _octets(token.text))
+        return _or_network(_simplest("", f"*{_pattern(token)}*"), _octets(token.text))
     text = plain(token.text)
     if _EVENT_ID.fullmatch(text):
         return Or((OneOf(EVENT_ID, (text,)), Text("", "contains", text)))
@@ -277,11 +279,14 @@ def _has_wildcard(text: str) -> bool:
     return any(letter in "*?" and not escaped for letter, escaped in letters_of(text))
 
 
-def _pattern(text: str) -> str:
+def _pattern(token: Token) -> str:
     """Return the tree's wildcard pattern of a word: there a backslash stands only before ``*``, ``?`` and itself."""
+    letters = list(letters_of(token.text))
+    if sum(letter == "*" and not escaped for letter, escaped in letters) > MAX_STARS:
+        raise fault_at(token.at, f"more than {MAX_STARS} stars in one word")
     return "".join(
         letter if letter in "*?" and not escaped else re.sub(r"[*?\\]", r"\\\g<0>", letter)
-        for letter, escaped in letters_of(text)
+        for letter, escaped in letters
     )
 
 

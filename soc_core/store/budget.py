@@ -29,11 +29,10 @@ def too_long() -> StoreError:
 class Budget:
     """Count what a question takes; ``seconds`` of ``UNBOUNDED`` bounds nothing, events neither."""
 
-    def __init__(self, seconds: float, clock: Clock = time.monotonic, most: int = MOST_EXAMINED) -> None:
+    def __init__(self, seconds: float, clock: Clock = time.monotonic) -> None:
         """Begin now."""
         self.bounded = seconds < UNBOUNDED
         self.examined = 0
-        self._most = most
         self._clock = clock
         self._end = clock() + seconds if self.bounded else 0.0
 
@@ -53,7 +52,7 @@ class Budget:
     @property
     def is_spent(self) -> bool:
         """Tell whether it is time to stop."""
-        return self.bounded and (self.examined >= self._most or self._clock() >= self._end)
+        return self.bounded and (self.examined >= MOST_EXAMINED or self._clock() >= self._end)
 
     @property
     def partial(self) -> str:

@@ -281,7 +281,7 @@ def _is_too_hard(status: int, kind: str, reason: str) -> bool:
         or "too_many" in kind
         or "allow_expensive_queries" in reason
         or "max_regex_length" in reason
-        or (status == 400 and ("regex" in reason or "determinize" in reason or "maxClauseCount" in reason))
+        or (status == 400 and ("regex" in reason or "eterminiz" in reason or "maxClauseCount" in reason))
     )
 
 

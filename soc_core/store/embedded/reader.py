@@ -257,7 +257,8 @@ class Reader:
 
     def aggregate(self, request: Search, aggregation: Aggregation) -> Buckets:
         """Return counts over the matching events."""
-        return replace(self._counted(request, aggregation), partial=self._partial(request))
+        found = self._counted(request, aggregation)
+        return replace(found, partial="; ".join(filter(None, (found.partial, self._partial(request)))))
 
     def _counted(self, request: Search, aggregation: Aggregation) -> Buckets:
         counting = SqlCounting(aggregation)
