@@ -151,6 +151,7 @@ def open_services(
             keys=KeyStore(settings.state_directory / "keys"),
             clock=clock,
             packets=CaptureCutter(database, reader, settings.state_directory / "cut"),
+            settings=settings,
             demo=demo,
         )
     finally:

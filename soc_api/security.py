@@ -93,3 +93,13 @@ def may_handle(caller: CallerDependency) -> Caller:
 
 
 HandlerDependency = Annotated[Caller, Depends(may_handle)]
+
+
+def may_inspect(caller: CallerDependency) -> Caller:
+    """Return the caller when the role looks after the installation; raise ``ForbiddenError`` otherwise."""
+    if not caller.user.role.may_inspect:
+        raise ForbiddenError("only auditors and administrators look after the store")
+    return caller
+
+
+InspectorDependency = Annotated[Caller, Depends(may_inspect)]

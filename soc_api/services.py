@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from cases.alerts.card import RuleBook
 from soc_core.clock import Clock
+from soc_core.config import Settings
 from soc_core.keys.store import KeyStore
 from soc_core.organisations.repository import TreeCache
 from soc_core.state.database import Database
@@ -60,6 +61,7 @@ class Services:
     keys: KeyStore
     clock: Clock
     packets: PacketCutter
+    settings: Settings = field(default_factory=Settings)
     demo: bool = False
     tours: Sequence[Tour] = ()
     trees: TreeCache = field(default_factory=TreeCache)

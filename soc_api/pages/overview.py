@@ -17,6 +17,7 @@ from soc_api.organisations.endpoints import Counts, visible_units
 from soc_api.pages.charts import events_over_time
 from soc_api.pages.rendering import View
 from soc_api.pages.views import MemberView, PlaceDependency, caller_of, frame
+from soc_api.store.kept import reasons_of
 from soc_core.clock import format_instant
 from soc_core.model.detection import Severity
 from soc_core.model.organisation import Organisation
@@ -61,7 +62,10 @@ def overview(request: Request, view: MemberView, place: PlaceDependency) -> Resp
     with turns.take(caller.user.name):
         search = Search(scope, place.start, place.end)
         chart, total = events_over_time(view.services.reader, search, place.hours)
+    health = view.services.reader.health() if caller.user.role.may_inspect else None
     values = {
+        "health": health,
+        "reasons": reasons_of(health, view.language) if health else [],
         "by_severity": by_severity,
         "help_wanted": help_wanted,
         "tiles": _tiles(view, scope, per_unit, place.organisation),

@@ -50,6 +50,11 @@ class Role(StrEnum):
         """Tell whether the role may change alerts; auditors and overseers only look (三权分立)."""
         return self in {Role.ANALYST, Role.CONTACT, Role.DEVELOPER}
 
+    @property
+    def may_inspect(self) -> bool:
+        """Tell whether the role may see how the store is and what it keeps: auditors, and who runs the installation."""
+        return self in {Role.AUDITOR, Role.DEVELOPER}
+
 
 @dataclass(frozen=True, slots=True)
 class User:

@@ -1,0 +1,1 @@
+"""Show how the event store is and what it keeps."""
