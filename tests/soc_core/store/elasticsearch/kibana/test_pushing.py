@@ -9,9 +9,11 @@ from __future__ import annotations
 import base64
 import email
 import email.policy
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,6 +26,7 @@ from soc_core.reasons import error_text, reason_text
 from soc_core.store.elasticsearch.kibana.options import PackOptions
 from soc_core.store.elasticsearch.kibana.pack import build_pack, export
 from soc_core.store.elasticsearch.kibana.pushing import Kibana, Outcome
+from tests.elasticsearch_security import Authority
 
 PACK = export(PackOptions(language="en"))
 PASSWORD = "geheim-口令"
@@ -157,6 +160,23 @@ def test_it_says_who_asks(server: KibanaServer, settings: Settings, header: str)
     assert Kibana(server.url, settings).push(PACK)
     with pytest.raises(UsageError, match="Kibana does not know this user"):
         Kibana(server.url, Settings()).push(PACK)
+
+
+def test_over_tls_the_configured_authority_is_trusted_and_no_other(
+    server: KibanaServer, tmp_path: Path
+) -> None:
+    authority = Authority.make()
+    for name, data in authority.issue().items():
+        (tmp_path / name).write_bytes(data)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "http.crt", tmp_path / "http.key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    url = server.url.replace("http:", "https:")
+    ours = Settings(elasticsearch_ca=str(authority.write(tmp_path / "ca.pem")))
+    assert Kibana(url, ours).push(PACK)
+    other = Settings(elasticsearch_ca=str(Authority.make("other").write(tmp_path / "other.pem")))
+    with pytest.raises(UsageError, match="certificate of Kibana is not trusted"):
+        Kibana(url, other).push(PACK)
 
 
 def test_what_became_of_each_object_is_told(server: KibanaServer) -> None:
