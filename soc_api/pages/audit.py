@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from cases.alerts.repository import list_steps
 from soc_api.alerts.queries import card_maker
 from soc_api.limits import Turns
+from soc_api.organisations.endpoints import visible_units
 from soc_api.pages.rendering import View
 from soc_api.pages.views import MemberView, PlaceDependency, caller_of, frame
 from soc_api.store.kept import policy_of, sources_kept
@@ -71,7 +72,10 @@ def _kept(view: View, scope: Scope, tree: OrganisationTree) -> dict[str, object]
         KeptRow(source, view.unit_name(tree.units.get(source.organization_id)), gap_days(source.gaps))
         for source in found
     ]
-    rows.sort(key=lambda row: (row.source.sound, row.source.organization_id, row.source.dataset))
+    order = {unit.id: number for number, unit in enumerate(visible_units(caller_of(view)))}
+    rows.sort(
+        key=lambda row: (row.source.sound, order.get(row.source.organization_id, 0), row.source.dataset)
+    )
     return {
         "sources": rows[:MOST_SOURCES],
         "total": len(rows),
