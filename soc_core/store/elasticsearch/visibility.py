@@ -7,11 +7,11 @@ has moved since the last: as often as there is something new and somebody asks, 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 
 from elasticsearch import AuthorizationException
 
 from soc_core.store.elasticsearch.place import Place
+from soc_core.store.elasticsearch.recent import Recent
 
 
 class Visibility:
@@ -22,7 +22,7 @@ class Visibility:
         self._client, self._pattern = place.client, place.pattern
         self._lock = threading.Lock()
         self._seen = -1
-        self.listeners: list[Callable[[], object]] = []
+        self.recent = Recent()
 
     def reach(self, head: int) -> None:
         """Return when all that is below ``head`` can be found."""
@@ -38,12 +38,17 @@ class Visibility:
             self._refresh(self._seen)
 
     def _refresh(self, head: int) -> None:
+        self.recent.refresh_begins()
         try:
-            self._client.indices.refresh(index=self._pattern, ignore_unavailable=True, allow_no_indices=True)
+            answer = self._client.indices.refresh(
+                index=self._pattern, ignore_unavailable=True, allow_no_indices=True
+            )
         except AuthorizationException:
+            # Who may only read (no privilege ``maintenance``) sees events as late as ``refresh_interval`` has it.
             if head < 0:
                 raise
-            # Who may only read (no privilege ``maintenance``) sees events as late as ``refresh_interval`` has it.
+        else:
+            if answer["_shards"]["failed"]:
+                return  # asked for again by the next question
         self._seen = head
-        for listener in self.listeners:
-            listener()
+        self.recent.refresh_is_done()

@@ -38,8 +38,6 @@ from soc_core.store.elasticsearch.visibility import Visibility
 from soc_core.store.interface import Ack
 from soc_core.store.shape import encode_line, fault_of
 
-MOST_RECENT: Final = 50_000
-"""Ids kept that no search can find yet; beyond, a refresh makes them findable."""
 _PAGE: Final = 1_000
 _TRIES: Final = 5
 _TOO_LARGE: Final = f"the record is larger than {MOST_BYTES // 2**20} MB"
@@ -65,8 +63,7 @@ class Writer:
         self._lock = threading.RLock()
         self._bulk = Bulk(place, how.sleep)
         self.indices = Indices(place, how.replicas, how.clock)
-        self._recent: dict[str, str] = {}
-        visibility.listeners.append(self._recent.clear)
+        self._recent = visibility.recent
         with in_words(place.where):
             make_state_index(place, how.replicas)
             self._lease = Lease(place, seconds=how.lease_seconds, sleep=how.sleep)
@@ -152,7 +149,7 @@ class Writer:
         known: dict[str, str] = {}
         asked: dict[tuple[str, str], list[str]] = {}
         for document in documents:
-            there = self._recent.get(document.id, document.index)
+            there = self._recent.index_of(document.id, document.index)
             if there != document.index:
                 known[document.id] = there
             else:
@@ -238,8 +235,8 @@ class Writer:
             return
         self._lease.acknowledge(self._next, tuple(self._failed))
         self._failed.clear()
-        self._recent.update((document.id, document.index) for document in accepted)
-        if len(self._recent) > MOST_RECENT:
+        self._recent.add((document.id, document.index) for document in accepted)
+        if self._recent.is_full:
             self._visibility.renew()
 
     def _give_up(self, first: int) -> None:
