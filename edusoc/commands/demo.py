@@ -95,11 +95,13 @@ def _make(settings: Settings, ground: Ground, scenes: list[Scene], stages: Stage
     from edusoc.composition import open_database, open_writer
     from edusoc.demo.build import Wanted, build, prepare
     from edusoc.demo.learning import train_on_normal
+    from edusoc.demo.state import take_database
     from soc_core.clock import utc_now
 
     wanted = Wanted(ground, scenes, settings.language, utc_now())
     database = open_database(settings)
     try:
+        take_database(database, new=ground.new)
         prepared = prepare(database, wanted, stages)
     finally:
         database.close()

@@ -1,4 +1,4 @@
-"""Keep the demo's state directory: whose it is, the instant everything is dated against, one demo at a time.
+"""Keep the demo's directory and database: whose they are, the instant all is dated against, one demo at a time.
 
 The anchor is kept in the directory, so a second run on the same day dates everything alike and adds nothing. On another
 day, or when what the demo is made of has changed, everything is made anew. Only a directory that the demo made itself
@@ -17,10 +17,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from sqlalchemy import select
+
+from soc_core.access.tables import users
 from soc_core.clock import format_instant, parse_instant
 from soc_core.errors import UsageError
 from soc_core.log.lock import WriterLock
 from soc_core.organisations.repository import today
+from soc_core.organisations.tables import organisations
+from soc_core.state.database import Database, metadata
 
 MARKER: Final = "demo.json"
 LOCK: Final = "demo.lock"
@@ -95,6 +100,27 @@ def _write(path: Path, values: dict[str, str]) -> None:
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(json.dumps(values, indent=2), encoding="utf-8")
     partial.replace(path)
+
+
+def take_database(database: Database, *, new: bool) -> None:
+    """Empty a PostgreSQL database for a new demo; the one in the state directory was emptied with that.
+
+    Raises ``UsageError`` when it holds units or accounts that no demo made: the demo's passwords are known to all.
+    """
+    if not database.is_postgresql:
+        return
+    with database.write() as connection:
+        real = select(users.c.name).where(users.c.demo.is_(False)).limit(1)
+        made = connection.scalar(select(users.c.name).limit(1))
+        held = connection.scalar(select(organisations.c.id).limit(1))
+        if connection.scalar(real) is not None or (held is not None and made is None):
+            raise UsageError(
+                "this database holds data that is not the demo's",
+                where=database.name,
+                todo="name an empty database for the demo, or none",
+            )
+        for table in reversed(metadata.sorted_tables) if new else ():
+            connection.execute(table.delete())
 
 
 def fingerprint(paths: Sequence[Path]) -> str:

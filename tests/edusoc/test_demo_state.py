@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from edusoc.demo.state import MARKER, fingerprint, take_ground
+from edusoc.demo.state import MARKER, fingerprint, take_database, take_ground
+from soc_core.access.accounts import Role, User, add_user
+from soc_core.access.tables import users
 from soc_core.errors import StoreBusyError, UsageError
+from soc_core.organisations.repository import OrganisationTree
+from soc_core.state.database import Database
+from tests.postgresql_server import rows_of
 
 MORNING = datetime(2026, 11, 24, 2, 40, tzinfo=UTC)
 
@@ -50,6 +55,31 @@ def test_a_directory_with_other_data_is_refused_and_left_alone(tmp_path: Path) -
     ):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["state.sqlite"]
+
+
+def test_a_database_with_other_accounts_is_refused_and_left_alone(
+    database: Database, tree: OrganisationTree
+) -> None:
+    if not database.is_postgresql:
+        take_database(database, new=True)  # lies in the directory, whose owner was looked at
+        assert rows_of(database)["organisations"]
+        return
+    with pytest.raises(UsageError, match="not the demo's"):
+        take_database(database, new=True)
+    assert len(rows_of(database)["organisations"]) == len(tree.units)
+    unit = tree.find("S1").id
+    with database.write() as connection:
+        add_user(connection, User("d", "d", Role.CONTACT, unit, "zh", demo=True), "x" * 12, now=MORNING)
+    take_database(database, new=False)
+    assert rows_of(database)["users"]
+    with database.write() as connection:
+        add_user(connection, User("e", "e", Role.CONTACT, unit, "zh", demo=False), "x" * 12, now=MORNING)
+    with pytest.raises(UsageError, match="not the demo's"):
+        take_database(database, new=True)
+    with database.write() as connection:
+        connection.execute(users.delete().where(users.c.demo.is_(False)))
+    take_database(database, new=True)
+    assert not any(rows_of(database).values())
 
 
 def test_a_broken_marker_means_anew(tmp_path: Path) -> None:
