@@ -29,6 +29,7 @@ DRIVER: Final = "postgresql+psycopg"
 PARAMETERS: Final = frozenset(
     {
         "host",
+        "port",
         "sslmode",
         "sslrootcert",
         "sslcert",
@@ -90,14 +91,16 @@ def _tls(url: URL) -> Mapping[str, str]:
 def _is_local(url: URL) -> bool:
     given = url.query.get("host", url.host or "")
     hosts = given.split(",") if isinstance(given, str) else list(given)
-    return all(_is_local_host(host.rpartition(":")[0] or host) for host in hosts)
+    return all(_is_local_host(host) for host in hosts)
 
 
 def _is_local_host(host: str) -> bool:
+    host = host.partition("]")[0].strip("[") if host.startswith("[") else host
+    host = host.partition(":")[0] if host.count(":") == 1 else host  # several colons: IPv6
     if host in {"", "localhost"} or host.startswith(("/", "@")):
         return True  # libpq: a path is the directory of a socket
     try:
-        return ip_address(host.strip("[]")).is_loopback
+        return ip_address(host).is_loopback
     except ValueError:
         return False
 
@@ -116,7 +119,7 @@ def make_engine(url: URL, wait_seconds: float) -> Engine:
     engine = create_engine(
         url,
         connect_args={
-            "connect_timeout": 10,
+            "connect_timeout": url.query.get("connect_timeout", 10),
             "application_name": "edusoc",
             "client_encoding": "utf8",
             "keepalives_idle": 30,
