@@ -6,7 +6,8 @@ Tree::
     ├── UsageError           wrong use or configuration            exit code 2
     ├── InputError           a file or record that can't be read   exit code 1
     ├── StoreError           the store refuses or is damaged       exit code 3
-    │   └── StoreBusyError   another process holds the writer lock exit code 3
+    │   ├── StoreBusyError   another process holds the writer lock exit code 3
+    │   └── StoreAccessError the store's server does not let us in exit code 2
     └── NotAllowedError      the caller's scope forbids it         exit code 2
 
 Every error says what went wrong, where (``file:line``, offset or record id) and what to do next, so that a
@@ -52,6 +53,12 @@ class StoreError(EdusocError):
 
 class StoreBusyError(StoreError):
     """Report that another process holds the writer lock."""
+
+
+class StoreAccessError(StoreError):
+    """Report that the store's server does not let us in: certificate, user, password, privilege (exit code 2)."""
+
+    exit_code = 2
 
 
 class NotAllowedError(EdusocError):

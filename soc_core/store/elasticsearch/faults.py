@@ -22,7 +22,7 @@ from elasticsearch import (
 )
 from elasticsearch import ConnectionError as NoConnectionError
 
-from soc_core.errors import EdusocError, StoreError, UsageError
+from soc_core.errors import StoreAccessError, StoreError
 
 DISK_FULL: Final = "the disks of Elasticsearch are full, it takes no more"
 NO_MASTER: Final = "the nodes of Elasticsearch have elected no master"
@@ -68,17 +68,17 @@ _LONGEST: Final = 300
 
 @contextmanager
 def in_words(where: str = "") -> Iterator[None]:
-    """Raise what the client raises inside as ``StoreError`` or ``UsageError`` that say what to do."""
+    """Raise what the client raises inside as ``StoreError`` that says what to do."""
     try:
         yield
     except (TransportError, ApiError) as error:
         raise fault_of(error, where) from error
 
 
-def fault_of(error: TransportError | ApiError, where: str = "") -> EdusocError:
+def fault_of(error: TransportError | ApiError, where: str = "") -> StoreError:
     """Return our own error for one of the client; it holds no secret and at most 300 characters of foreign text."""
     if isinstance(error, UnsupportedProductError):
-        return UsageError("what answers there is no Elasticsearch", where=where, todo=IS_IT_RUNNING)
+        return StoreAccessError("what answers there is no Elasticsearch", where=where, todo=IS_IT_RUNNING)
     if isinstance(error, ApiError):
         kind, reason = cause_of(error.body)
         return refusal(error.meta.status, kind, reason, where)
@@ -110,15 +110,15 @@ def cause_of(body: object) -> tuple[str, str]:
     return kind, reason
 
 
-def refusal(status: int, kind: str, reason: str, where: str = "") -> EdusocError:
+def refusal(status: int, kind: str, reason: str, where: str = "") -> StoreError:
     """Return our own error for a refused request or item: its HTTP status, error type and reason."""
     if kind == "cluster_block_exception":
         return _block(reason, where)
     if status == 401:
         what = "Elasticsearch refuses the user or its password or key"
-        return UsageError(what, where=where, todo=CHECK_CREDENTIALS)
+        return StoreAccessError(what, where=where, todo=CHECK_CREDENTIALS)
     if status == 403:
-        return UsageError(missing_privilege(reason), where=where, todo=GIVE_PRIVILEGE)
+        return StoreAccessError(missing_privilege(reason), where=where, todo=GIVE_PRIVILEGE)
     if status == 413:
         return StoreError("the request is larger than Elasticsearch takes", where=where, todo=TRY_LATER)
     what, todo = _BY_KIND.get(kind) or _BY_STATUS.get(status) or ("", "")
@@ -127,7 +127,7 @@ def refusal(status: int, kind: str, reason: str, where: str = "") -> EdusocError
     return StoreError(f"Elasticsearch answered {status}: {(reason or kind)[:_LONGEST]}", where=where)
 
 
-def _block(reason: str, where: str) -> EdusocError:
+def _block(reason: str, where: str) -> StoreError:
     """Return our own error for an index or cluster that is blocked for writing or altogether."""
     if "read-only-allow-delete" in reason or "read-only / allow delete" in reason:
         return StoreError(DISK_FULL, where=where, todo=FREE_DISK)
@@ -152,19 +152,19 @@ def missing_privilege(reason: str) -> str:
     return f"{LACKING} a privilege"
 
 
-def _tls_fault(error: SSLError, where: str) -> EdusocError:
+def _tls_fault(error: SSLError, where: str) -> StoreError:
     """Return our own error for a TLS handshake that failed: most are certificates or http where https is."""
     text = f"{error} {' '.join(map(str, error.errors))}"
     if "Hostname mismatch" in text or "IP address mismatch" in text or "doesn't match" in text:
-        return UsageError(
+        return StoreAccessError(
             "the certificate of Elasticsearch is for another name", where=where, todo=NAME_IN_CERTIFICATE
         )
     if "has expired" in text or "not yet valid" in text:
-        return UsageError(
+        return StoreAccessError(
             "the certificate of Elasticsearch is not valid now", where=where, todo=RENEW_CERTIFICATE
         )
     if "CERTIFICATE_VERIFY_FAILED" in text or isinstance(error.__cause__, ssl.SSLCertVerificationError):
-        return UsageError(
+        return StoreAccessError(
             "the certificate of Elasticsearch is from an authority that is not trusted",
             where=where,
             todo=NAME_AUTHORITY,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from soc_core.config import Settings
-from soc_core.errors import EdusocError, StoreError, UsageError
+from soc_core.errors import EdusocError, StoreAccessError, StoreError, UsageError
 from soc_core.reasons import error_text
 from soc_core.store.elasticsearch.client import addresses_of, connect, place_of, read_capabilities
 from soc_core.store.elasticsearch.faults import in_words
@@ -128,7 +128,7 @@ class TestSecured:
         other = Authority.make("other").write(tmp_path / "other.pem")
         for authority in ("", str(other)):
             found = fault(secured_elasticsearch.settings("writer", elasticsearch_ca=authority))
-            assert isinstance(found, UsageError)
+            assert isinstance(found, StoreAccessError)
             assert "证书的签发机构不受信任；请在 elasticsearch_ca 中填写" in error_text(found, "zh")
             assert "is from an authority that is not trusted — name the file" in str(found)
 
@@ -158,14 +158,14 @@ class TestSecured:
             ),
         ):
             found = fault(settings)
-            assert isinstance(found, UsageError)
+            assert isinstance(found, StoreAccessError)
             assert "Elasticsearch 不接受这个用户、口令或密钥；请检查" in error_text(found, "zh")
             assert SECRET not in repr(found) + repr(found.__cause__)
 
     def test_missing_privileges_are_named(self, secured_elasticsearch: Secured) -> None:
         reader = secured_elasticsearch.settings("reader")
         assert read_capabilities(connect(reader)).security
-        with pytest.raises(UsageError) as raised:
+        with pytest.raises(StoreAccessError) as raised:
             write(reader)
         said = error_text(raised.value, "zh")
         assert said.startswith(
