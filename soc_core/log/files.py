@@ -44,7 +44,12 @@ def publish(descriptor: int, end: int) -> None:
 
 
 def read_committed(directory: Path) -> int:
-    """Return the offset below which everything is committed; 0 when nothing was ever written."""
+    """Return the offset below which everything is committed; 0 when nothing was ever written or it can't be read."""
+    return read_mark(directory) or 0
+
+
+def read_mark(directory: Path) -> int | None:
+    """Return what the mark of committed offsets says: 0 when there is none yet, ``None`` when it is damaged."""
     for _ in range(100):  # a reader may meet the writer half way; the CRC tells
         try:
             body = (directory / COMMITTED).read_bytes()
@@ -54,4 +59,4 @@ def read_committed(directory: Path) -> int:
             end, crc = _MARK.unpack_from(body)
             if crc == zlib.crc32(body[:8]):
                 return int(end)
-    return 0
+    return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from soc_core.log.files import list_files, read_committed
+from soc_core.log.files import list_files, read_mark
 from soc_core.log.frames import FILE_HEADER, Damage, Record, read_base, read_frame, scan
 
 
@@ -19,7 +19,17 @@ class LogReader:
 
     def end_offset(self) -> int:
         """Return the offset after the last committed item."""
-        return read_committed(self._directory)
+        mark = read_mark(self._directory)
+        return self._last_end() if mark is None else mark
+
+    def _last_end(self) -> int:
+        """Return where the last file's sound records end: what the writer finds too when the mark is damaged."""
+        for base, path in reversed(list_files(self._directory)):
+            with path.open("rb") as stream:
+                if read_base(stream, path) is not None:
+                    frames = [item[0] for item in scan(stream, path) if not isinstance(item, Damage)]
+                    return frames[-1].offset + frames[-1].count if frames else base
+        return 0
 
     def start_offset(self) -> int:
         """Return the lowest offset still kept; that of the end when there is nothing."""
@@ -51,8 +61,9 @@ class LogReader:
         except FileNotFoundError:  # dropped since we listed: the caller sees the jump
             return
         with stream:
-            if read_base(stream, path) is None:
-                return
+            read_base(
+                stream, path
+            )  # a newer version is refused; where only the header is hurt, frames prove themselves
             while True:  # skip by headers what lies before
                 found = read_frame(stream, position, payload=False)
                 if found is None or found[0].offset + found[0].count > start:
@@ -74,7 +85,6 @@ class LogReader:
             with path.open("rb") as stream:
                 if read_base(stream, path) is None:
                     found.append(Damage(path, 0, FILE_HEADER))
-                    continue
                 if 0 <= expected < base:
                     found.append(Damage(path, 0, 0))
                 expected = base

@@ -19,7 +19,17 @@ from soc_core.log.files import (
     read_committed,
     sync_directory,
 )
-from soc_core.log.frames import FILE_HEADER, MAX_PAYLOAD, Damage, Record, encode, file_header, read_base, scan
+from soc_core.log.frames import (
+    FILE_HEADER,
+    MAX_PAYLOAD,
+    Damage,
+    Record,
+    encode,
+    file_header,
+    find_frame,
+    read_base,
+    scan,
+)
 from soc_core.log.lock import WriterLock
 
 MAX_FILE: Final = 16 * 1024 * 1024
@@ -60,7 +70,7 @@ class LogWriter:
         promised = read_committed(self._directory)
         end, size = 0, 0
         files = list_files(self._directory)
-        while files and not self._header_is_whole(files[-1][1]):
+        while files and not self._holds_something(files[-1][1]):
             self._put_aside(files.pop()[1])
         if files:
             end, size = self._mend(files[-1][0], files[-1][1], promised)
@@ -72,9 +82,10 @@ class LogWriter:
         sync_directory(self._directory)
 
     @staticmethod
-    def _header_is_whole(path: Path) -> bool:
+    def _holds_something(path: Path) -> bool:
+        """Tell whether a file has a sound header or, where that is hurt, a sound record."""
         with path.open("rb") as stream:
-            return read_base(stream, path) is not None
+            return read_base(stream, path) is not None or find_frame(stream, FILE_HEADER) is not None
 
     def _mend(self, base: int, path: Path, promised: int) -> tuple[int, int]:
         """Return the offset and size after the last sound record, bytes behind it being cut off.
@@ -83,6 +94,8 @@ class LogWriter:
         """
         end, size = base, FILE_HEADER
         with path.open("rb") as stream:
+            hurt = read_base(stream, path) is None
+            self.damage.extend([Damage(path, 0, FILE_HEADER)] if hurt else [])
             for item in scan(stream, path):
                 if not isinstance(item, Damage):
                     end, size = item[0].offset + item[0].count, item[0].end_position
@@ -91,6 +104,9 @@ class LogWriter:
         if self.damage:
             self._put_aside(path, copy=True)
         os.truncate(path, size)
+        if hurt:
+            with path.open("r+b") as stream:
+                stream.write(file_header(base))
         return end, size
 
     def _put_aside(self, path: Path, *, copy: bool = False) -> None:

@@ -128,11 +128,24 @@ def test_names_a_damaged_segment(store: EmbeddedStore) -> None:
 def test_removes_orphans(store: EmbeddedStore, reopen: Callable[[], EmbeddedStore]) -> None:
     store.append([make(1)])
     store.seal()
-    for name in ("20261120-x.parquet", "20261120-x.parquet.tmp"):
-        (store.segments_directory / name).write_bytes(b"half")
+    (path,) = store.segments_directory.glob("*.parquet")
+    for name in ("20261120-x.parquet", "20261120-x.parquet.tmp"):  # as a crash while merging leaves them
+        (store.segments_directory / name).write_bytes(path.read_bytes())
     again = reopen()
     assert sorted(p.suffix for p in again.segments_directory.iterdir()) == [".npy", ".parquet"]
     assert again.count(question()) == 1
+
+
+def test_keeps_what_only_the_catalogue_forgot(
+    store: EmbeddedStore, reopen: Callable[[], EmbeddedStore]
+) -> None:
+    store.append([make(1)])
+    store.seal()
+    (store.segments_directory / "20261120-x.parquet").write_bytes(b"unreadable, but never ours to delete")
+    again = reopen()
+    assert (again.segments_directory / "20261120-x.parquet").exists()
+    (found,) = again.verify()
+    assert (found.what, found.where) == ("the catalogue does not know this file", "20261120-x.parquet")
 
 
 def test_refuses_when_the_disk_is_nearly_full(tmp_path: Path) -> None:

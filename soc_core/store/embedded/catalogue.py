@@ -15,13 +15,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
 from soc_core.audit.chain import Head, Link, Plain
 from soc_core.errors import StoreError
 from soc_core.fields import FIELDS
-from soc_core.store.embedded.chain import SCHEMA, Named, append_link, listed, read_head, read_links
+from soc_core.store.embedded.chain import (
+    SCHEMA,
+    Named,
+    adopt_links,
+    append_link,
+    listed,
+    read_head,
+    read_links,
+    segments_by_chain,
+)
 from soc_core.store.embedded.schema import SEQUENCE
 from soc_core.store.interface import SourceDay, SourceStatistics
 
@@ -44,6 +53,7 @@ CREATE TABLE IF NOT EXISTS quarantine (
 """
 _NAME: Final = re.compile(r"\d{8}-[0-9A-Za-z_-]{1,128}\.parquet")
 _NUMBERS: Final = frozenset({"events", "low", "high", "bytes"})
+_NO_ROOM: Final = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN})
 _COLUMNS: Final = "name, day, events, first, last, low, high, bytes, sha256, ids_sha256, columns"
 
 
@@ -106,6 +116,10 @@ class Change:
     about: Mapping[str, Plain] = field(default_factory=dict)
 
 
+Sealing: TypeAlias = tuple[Segment, Sequence[SourceStatistics]]
+"""A segment and its counts per unit and data set."""
+
+
 class Catalogue:
     """Open the catalogue of a store directory; each call uses a connection of its own, so threads may share it."""
 
@@ -124,12 +138,9 @@ class Catalogue:
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
         try:
-            connection = sqlite3.connect(self._address(), uri=True, isolation_level=None, timeout=30)
+            connection = self._open()
             try:
                 connection.row_factory = sqlite3.Row
-                if not self._frozen:
-                    connection.execute("PRAGMA journal_mode=WAL")
-                    connection.execute("PRAGMA synchronous=FULL")
                 yield connection
             finally:
                 connection.close()
@@ -138,6 +149,22 @@ class Catalogue:
             damaged = not isinstance(error, sqlite3.OperationalError) or "decode" in str(error)
             todo = "run: edusoc store repair" if damaged else ""
             raise StoreError(f"the catalogue: {error}", where=str(self.path), todo=todo) from error
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._address(), uri=True, isolation_level=None, timeout=30)
+        if self._frozen:
+            return connection
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+        except sqlite3.Error as error:
+            connection.close()
+            log = self.path.with_name(self.path.name + "-wal")
+            if error.sqlite_errorcode & 0xFF not in _NO_ROOM or (log.exists() and log.stat().st_size):
+                raise
+            # Not one byte is free, so SQLite can't make its shared memory; nobody can write either.
+            return sqlite3.connect(self._address() + "?immutable=1", uri=True, isolation_level=None)
+        return connection
 
     def _address(self) -> str:
         address = f"file:{quote(str(self.path.absolute()))}"
@@ -220,6 +247,33 @@ class Catalogue:
                 (max(cuts.values(), default=""),),
             ).fetchall()
         return {segment for segment, dataset, day in rows if day < cuts.get(dataset, "")}
+
+    def live(self) -> list[Segment]:
+        """Return all segments that are not retired, damaged ones too."""
+        with self._connect() as connection:
+            rows = connection.execute(f"SELECT {_COLUMNS} FROM segments WHERE retired IS NULL ORDER BY name")  # noqa: S608 constant
+            return [_segment(row) for row in rows]
+
+    def set_sidecar(self, name: str, ids_sha256: str) -> None:
+        """Take the checksum of a sidecar that was made anew."""
+        with self._connect() as connection:
+            connection.execute("UPDATE segments SET ids_sha256 = ? WHERE name = ?", (ids_sha256, name))
+
+    def rebuild(self, links: Sequence[Link], added: Sequence[Sealing], sealed: int, now: float) -> None:
+        """Fill an empty catalogue with what was found, continuing the ``links`` of the lost one."""
+        chained = segments_by_chain(links)
+        found = {s.name: Named(s.name, s.day, s.events, s.sha256) for s, _ in added}
+        with self._connect() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            adopt_links(connection, links)
+            for segment, statistics in added:
+                _insert(connection, segment, statistics)
+            connection.execute("INSERT OR REPLACE INTO state VALUES ('sealed', ?)", (sealed,))
+            fresh = [item for name, item in found.items() if chained.get(name) != item] if links else []
+            gone = [item for name, item in chained.items() if found.get(name) != item]
+            body: dict[str, Plain] = {"added": listed(fresh), "retired": listed(gone), "sealed": sealed}
+            append_link(connection, "repaired", {**body, "why": "the catalogue was rebuilt"}, _moment(now))
+            connection.execute("COMMIT")
 
     def begin_chain(self, now: float) -> None:
         """Begin the chain of a store that has none yet by saying what is there."""

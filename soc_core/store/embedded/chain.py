@@ -64,6 +64,12 @@ def _insert(connection: sqlite3.Connection, item: Link) -> None:
     connection.execute(f"INSERT INTO links ({_COLUMNS}) VALUES (?,?,?,?,?,?,?)", row)  # noqa: S608 constant
 
 
+def adopt_links(connection: sqlite3.Connection, links: Iterable[Link]) -> None:
+    """Begin an empty chain with the links of another catalogue."""
+    for item in links:
+        _insert(connection, item)
+
+
 def listed(segments: Iterable[Named]) -> list[Plain]:
     """Return segments as a link's body holds them."""
     return [{"name": s.name, "day": s.day, "events": s.events, "sha256": s.sha256} for s in segments]
@@ -88,3 +94,15 @@ def segments_by_chain(links: Iterable[Link]) -> dict[str, Named]:
         except (ValueError, TypeError, KeyError, AttributeError):
             continue  # the chain's own check names it: the hash of such a link can't be right
     return there
+
+
+def sealed_by_chain(links: Iterable[Link]) -> int | None:
+    """Return the sealed offset that the last link which has one says; ``None`` when none does."""
+    sealed = None
+    for item in links:
+        try:
+            found = orjson.loads(item.body).get("sealed", sealed)
+        except (ValueError, AttributeError):
+            continue
+        sealed = found if isinstance(found, int) else sealed
+    return sealed

@@ -21,28 +21,33 @@ Offsets = npt.NDArray[np.int64]
 
 
 def orphans(directory: Path, catalogue: Catalogue, log: LogReader) -> Iterator[Path]:
-    """Yield files that the catalogue does not know and whose events are elsewhere; set the others aside.
+    """Yield files that the catalogue does not know and that hold nothing that is not elsewhere too.
 
-    Raises ``StoreError`` when it is the catalogue that was lost.
+    The others stay for a repair. Raises ``StoreError`` when it is the catalogue that was lost.
     """
-    known = catalogue.names()
-    known |= {sidecar(Path(name)).name for name in known}
-    unknown = sorted(path for path in directory.iterdir() if path.name not in known)
-    segments = catalogue.snapshot().segments
-    start = log.start_offset()
-    only_here = [
-        path for path in unknown if path.suffix == ".parquet" and not _elsewhere(path, segments, start)
-    ]
-    if only_here and not segments:
+    leftovers, only_here = unknown_files(directory, catalogue, log)
+    if only_here and not catalogue.live():
         raise StoreError(
             f"the catalogue knows none of the {len(only_here)} segments that are there",
             where=str(catalogue.path),
             todo="run: edusoc store repair",
         )
-    for path in only_here:
-        put_aside(path, directory.parent)
-        put_aside(sidecar(path), directory.parent)
-    yield from (path for path in unknown if path.exists())
+    yield from leftovers
+
+
+def unknown_files(directory: Path, catalogue: Catalogue, log: LogReader) -> tuple[list[Path], list[Path]]:
+    """Return the files the catalogue does not know: leftovers, and segments that hold events found nowhere else."""
+    known = catalogue.names()
+    known |= {sidecar(Path(name)).name for name in known}
+    unknown = sorted(path for path in directory.iterdir() if path.name not in known)
+    snapshot = catalogue.snapshot()
+    segments = snapshot.segments
+    start = max(snapshot.sealed, log.start_offset())  # what lies below in the log is not looked at any more
+    only_here = [
+        path for path in unknown if path.suffix == ".parquet" and not _elsewhere(path, segments, start)
+    ]
+    kept = {*only_here, *(sidecar(path) for path in only_here)}
+    return [path for path in unknown if path not in kept], only_here
 
 
 def _elsewhere(path: Path, segments: Sequence[Segment], start: int) -> bool:

@@ -100,7 +100,14 @@ class Reader:
     def _view(self) -> View:
         snapshot = self.catalogue.snapshot()
         segments = self.damage.without(snapshot.segments)
-        return View(segments, self._tail.table(snapshot.sealed), snapshot.sealed)
+        try:
+            table = self._tail.table(snapshot.sealed)
+        except StaleSnapshotError:
+            if self.catalogue.snapshot().sealed != snapshot.sealed:
+                raise
+            # Only what was sealed is dropped from the log: what is missing behind that was lost.
+            table = self._tail.table(snapshot.sealed, lost=True)
+        return View(segments, table, snapshot.sealed)
 
     def _on_view(self, ask: Callable[[View], T]) -> T:
         """Ask of one consistent state; when files of it are merged away meanwhile, of the next."""

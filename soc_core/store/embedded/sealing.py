@@ -48,18 +48,18 @@ def by_day(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
         yield day, table if len(found) == 1 else table.filter(pc.equal(days, pa.scalar(day)))
 
 
-def write_segment(directory: Path, day: str, tables: Sequence[pa.Table]) -> Sealed:
+def write_segment(directory: Path, day: str, tables: Sequence[pa.Table], mark: str = "") -> Sealed:
     """Write the rows of all tables as one segment of ``day``; raise ``OSError`` when the disk refuses.
 
+    ``mark`` tells its name from that of another segment of the same rows.
     The caller makes the new names durable (``sync_directory``) before it enters segments in the catalogue.
     """
     table = concat(tables).combine_chunks().sort_by([(TIMESTAMP, "ascending"), (EVENT_ID, "ascending")])
     present = [name for name in table.column_names if table[name].null_count < len(table)]
     table = table.select(present)
     low, high = pc.min(table[SEQUENCE]).as_py(), pc.max(table[SEQUENCE]).as_py()
-    path = directory / f"{day}-{low:020d}-{high:020d}-{len(table)}.parquet"
-    hashes = np.sort(hash_ids(str(name) for name in table[EVENT_ID].to_pylist()))
-    ids_sha256 = _write(sidecar(path), lambda target: _save_hashes(target, hashes))
+    path = directory / f"{day}-{low:020d}-{high:020d}-{len(table)}{mark}.parquet"
+    ids_sha256 = write_sidecar(path, table[EVENT_ID])
     sha256 = _write(path, lambda target: _save_table(target, table))
     segment = Segment(
         name=path.name,
@@ -75,6 +75,12 @@ def write_segment(directory: Path, day: str, tables: Sequence[pa.Table]) -> Seal
         columns=frozenset(present),
     )
     return Sealed(segment, count_sources(table))
+
+
+def write_sidecar(path: Path, names: pa.ChunkedArray[Any]) -> str:
+    """Write the sidecar of the segment at ``path`` from the ids of its events; return its SHA-256."""
+    hashes = np.sort(hash_ids(str(name) for name in names.to_pylist()))
+    return _write(sidecar(path), lambda target: _save_hashes(target, hashes))
 
 
 def count_sources(table: pa.Table) -> list[SourceStatistics]:

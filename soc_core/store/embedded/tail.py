@@ -30,14 +30,17 @@ class Tail:
         self._table = EMPTY
         self._start = self._end = 0
 
-    def table(self, sealed: int) -> pa.Table:
-        """Return all committed events from offset ``sealed`` on; raise ``StaleSnapshotError`` if some were dropped."""
+    def table(self, sealed: int, *, lost: bool = False) -> pa.Table:
+        """Return all committed events from offset ``sealed`` on.
+
+        Raises ``StaleSnapshotError`` if some were dropped, unless they are known to be lost.
+        """
         with self._lock:
             committed = self._log.end_offset()
             if not self._start <= sealed <= self._end:
                 self._forget(sealed)
             if self._end < committed:
-                self._follow(committed)
+                self._follow(committed, lost=lost)
             if sealed > self._start:
                 self._cut(sealed)
             return self._table
@@ -52,14 +55,14 @@ class Tail:
         self._table = EMPTY
         self._start = self._end = sealed
 
-    def _follow(self, committed: int) -> None:
-        if self._log.start_offset() > self._end:
+    def _follow(self, committed: int, *, lost: bool) -> None:
+        if not lost and self._log.start_offset() > self._end:
             raise StaleSnapshotError
         tables = [
             self._table,
             *(to_table(group) for group in grouped(self._log.records(self._end, committed))),
         ]
-        if self._log.start_offset() > self._end:  # dropped while we read
+        if not lost and self._log.start_offset() > self._end:  # dropped while we read
             raise StaleSnapshotError
         table = concat([item for item in tables if item.num_rows] or tables[:1])
         if table[SEQUENCE].num_chunks > _MAX_CHUNKS:

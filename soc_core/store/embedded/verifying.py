@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from soc_core.audit.verification import verify_links
 from soc_core.log import LogReader
+from soc_core.model.event import TIMESTAMP
 from soc_core.store.embedded.catalogue import Catalogue, Segment
-from soc_core.store.embedded.chain import STREAM, segments_by_chain
+from soc_core.store.embedded.chain import STREAM, sealed_by_chain, segments_by_chain
 from soc_core.store.embedded.ids import sidecar
+from soc_core.store.embedded.orphans import unknown_files
+from soc_core.store.embedded.schema import SEQUENCE
 from soc_core.store.embedded.sealing import file_sha256
 from soc_core.store.interface import Finding
 
@@ -29,6 +33,8 @@ def verify_store(directory: Path, catalogue: Catalogue, log: LogReader) -> list[
         # One that was merged into another while we looked is no loss.
         found.extend(wrong if wrong and segment.name in catalogue.names() else ())
     found.extend(verify_chain(catalogue))
+    unknown = unknown_files(directory, catalogue, log)[1]
+    found.extend(Finding("the catalogue does not know this file", path.name) for path in unknown)
     for hurt in log.damage():
         what = f"{hurt.length} bytes can't be read" if hurt.length else "records are missing before this file"
         found.append(Finding(f"the log is damaged: {what}", f"{hurt.path.name}:{hurt.position}"))
@@ -55,6 +61,8 @@ def _chain(catalogue: Catalogue) -> Iterator[Finding]:
             yield Finding("the chain has not begun: segments are not chained yet", "catalogue.sqlite")
         return
     chained = segments_by_chain(catalogue.links())
+    if sealed_by_chain(catalogue.links()) not in (None, snapshot.sealed):
+        yield Finding("the catalogue says otherwise of the sealed offset than the chain", "catalogue.sqlite")
     for segment in snapshot.segments:
         known = chained.pop(segment.name, None)
         if known is None:
@@ -77,6 +85,19 @@ def _segment(directory: Path, segment: Segment) -> Iterator[Finding]:
             yield Finding(f"the checksum differs; {segment.events} events are affected", file.name)
         elif file is path and _rows(path) != segment.events:
             yield Finding("the number of events differs from the catalogue's", file.name)
+        elif file is path and _bounds(path) != (segment.first, segment.last, segment.low, segment.high):
+            yield Finding("the catalogue says otherwise of the segment than its file", file.name)
+
+
+def _bounds(path: Path) -> tuple[str, str, int, int] | None:
+    """Return first and last time, lowest and highest offset: questions leave out segments by them."""
+    try:
+        table = pq.read_table(path, columns=[TIMESTAMP, SEQUENCE])
+    except (OSError, pa.ArrowException):
+        return None
+    times, offsets = table[TIMESTAMP], table[SEQUENCE]
+    first, last = str(pc.min(times).as_py()), str(pc.max(times).as_py())
+    return first, last, pc.min(offsets).as_py(), pc.max(offsets).as_py()
 
 
 def _rows(path: Path) -> int:
