@@ -50,7 +50,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     app.state.pulse = Pulse(services)
     app.state.closing = threading.Event()  # set when the server stops, so that streams end
-    app.state.questions = limits.Turns(limits.QUESTIONS_AT_ONCE)
+    app.state.questions = limits.Turns(limits.QUESTIONS_AT_ONCE, limits.QUESTIONS_OF_ALL)
     app.state.streams = limits.Turns(limits.STREAMS_AT_ONCE)
     answer = problems.install(app, on_page_error)
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)  # leaves event streams alone

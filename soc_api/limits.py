@@ -14,12 +14,15 @@ from starlette.types import Message, Receive
 
 from soc_api.problems import TooLargeError, TooManyError, TooSlowError
 from soc_api.security import CallerDependency
+from soc_core.errors import StoreBusyError
 
 MAX_BODY: Final = 65_536
 """No form and no API call here is larger: the longest note has 2,000 characters."""
 BODY_SECONDS = 20.0
 QUESTIONS_AT_ONCE: Final = 6
 """A browser with several tabs stays below; each question may keep two processors busy."""
+QUESTIONS_OF_ALL: Final = 16
+"""The server answers in 40 threads: however many accounts ask heavy questions, pages without any are still served."""
 STREAMS_AT_ONCE: Final = 20
 """A page holds one; several people of a school may share an account."""
 
@@ -27,9 +30,10 @@ STREAMS_AT_ONCE: Final = 20
 class Turns:
     """Count what each account has under way, and refuse more than its share; threads may share it."""
 
-    def __init__(self, most: int) -> None:
-        """Take how many an account may have under way at once."""
+    def __init__(self, most: int, of_all: int = 2**31) -> None:
+        """Take how many an account, and all of them together, may have under way at once."""
         self._most = most
+        self._of_all = of_all
         self._held: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -40,10 +44,12 @@ class Turns:
 
     @contextmanager
     def take(self, name: str) -> Iterator[None]:
-        """Hold one of the account's turns; raise ``TooManyError`` when all are held."""
+        """Hold one of the account's turns; raise ``TooManyError`` or ``StoreBusyError`` when no turn is free."""
         with self._lock:
             if self._held[name] >= self._most:
                 raise TooManyError("too many requests at once", todo="wait until one is answered")
+            if self._held.total() >= self._of_all:
+                raise StoreBusyError("too many people ask the store at once", todo="try again in a moment")
             self._held[name] += 1
         try:
             yield

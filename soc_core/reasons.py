@@ -55,6 +55,12 @@ def reason_text(reason: str, language: str) -> str:
     return reason
 
 
+def parts_text(reasons: str, language: str) -> str:
+    """Return several reasons (``one; another``), each once, in ``language``: what a partial answer says of itself."""
+    parts = dict.fromkeys(reason_text(part, language) for part in reasons.split("; ") if part)
+    return ("; " if language == "en" else "；").join(parts)
+
+
 def error_text(error: EdusocError, language: str) -> str:
     """Return what an error says (``where: what — todo``) in ``language``; what is not in a catalogue stays English."""
     if language == "en":

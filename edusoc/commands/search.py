@@ -13,11 +13,13 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from edusoc.options import add_settings, said, say, settings_of
+from edusoc.cli_language import language_of
+from edusoc.options import add_settings, say, settings_of
 from edusoc.parser import NumberBetween, add_command
 from soc_core.errors import UsageError
 from soc_core.model.event import Event
 from soc_core.printing import printable
+from soc_core.reasons import parts_text
 
 if TYPE_CHECKING:
     from soc_core.config import Settings
@@ -212,8 +214,7 @@ def _pages(reader: EventReader, search: Search, left: int) -> Iterator[Event]:
 
 def _warn(partial: str) -> None:
     if partial:
-        reasons = "; ".join(said(reason) for reason in partial.split("; "))
-        print(say("edusoc.search.partial", why=reasons), file=sys.stderr)
+        print(say("edusoc.search.partial", why=parts_text(partial, language_of())), file=sys.stderr)
 
 
 def _print_json(value: object) -> None:

@@ -6,12 +6,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from soc_api.cursors import seal, unseal
 from soc_api.events.schemas import BucketOut, BucketsOut, CountOut, EventPage
 from soc_api.limits import QUESTION_TURN
+from soc_api.negotiation import language_of
 from soc_api.parameters import Instant
 from soc_api.problems import answers
 from soc_api.security import Caller, CallerDependency
@@ -21,7 +22,7 @@ from soc_core.errors import NotAllowedError, UsageError
 from soc_core.fields import FIELDS
 from soc_core.model.event import Value
 from soc_core.query.language import parse_query
-from soc_core.query.tree import Everything
+from soc_core.reasons import parts_text
 from soc_core.store.interface import Aggregation, Search
 
 router = APIRouter(
@@ -51,7 +52,7 @@ class EventQuery(BaseModel):
         start = self.start or end - timedelta(days=1)
         if start >= end or end - start > LONGEST:
             raise UsageError(f"'start' must lie before 'end', at most {LONGEST.days} days")
-        query = parse_query(self.q) if self.q.strip() else Everything()
+        query = parse_query(self.q, now=services.clock())
         return Search(scope=caller.narrowed(self.organisation), start=start, end=end, query=query)
 
 
@@ -74,7 +75,10 @@ class AggregateQuery(EventQuery):
 
 @router.get("")
 def list_(
-    caller: CallerDependency, services: ServicesDependency, asked: Annotated[EventListQuery, Query()]
+    request: Request,
+    caller: CallerDependency,
+    services: ServicesDependency,
+    asked: Annotated[EventListQuery, Query()],
 ) -> EventPage:
     """Search events, newest first."""
     base = asked.search(services, caller)
@@ -94,7 +98,8 @@ def list_(
         )
     )
     cursor = seal(services.keys, question_of(asked), (*bounds, page.cursor)) if page.cursor else ""
-    return EventPage(items=list(page.events), cursor=cursor, partial=page.partial)
+    partial = parts_text(page.partial, language_of(request))
+    return EventPage(items=list(page.events), cursor=cursor, partial=partial)
 
 
 def question_of(asked: EventListQuery) -> str:
@@ -113,7 +118,10 @@ def count(
 
 @router.get("/aggregate")
 def aggregate(
-    caller: CallerDependency, services: ServicesDependency, asked: Annotated[AggregateQuery, Query()]
+    request: Request,
+    caller: CallerDependency,
+    services: ServicesDependency,
+    asked: Annotated[AggregateQuery, Query()],
 ) -> BucketsOut:
     """Count events by the values of a field, by time, or count a field's distinct values."""
     if asked.kind != "histogram" and asked.field not in FIELDS:
@@ -125,7 +133,9 @@ def aggregate(
     wanted = Aggregation(asked.kind, asked.field, asked.size, asked.interval_seconds)
     found = services.reader.aggregate(search, wanted)
     buckets = [BucketOut(key=bucket.key, count=bucket.count) for bucket in found.buckets]
-    return BucketsOut(buckets=buckets, exact=found.exact, partial=found.partial)
+    return BucketsOut(
+        buckets=buckets, exact=found.exact, partial=parts_text(found.partial, language_of(request))
+    )
 
 
 @router.get("/{event_id}", responses=answers(404, s404="no such event that you may see"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -18,12 +18,13 @@ LOCAL_OFFSET_SECONDS: Final = 28_800
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Hold a drawing, its highest value, and its first and last place as text."""
+    """Hold a drawing, its highest value, its first and last place as text, and why it may not show all."""
 
     drawing: Markup
     top: int
     first: str
     last: str
+    partial: str = ""
 
 
 def events_over_time(reader: EventReader, search: Search, hours: int) -> tuple[Chart, int]:
@@ -32,9 +33,10 @@ def events_over_time(reader: EventReader, search: Search, hours: int) -> tuple[C
     wanted = Aggregation(
         "histogram", interval_seconds=int(step.total_seconds()), offset_seconds=LOCAL_OFFSET_SECONDS
     )
-    found = reader.aggregate(search, wanted).buckets
+    found = reader.aggregate(search, wanted)
     first, last = _aligned(search.start, step), _aligned(search.end, step) + step
-    return bars(found, first, last, step), sum(bucket.count for bucket in found)
+    chart = replace(bars(found.buckets, first, last, step), partial=found.partial)
+    return chart, sum(bucket.count for bucket in found.buckets)
 
 
 def _step(hours: int) -> timedelta:

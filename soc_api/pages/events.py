@@ -11,10 +11,10 @@ from soc_api.limits import Turns
 from soc_api.pages.charts import events_over_time
 from soc_api.pages.rendering import SUMMARY_FIELDS, View
 from soc_api.pages.views import MemberView, Place, PlaceDependency, caller_of, frame
-from soc_core.errors import NotAllowedError, UsageError
+from soc_core.errors import NotAllowedError, StoreError, UsageError
 from soc_core.query.language import parse_query
-from soc_core.query.tree import Everything
 from soc_core.query.tree import Query as Tree
+from soc_core.reasons import error_text, parts_text
 from soc_core.store.interface import Page, Search
 
 router = APIRouter(include_in_schema=False)
@@ -36,20 +36,25 @@ def events(
     cursor: Annotated[str, Query(max_length=1_024)] = "",
 ) -> Response:
     """Search events, newest first."""
-    problem, page, chart, total = "", Page([]), None, 0
+    problem, page, chart, total, partial = "", Page([]), None, 0, ""
     try:
-        query = parse_query(q) if q.strip() else Everything()
+        query = parse_query(q, now=view.services.clock())
     except UsageError as error:
-        column = error.where.removeprefix("column ")
-        problem = view.say("events.bad_query", column=column)
+        problem = error_text(error, view.language)
     else:
         turns: Turns = request.app.state.questions
         scope = caller_of(view).narrowed(place.organisation)
         search = Search(scope, place.start, place.end, query)
         with turns.take(caller_of(view).user.name):
             page, cursor = _page(view, place, query, (q, cursor))
-            chart, total = events_over_time(view.services.reader, search, place.hours)
+            try:
+                chart, total = events_over_time(view.services.reader, search, place.hours)
+            except StoreError as error:  # the page itself is there
+                partial = error_text(error, view.language)
+        reasons = "; ".join(filter(None, (page.partial, chart.partial if chart else "")))
+        partial = partial or parts_text(reasons, view.language)
     values = {"q": q, "page": page, "cursor": cursor, "problem": problem, "chart": chart, "total": total}
+    values["partial"] = partial
     return view.page("events.html", {**frame(view, "events", place), **values})
 
 

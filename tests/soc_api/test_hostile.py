@@ -177,6 +177,19 @@ def test_an_account_asks_a_few_questions_at_once(app: FastAPI, log_in: LogIn) ->
     assert school.get("/api/v1/events").status_code == 200
 
 
+def test_all_together_ask_some_questions_at_once(app: FastAPI, log_in: LogIn) -> None:
+    school = log_in("school1")
+    turns: limits.Turns = app.state.questions
+    held = [turns.take(f"account {n}") for n in range(limits.QUESTIONS_OF_ALL)]
+    for turn in held:
+        turn.__enter__()
+    answer = school.get("/api/v1/events", headers={"Accept-Language": "zh"})
+    assert (answer.status_code, answer.json()["detail"]) == (503, "请稍候再试")
+    assert school.get("/alerts").status_code == 200
+    held.pop().__exit__(None, None, None)
+    assert school.get("/api/v1/events").status_code == 200
+
+
 def test_turns_come_back_whatever_happens() -> None:
     turns = limits.Turns(1)
     with pytest.raises(ZeroDivisionError), turns.take("a"):

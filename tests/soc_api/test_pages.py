@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -166,6 +167,26 @@ def test_a_bad_query_is_explained(log_in: LogIn) -> None:
     page = log_in("county").get("/events", params={"q": "usr.name:x"}).text
     assert "第 1 个字符" in page
     assert "source.ip:192.168.1.0/24" in page
+
+
+def test_a_page_that_ends_early_says_so_and_goes_on(
+    log_in: LogIn, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soc_core.store.budget.MOST_EXAMINED", 1)
+    monkeypatch.setattr("soc_core.store.embedded.reader.JUDGED", 1)
+    monkeypatch.setattr("soc_api.pages.events.PAGE", 1)
+    services.reader.bound_questions(60)
+    client, url = log_in("county"), "/events?hours=4320&q=source.ip:2001:db8::/32"
+    page = client.get(url).text
+    assert "部分结果：在限定的时间内只检查了" in page
+    following = re.search(r'class="button next" href="([^"]+)">继续往前找', page)
+    assert following is not None
+    assert client.get(html.unescape(following[1])).status_code == 200
+    api = client.get(
+        "/api/v1/events?limit=1&q=source.ip:2001:db8::/32", headers={"Accept-Language": "zh"}
+    ).json()
+    assert (api["items"], api["partial"][:5]) == ([], "在限定的时")
+    assert api["cursor"]
 
 
 def test_older_events_follow_without_gap(log_in: LogIn, monkeypatch: pytest.MonkeyPatch) -> None:
