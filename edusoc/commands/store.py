@@ -8,6 +8,7 @@ import orjson
 
 from edusoc.commands.backup import add as add_backup
 from edusoc.commands.cluster import add as add_cluster
+from edusoc.commands.repair import add as add_repair
 from edusoc.commands.retention import add as add_retention
 from edusoc.options import add_settings, said, say, settings_of
 from edusoc.parser import add_actions, add_command
@@ -21,6 +22,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         action.add_argument("--json", action="store_true", help=say("edusoc.cli.json"))
         add_settings(action)
         action.set_defaults(run=job)
+    add_repair(actions)
     add_retention(actions)
     add_backup(actions)
     add_cluster(actions)

@@ -29,7 +29,7 @@ from soc_core.store.embedded.orphans import put_aside, read_offsets, unknown_fil
 from soc_core.store.embedded.rebuilding import NAMES, describe, rebuild_catalogue
 from soc_core.store.embedded.salvage import Salvaged, condition_of, salvage
 from soc_core.store.embedded.sealing import write_segment, write_sidecar
-from soc_core.store.embedded.verifying import verify_chain
+from soc_core.store.embedded.verifying import describes, verify_chain
 
 LOST: Final = "the file is missing"
 
@@ -133,9 +133,19 @@ class _Repair:
                 catalogue.statistics_of([segment.name])
         except StoreError as error:
             return error.what
+        if not fault and any(self._says_otherwise(catalogue, segment) for segment in segments):
+            return "it says otherwise of a segment than the segment's file"
         if not fault and there and not segments and any(self._only_here(catalogue)):
             return "it knows none of the segments that are there"
         return f"the catalogue is damaged: {fault}" if fault else ""
+
+    def _says_otherwise(self, catalogue: Catalogue, segment: Segment) -> bool:
+        """Tell whether the catalogue is wrong about a segment whose file is sound."""
+        counted = sum(row.events for row in catalogue.statistics_of([segment.name]))
+        if counted != segment.events:
+            return True
+        sound = not condition_of(self._segments, segment).parquet
+        return sound and not describes(self._segments / segment.name, segment)
 
     def _only_here(self, catalogue: Catalogue) -> list[Path]:
         return unknown_files(self._segments, catalogue, self._log)[1]

@@ -85,8 +85,13 @@ def _segment(directory: Path, segment: Segment) -> Iterator[Finding]:
             yield Finding(f"the checksum differs; {segment.events} events are affected", file.name)
         elif file is path and _rows(path) != segment.events:
             yield Finding("the number of events differs from the catalogue's", file.name)
-        elif file is path and _bounds(path) != (segment.first, segment.last, segment.low, segment.high):
+        elif file is path and not describes(path, segment):
             yield Finding("the catalogue says otherwise of the segment than its file", file.name)
+
+
+def describes(path: Path, segment: Segment) -> bool:
+    """Tell whether the catalogue's times and offsets of a segment are those of its file."""
+    return _bounds(path) == (segment.first, segment.last, segment.low, segment.high)
 
 
 def _bounds(path: Path) -> tuple[str, str, int, int] | None:
