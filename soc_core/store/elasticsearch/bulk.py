@@ -27,6 +27,10 @@ MOST_BYTES: Final = 40 * 1024 * 1024
 TRIES: Final = 8
 FIRST_PAUSE: Final = 0.2
 LONGEST_PAUSE: Final = 8.0
+ANSWER_SECONDS: Final = 120.0
+"""A busy cluster that is asked again before it answers becomes busier."""
+SHARD_TIMEOUT: Final = "10s"
+"""How long a document waits for a shard that is missing, each time it is sent."""
 _BUSY: Final = frozenset({429, 502, 503, 504})
 _FILTER: Final = "errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by"
 _HEADERS: Final = {
@@ -53,7 +57,9 @@ class Bulk:
     def __init__(self, place: Place, sleep: Sleep = time.sleep) -> None:
         """Take the cluster."""
         # Sent again by us alone: whoever sends again must know that it did.
-        self._client = place.client.options(max_retries=0, retry_on_timeout=False, retry_on_status=())
+        self._client = place.client.options(
+            max_retries=0, retry_on_timeout=False, retry_on_status=(), request_timeout=ANSWER_SECONDS
+        )
         self._where, self._sleep = place.where, sleep
 
     def create(self, documents: Sequence[Document], epoch: int) -> Outcome:
@@ -118,7 +124,11 @@ class Bulk:
     def request(self, lines: Iterable[bytes]) -> list[dict[str, Any]]:
         """Send one request of whole lines; return its items. Raises what the client raises."""
         answer: Any = self._client.perform_request(
-            "POST", "/_bulk", params={"filter_path": _FILTER}, headers=_HEADERS, body=b"".join(lines)
+            "POST",
+            "/_bulk",
+            params={"filter_path": _FILTER, "timeout": SHARD_TIMEOUT},
+            headers=_HEADERS,
+            body=b"".join(lines),
         )
         items: list[dict[str, Any]] = answer.body["items"]
         return items

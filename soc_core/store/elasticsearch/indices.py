@@ -88,10 +88,10 @@ class Indices:
             f"{self._prefix}-events-{dataset}-{month if -MONTHS_BACK <= ahead <= MONTHS_AHEAD else OVERFLOW}"
         )
 
-    def others(self, name: str, event_id: str) -> list[str]:
-        """Return the existing indices beside ``name`` that could hold an event of the same id."""
-        ends = (f"-{month_of(event_id)}", f"-{OVERFLOW}")
-        return sorted(known for known in self._known if known != name and known.endswith(ends))
+    def are_many(self, month: str) -> bool:
+        """Tell whether an event of the month may stand in more than one index."""
+        ends = (f"-{month}", f"-{OVERFLOW}")
+        return sum(name.endswith(ends) for name in self._known) > 1
 
     def ensure(self, names: Iterable[str]) -> None:
         """Make the indices that are missing; each gets shards by the size of its data set's month before."""
@@ -133,6 +133,11 @@ def parts_of(name: str, prefix: str) -> tuple[str, str]:
     """Return data set and month (``YYYY.MM`` or ``overflow``) of an index."""
     dataset, _, month = name.removeprefix(f"{prefix}-events-").rpartition("-")
     return dataset, month
+
+
+def indices_of(pattern: str, month: str) -> list[str]:
+    """Return the patterns of all indices that may hold events of a month."""
+    return [f"{pattern}-{month}", f"{pattern}-{OVERFLOW}"]
 
 
 def month_of(event_id: str) -> str:

@@ -20,7 +20,7 @@ from soc_core.store.elasticsearch.dsl import ALL, Body, Expressions
 from soc_core.store.elasticsearch.faults import in_words
 from soc_core.store.elasticsearch.grouping import Groups
 from soc_core.store.elasticsearch.health import health_of
-from soc_core.store.elasticsearch.indices import OVERFLOW, month_of
+from soc_core.store.elasticsearch.indices import indices_of, month_of
 from soc_core.store.elasticsearch.lease import read_log
 from soc_core.store.elasticsearch.place import Place
 from soc_core.store.elasticsearch.questions import (
@@ -220,7 +220,7 @@ class Reader:
         session = self._asker.session()
         found: dict[str, Event] = {}
         for month, names in months.items():
-            indices = [f"{self.place.pattern}-{end}" for end in (month, OVERFLOW)]
+            indices = indices_of(self.place.pattern, month)
             for start in range(0, len(names), IDS):
                 wanted: Body = {"ids": {"values": names[start : start + IDS]}}
                 query = {"bool": {"filter": [wanted, *scope_bounds(scope)]}}

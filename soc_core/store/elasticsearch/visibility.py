@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 
-from elasticsearch import AuthorizationException
+from elasticsearch import ApiError, AuthorizationException
 
 from soc_core.store.elasticsearch.place import Place
 from soc_core.store.elasticsearch.recent import Recent
@@ -41,7 +41,7 @@ class Visibility:
         self.recent.refresh_begins()
         try:
             answer = self._client.indices.refresh(
-                index=self._pattern, ignore_unavailable=True, allow_no_indices=True
+                index=self._answering(), ignore_unavailable=True, allow_no_indices=True
             )
         except AuthorizationException:
             # Who may only read (no privilege ``maintenance``) sees events as late as ``refresh_interval`` has it.
@@ -52,3 +52,17 @@ class Visibility:
                 return  # asked for again by the next question
         self._seen = head
         self.recent.refresh_is_done()
+
+    def _answering(self) -> str:
+        """Return what to refresh: an index that lacks a shard would be waited for, and answers are partial anyway."""
+        try:
+            health = self._client.cluster.health(
+                index=self._pattern,
+                level="indices",
+                local=True,
+                filter_path="indices.*.status",
+            ).body
+        except ApiError:
+            return self._pattern
+        red = [name for name, index in health.get("indices", {}).items() if index["status"] == "red"]
+        return ",".join([self._pattern, *(f"-{name}" for name in sorted(red))])

@@ -11,7 +11,8 @@ Three things need care, and all end in the same question, *what does the documen
   see, for the head moves past their offsets without them. These offsets are *abandoned*; a document found there gets a
   new offset when its event is sent again, and when a new writer starts.
 * The same id may stand in an index of another data set (a parser was corrected since). Indices do not know of each
-  other, so the others of the month are asked.
+  other, so those of the month are asked. One that is missing at the moment (a node is down) is done without: events go
+  on coming in, and what it holds could be stored again under another data set.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from soc_core.model.event import EVENT_ID, BadRecord, Event
 from soc_core.store.elasticsearch.bulk import CHUNK_BYTES, CHUNK_DOCUMENTS, MOST_BYTES, Bulk
 from soc_core.store.elasticsearch.documents import Document, chunked, open_line
 from soc_core.store.elasticsearch.faults import in_words
-from soc_core.store.elasticsearch.indices import Indices
+from soc_core.store.elasticsearch.indices import Indices, indices_of, month_of
 from soc_core.store.elasticsearch.lease import LEASE_SECONDS, Lease, make_state_index
 from soc_core.store.elasticsearch.place import Place
 from soc_core.store.elasticsearch.templates import EPOCH, OFFSET
@@ -39,6 +40,7 @@ from soc_core.store.interface import Ack
 from soc_core.store.shape import encode_line, fault_of
 
 _PAGE: Final = 1_000
+_ASKED: Final = 5_000
 _TRIES: Final = 5
 _TOO_LARGE: Final = f"the record is larger than {MOST_BYTES // 2**20} MB"
 
@@ -133,43 +135,42 @@ class Writer:
         return (*self._lease.log.abandoned, *self._failed)
 
     def _without_known(self, documents: list[Document], accepted: list[Document]) -> list[Document]:
-        """Return the documents whose id does not stand in an index of another data set."""
+        """Return the documents whose id is not known to stand in an index, of their own data set or another."""
         if self._stale:
             self._visibility.renew()
             self._stale = False
-        known = self._known_elsewhere(documents)
+        known = self._known(documents)
         if known and self._abandoned():
             self._settle(
                 [replace(doc, index=known[doc.id]) for doc in documents if doc.id in known], accepted
             )
         return [document for document in documents if document.id not in known]
 
-    def _known_elsewhere(self, documents: list[Document]) -> dict[str, str]:
-        """Return the indices of documents that stand in one of another data set."""
+    def _known(self, documents: list[Document]) -> dict[str, str]:
+        """Return the indices of documents that surely stand in one; in their own they may stand all the same."""
         known: dict[str, str] = {}
-        asked: dict[tuple[str, str], list[str]] = {}
+        asked: dict[str, list[str]] = {}
         for document in documents:
-            there = self._recent.index_of(document.id, document.index)
-            if there != document.index:
+            there = self._recent.index_of(document.id, "")
+            if there:
                 known[document.id] = there
             else:
-                asked.setdefault((document.index, document.id[:6]), []).append(document.id)
-        for (index, _), ids in asked.items():
-            others = self.indices.others(index, ids[0])
-            for start in range(0, len(ids) if others else 0, _PAGE):
-                known |= self._find(others, ids[start : start + _PAGE])
+                asked.setdefault(month_of(document.id), []).append(document.id)
+        for month, names in asked.items():
+            for start in range(0, len(names) if self.indices.are_many(month) else 0, _ASKED):
+                known |= self._find(month, names[start : start + _ASKED])
         return known
 
-    def _find(self, indices: Sequence[str], ids: Sequence[str]) -> dict[str, str]:
+    def _find(self, month: str, names: Sequence[str]) -> dict[str, str]:
         answer: Any = self._client.search(
-            index=list(indices),
-            query={"constant_score": {"filter": {"ids": {"values": list(ids)}}}},
+            index=indices_of(self._pattern, month),
+            query={"constant_score": {"filter": {"ids": {"values": names}}}},
             source=False,
-            size=len(ids),
+            size=_ASKED,
             sort=["_doc"],
             track_total_hits=False,
             ignore_unavailable=True,
-            allow_partial_search_results=False,
+            allow_partial_search_results=True,
             filter_path="hits.hits._id,hits.hits._index",
         ).body
         return {hit["_id"]: hit["_index"] for hit in answer.get("hits", {}).get("hits", ())}
@@ -281,7 +282,7 @@ class Writer:
         return self._client.search(
             index=self._pattern,
             ignore_unavailable=True,
-            allow_partial_search_results=False,
+            allow_partial_search_results=True,
             track_total_hits=False,
             **parts,
         )

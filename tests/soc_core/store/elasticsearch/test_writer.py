@@ -264,3 +264,19 @@ def test_hides_what_the_log_knows(store: ElasticsearchStore) -> None:
     (event,) = store.search(question()).events
     assert OFFSET not in event
     assert event["edusoc.extra"] == [f"{OFFSET}=5"]
+
+
+def test_goes_on_while_another_data_set_is_missing(place: Place) -> None:
+    first = ElasticsearchStore(place, writer=True, how=QUICK)
+    first.append(EVENTS[:20])
+    place.client.indices.create(
+        index=f"{place.prefix}-events-lost-2026.11",
+        settings={"index.routing.allocation.require._name": "nobody"},
+        wait_for_active_shards="0",
+    )
+    assert first.append(EVENTS[:40]).accepted == 20
+    first.close()
+    again = ElasticsearchStore(place_at(place.where, place.prefix), writer=True, how=QUICK)
+    assert again.append(EVENTS).accepted == 20
+    assert again.search(question(limit=100)).partial
+    again.close()
