@@ -10,8 +10,10 @@ from typing import Final
 
 from benchmarks._fault_report import Report, Row, numbers_in, open_timed
 from benchmarks._fault_work import LIMITS, events_between
+from soc_core.clock import utc_now
 from soc_core.errors import StoreError
 from soc_core.store.embedded import EmbeddedStore
+from soc_core.store.embedded.repair import repair
 
 EVENTS: Final = 4_000
 PLACES: Final = 6
@@ -96,14 +98,12 @@ def _named(directory: Path) -> bool:
 
 def _opened(directory: Path, row: Row, what: str) -> EmbeddedStore | None:
     """Open for writing; repair first where that is refused."""
-    from soc_core.store.embedded.repair import repair_store
-
     try:
         return open_timed(directory, row)
     except (StoreError, OSError):
         pass
     try:
-        repair_store(directory)
+        repair(directory, utc_now, apply=True)
         return open_timed(directory, row)
     except (StoreError, OSError) as error:
         row.wrong.append(f"{what}: can't be opened after a repair: {str(error)[:200]}")

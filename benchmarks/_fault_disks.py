@@ -115,12 +115,17 @@ def _until_refused(directory: Path, fill: Fill, limits: Limits, chance: random.R
 
 
 def _compare(directory: Path, acknowledged: int, row: Row) -> None:
-    store = EmbeddedStore(directory, writer=False)
+    """Read the store as another process would and compare it with what was acknowledged."""
+    try:
+        store = EmbeddedStore(directory, writer=False)
+    except (StoreError, OSError) as error:
+        row.wrong.append(f"can't be opened for reading: {str(error)[:200]}")
+        return
     try:
         row.compare(numbers_in(store), set(range(acknowledged)), set())
         row.wrong += [f"{finding.where}: {finding.what}" for finding in store.verify()]
-    except StoreError as error:
-        row.wrong.append(f"can't be read: {error}")
+    except (StoreError, OSError) as error:
+        row.wrong.append(f"can't be read: {str(error)[:200]}")
     finally:
         store.close()
 

@@ -320,12 +320,12 @@ class Catalogue:
     def names(self) -> set[str]:
         """Return the names of all segments, retired ones too."""
         with self._connect() as connection:
-            return {row[0] for row in connection.execute("SELECT name FROM segments")}
+            return {row[0] for row in connection.execute("SELECT name FROM segments NOT INDEXED")}
 
     def fault(self) -> str:
         """Return what SQLite's own check finds wrong, or an empty text."""
         with self._connect() as connection:
-            found = str(connection.execute("PRAGMA quick_check").fetchone()[0])
+            found = str(connection.execute("PRAGMA integrity_check").fetchone()[0])
         return "" if found == "ok" else found
 
 

@@ -205,3 +205,23 @@ def test_refuses_a_newer_version(tmp_path: Path) -> None:
         LogWriter(directory)
     writer = LogWriter(tmp_path / "other", reserve=0)  # the lock of the refused one is free again
     writer.close()
+
+
+def test_a_hurt_header_hides_no_record_and_is_mended(tmp_path: Path) -> None:
+    directory = tmp_path / "log"
+    writer = LogWriter(directory, reserve=0)
+    writer.append(b"one")
+    writer.append(b"two")
+    writer.close()
+    path = list_files(directory)[0][1]
+    body = bytearray(path.read_bytes())
+    body[3] ^= 1
+    path.write_bytes(body)
+    assert payloads(directory) == [(0, b"one"), (1, b"two")]
+    assert [(hurt.position, hurt.length) for hurt in LogReader(directory).damage()] == [(0, FILE_HEADER)]
+    again = LogWriter(directory, reserve=0)
+    again.append(b"three")
+    assert payloads(directory) == [(0, b"one"), (1, b"two"), (2, b"three")]
+    assert LogReader(directory).damage() == []
+    assert (directory / "damaged" / path.name).read_bytes() == bytes(body)
+    again.close()
