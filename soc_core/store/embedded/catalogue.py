@@ -322,6 +322,17 @@ class Catalogue:
         with self._connect() as connection:
             return {row[0] for row in connection.execute("SELECT name FROM segments NOT INDEXED")}
 
+    def miscounted(self) -> list[str]:
+        """Return the names of sound segments whose counts per unit and data set do not add up to their events."""
+        with self._connect() as connection:
+            rows = connection.execute(
+                "SELECT name FROM segments LEFT JOIN "
+                "(SELECT segment, sum(events) AS counted FROM statistics GROUP BY 1) ON segment = name "
+                "WHERE retired IS NULL AND counted IS NOT events "
+                "AND name NOT IN (SELECT name FROM quarantine) ORDER BY name"
+            ).fetchall()
+        return [row[0] for row in rows]
+
     def fault(self) -> str:
         """Return what SQLite's own check finds wrong, or an empty text."""
         with self._connect() as connection:

@@ -32,6 +32,8 @@ def verify_store(directory: Path, catalogue: Catalogue, log: LogReader) -> list[
         wrong = list(_segment(directory, segment))
         # One that was merged into another while we looked is no loss.
         found.extend(wrong if wrong and segment.name in catalogue.names() else ())
+    wrong_counts = "the counts per unit and data set are not those of the segment"
+    found.extend(Finding(wrong_counts, name) for name in catalogue.miscounted())
     found.extend(verify_chain(catalogue))
     unknown = unknown_files(directory, catalogue, log)[1]
     found.extend(Finding("the catalogue does not know this file", path.name) for path in unknown)
