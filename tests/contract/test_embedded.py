@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -106,10 +107,20 @@ def make_clock(seconds: int):  # type: ignore[no-untyped-def] # a datetime, as a
     return datetime(2026, 11, 23, tzinfo=UTC) + timedelta(seconds=seconds)
 
 
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Poll for what another thread does, half a minute at most."""
+    pause = threading.Event()
+    for _ in range(3_000):
+        if holds():
+            return
+        pause.wait(0.01)
+    raise AssertionError("it did not happen")
+
+
 def test_seals_by_itself(tmp_path: Path) -> None:
     store = EmbeddedStore(tmp_path / "events", writer=True, limits=Limits(seal_events=50, reserve=0))
     store.append([make(n) for n in range(60)])
-    assert store.catalogue.snapshot().sealed == 60
+    wait_until(lambda: store.catalogue.snapshot().sealed == 60)
     store.close()
 
 
@@ -132,7 +143,7 @@ def test_removes_orphans(store: EmbeddedStore, reopen: Callable[[], EmbeddedStor
     for name in ("20261120-x.parquet", "20261120-x.parquet.tmp"):  # as a crash while merging leaves them
         (store.segments_directory / name).write_bytes(path.read_bytes())
     again = reopen()
-    assert sorted(p.suffix for p in again.segments_directory.iterdir()) == [".npy", ".parquet"]
+    assert sorted(p.suffix for p in again.segments_directory.iterdir()) == [".index", ".parquet"]
     assert again.count(question()) == 1
 
 

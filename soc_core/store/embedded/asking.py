@@ -1,44 +1,42 @@
-"""Ask segments in the order of time, and no more of them than needed."""
+"""Say which times a question looks at, and ask blocks some at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
-from soc_core.clock import format_instant
+from soc_core.clock import epoch_us
 from soc_core.store.asking import Key
-from soc_core.store.embedded.catalogue import Segment
+from soc_core.store.embedded.blocks import Block, Span, instant
 from soc_core.store.interface import Search
 
+ALWAYS: Final = Span(-(2**62), 2**62)
 _FIRST: Final = 2
+_MOST: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Hold segments to ask together, and the time beyond which no later group has anything (empty: the last group)."""
-
-    segments: tuple[Segment, ...]
-    rest: str
-
-
-def groups_of(segments: tuple[Segment, ...], request: Search, after: Key | None) -> Iterator[Group]:
-    """Yield groups of segments that may hold answers, in the order of the question, growing in size."""
-    low, high = format_instant(request.start), format_instant(request.end)
+def span_of(request: Search, after: Key | None) -> Span:
+    """Return the time that answers of a question can have: behind ``after`` in its order."""
+    start, end = epoch_us(request.start), epoch_us(request.end)
     if after is not None and request.ascending:
-        low = max(low, after.timestamp)
+        start = max(start, instant(after.timestamp))
     elif after is not None:
-        high = min(high, after.timestamp + "~")
-    usable = [segment for segment in segments if segment.last >= low and segment.first < high]
-    usable.sort(
-        key=(lambda s: s.first) if request.ascending else (lambda s: s.last), reverse=not request.ascending
-    )
-    size, at = _FIRST, 0
-    while at < len(usable):
-        following = usable[at + size : at + size + 1]
-        rest = (following[0].first if request.ascending else following[0].last) if following else ""
-        yield Group(tuple(usable[at : at + size]), rest)
-        at += size
-        size *= 2
-    if not usable:
-        yield Group((), "")
+        end = min(end, instant(after.timestamp) + 1)
+    return Span(start, end, request.ascending)
+
+
+def grown(blocks: Iterator[Block]) -> Iterator[tuple[tuple[Block, ...], Block | None]]:
+    """Yield blocks to ask together, each time more, with the one that follows (``None``: these are the last).
+
+    There is at least one group, which may be empty: the log's tail is asked with it.
+    """
+    size = _FIRST
+    following = next(blocks, None)
+    while True:
+        group = (() if following is None else (following,)) + tuple(islice(blocks, size - 1))
+        following = next(blocks, None)
+        yield group, following
+        if following is None:
+            return
+        size = min(_MOST, size * 2)

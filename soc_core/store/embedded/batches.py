@@ -86,10 +86,11 @@ def concat(tables: Sequence[pa.Table]) -> pa.Table:
     if len(tables) == 1:
         return tables[0]
     schema = arrow_schema({name for table in tables for name in table.column_names})
-    return pa.concat_tables([_widened(table, schema) for table in tables])
+    return pa.concat_tables([widened(table, schema) for table in tables])
 
 
-def _widened(table: pa.Table, schema: pa.Schema) -> pa.Table:
+def widened(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return a table with the columns of a schema; those it lacks are null."""
     # Asking a table for its names builds the list anew each time, so it is asked once.
     columns = dict(zip(table.column_names, table.columns, strict=True))
     rows = table.num_rows

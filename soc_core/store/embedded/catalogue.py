@@ -10,10 +10,12 @@ import json
 import os
 import re
 import sqlite3
+import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
@@ -38,7 +40,8 @@ _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS segments (
     name TEXT PRIMARY KEY, day TEXT NOT NULL, events INTEGER NOT NULL, first TEXT NOT NULL, last TEXT NOT NULL,
     low INTEGER NOT NULL, high INTEGER NOT NULL, bytes INTEGER NOT NULL, sha256 TEXT NOT NULL,
-    ids_sha256 TEXT NOT NULL, columns TEXT NOT NULL, retired REAL
+    ids_sha256 TEXT NOT NULL, columns TEXT NOT NULL, retired REAL,
+    format INTEGER NOT NULL DEFAULT 1, created REAL NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS segments_by_day ON segments (day);
 CREATE TABLE IF NOT EXISTS statistics (
@@ -52,16 +55,23 @@ CREATE TABLE IF NOT EXISTS quarantine (
 ) WITHOUT ROWID;
 """
 _NAME: Final = re.compile(r"\d{8}-[0-9A-Za-z_-]{1,128}\.parquet")
-_NUMBERS: Final = frozenset({"events", "low", "high", "bytes"})
+_NUMBERS: Final = frozenset({"events", "low", "high", "bytes", "format"})
 _NO_ROOM: Final = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN})
-_COLUMNS: Final = "name, day, events, first, last, low, high, bytes, sha256, ids_sha256, columns"
+_COLUMNS: Final = (
+    "name, day, events, first, last, low, high, bytes, sha256, ids_sha256, columns, format, created"
+)
+VERSION: Final = 2
+"""Version of the catalogue (``PRAGMA user_version``). The first had none and no formats; columns were added since."""
+_ADDED: Final = {"format": "INTEGER NOT NULL DEFAULT 1", "created": "REAL NOT NULL DEFAULT 0"}
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
     """Describe a sealed segment: file name, day, number of events, first and last time, lowest and highest offset.
 
-    ``columns`` are the fields present. ``sha256`` is of the Parquet file, ``ids_sha256`` of its id sidecar.
+    ``columns`` are the fields present. ``sha256`` is of the Parquet file, ``ids_sha256`` of what lies beside it
+    (``soc_core.store.embedded.sidecars``), which ``format`` tells: 1 of old stores, 2 today. ``created`` is when it
+    was entered, in seconds since 1970.
     """
 
     name: str
@@ -75,6 +85,8 @@ class Segment:
     sha256: str
     ids_sha256: str
     columns: frozenset[str]
+    format: int = 2
+    created: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,19 +133,48 @@ Sealing: TypeAlias = tuple[Segment, Sequence[SourceStatistics]]
 
 
 class Catalogue:
-    """Open the catalogue of a store directory; each call uses a connection of its own, so threads may share it."""
+    """Open the catalogue of a store directory; each call uses a connection of its own, so threads may share it.
 
-    def __init__(self, path: Path) -> None:
-        """Create the tables where they are missing; raise ``StoreError`` when the file is no sound catalogue.
+    One that is ``watching`` keeps one more for ``snapshot``, by which it sees whether anything changed since it last
+    looked; it must be closed.
+    """
 
-        In a file system that can't be written to the catalogue is read as it is.
+    def __init__(self, path: Path, *, watching: bool = False) -> None:
+        """Create the tables where they are missing, bring old ones up to date.
+
+        Raises ``StoreError`` when the file is no sound catalogue or of a version we do not know yet. In a file system
+        that can't be written to the catalogue is read as it is.
         """
         self.path = path
         self._frozen = path.exists() and not os.access(path.parent, os.W_OK)
+        self._lock = threading.Lock()
+        self._watches = watching and not self._frozen
+        self._watching: sqlite3.Connection | None = None
+        self._seen = -1
+        self._snapshot = Snapshot((), 0)
+        self._known: dict[str, Segment] = {}
         if self._frozen:
             return
         with self._connect() as connection:
+            self._bring_up_to_date(connection)
             connection.executescript(_SCHEMA + SCHEMA)
+
+    def _bring_up_to_date(self, connection: sqlite3.Connection) -> None:
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        if version > VERSION:
+            raise StoreError(
+                f"the store was written by a newer version (catalogue {version}, known are up to {VERSION})",
+                where=str(self.path),
+                todo="use the version that wrote it, or a newer one",
+            )
+        if version < VERSION:
+            connection.execute("BEGIN IMMEDIATE")
+            there = {row["name"] for row in connection.execute("PRAGMA table_info(segments)")}
+            for name, kind in _ADDED.items() if there else ():
+                if name not in there:
+                    connection.execute(f"ALTER TABLE segments ADD COLUMN {name} {kind}")
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+            connection.execute("COMMIT")
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -145,13 +186,18 @@ class Catalogue:
             finally:
                 connection.close()
         except sqlite3.Error as error:
-            # Full, busy and read-only are operational errors; the rest means that the file is not what it should be.
-            damaged = not isinstance(error, sqlite3.OperationalError) or "decode" in str(error)
-            todo = "run: edusoc store repair" if damaged else ""
-            raise StoreError(f"the catalogue: {error}", where=str(self.path), todo=todo) from error
+            raise self._error(error) from error
 
-    def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._address(), uri=True, isolation_level=None, timeout=30)
+    def _error(self, error: sqlite3.Error) -> StoreError:
+        # Full, busy and read-only are operational errors; the rest means that the file is not what it should be.
+        damaged = not isinstance(error, sqlite3.OperationalError) or "decode" in str(error)
+        todo = "run: edusoc store repair" if damaged else ""
+        return StoreError(f"the catalogue: {error}", where=str(self.path), todo=todo)
+
+    def _open(self, *, shared: bool = False) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._address(), uri=True, isolation_level=None, timeout=30, check_same_thread=not shared
+        )
         if self._frozen:
             return connection
         try:
@@ -163,7 +209,8 @@ class Catalogue:
             if error.sqlite_errorcode & 0xFF not in _NO_ROOM or (log.exists() and log.stat().st_size):
                 raise
             # Not one byte is free, so SQLite can't make its shared memory; nobody can write either.
-            return sqlite3.connect(self._address() + "?immutable=1", uri=True, isolation_level=None)
+            address = self._address() + "?immutable=1"
+            return sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=not shared)
         return connection
 
     def _address(self) -> str:
@@ -175,20 +222,62 @@ class Catalogue:
         return address + ("?mode=ro" if log.exists() and log.stat().st_size else "?immutable=1")
 
     def snapshot(self) -> Snapshot:
-        """Return segments (by day, then lowest offset) and sealed offset as of one moment."""
-        with self._connect() as connection:
-            connection.execute("BEGIN")
+        """Return segments (by day, then lowest offset) and sealed offset as of one moment.
+
+        For one that is watching this is, while nothing changes, one look at a number; after a change only new
+        segments are read.
+        """
+        if not self._watches:
+            with self._connect() as connection:
+                return self._read(connection)
+        try:
+            with self._lock:
+                if self._watching is None:
+                    self._watching = self._open(shared=True)
+                    self._watching.row_factory = sqlite3.Row
+                version = self._watching.execute("PRAGMA data_version").fetchone()[0]
+                if version != self._seen:
+                    self._snapshot = self._read(self._watching)
+                    # What was committed while we read is seen again: our transaction may be older than the number.
+                    self._seen = version
+                return self._snapshot
+        except sqlite3.Error as error:
+            raise self._error(error) from error
+
+    def _read(self, connection: sqlite3.Connection) -> Snapshot:
+        connection.execute("BEGIN")
+        try:
+            names = [
+                row[0]
+                for row in connection.execute(
+                    "SELECT name FROM segments WHERE retired IS NULL "
+                    "AND name NOT IN (SELECT name FROM quarantine) ORDER BY day, low, name"
+                )
+            ]
+            known = {name: self._known[name] for name in names if name in self._known}
+            fresh = [name for name in names if name not in known]
             rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM segments WHERE retired IS NULL "  # noqa: S608 constant
-                "AND name NOT IN (SELECT name FROM quarantine) ORDER BY day, low"
-            ).fetchall()
+                f"SELECT {_COLUMNS} FROM segments WHERE name IN (SELECT value FROM json_each(?))",  # noqa: S608 constant
+                (json.dumps(fresh),),
+            )
+            known.update((segment.name, segment) for segment in map(_segment, rows))
             damaged = connection.execute("SELECT * FROM quarantine ORDER BY first, name").fetchall()
             sealed = connection.execute("SELECT value FROM state WHERE name = 'sealed'").fetchone()
-            connection.execute("COMMIT")
-            segments = tuple(_segment(row) for row in rows)
-            number = _checked([sealed] if sealed else [(0,)], (int,))[0][0]
-            left_out = tuple(Damaged(*row) for row in _checked(damaged, (str, str, int, str, str, str)))
+        finally:
+            if connection.in_transaction:
+                connection.execute("COMMIT")
+        self._known = known
+        segments = tuple(known[name] for name in names)
+        number = _checked([sealed] if sealed else [(0,)], (int,))[0][0]
+        left_out = tuple(Damaged(*row) for row in _checked(damaged, (str, str, int, str, str, str)))
         return Snapshot(segments, number, left_out)
+
+    def close(self) -> None:
+        """Close the connection that is kept, if there is one; the next look opens another."""
+        with self._lock:
+            if self._watching is not None:
+                self._watching.close()
+                self._watching, self._seen = None, -1
 
     def apply(self, change: Change, now: float) -> None:
         """Add and retire segments and move the sealed offset, all or nothing; ``now`` in seconds dates retiring."""
@@ -196,7 +285,7 @@ class Catalogue:
             connection.execute("BEGIN IMMEDIATE")
             _chain(connection, change, now)
             for segment, statistics in change.added:
-                _insert(connection, segment, statistics)
+                _insert(connection, replace(segment, created=now), statistics)
             for name in change.retired:
                 connection.execute("UPDATE segments SET retired = ? WHERE name = ?", (now, name))
                 connection.execute("DELETE FROM statistics WHERE segment = ?", (name,))
@@ -255,9 +344,11 @@ class Catalogue:
             return [_segment(row) for row in rows]
 
     def set_sidecar(self, name: str, ids_sha256: str) -> None:
-        """Take the checksum of a sidecar that was made anew."""
+        """Take the checksum of a sidecar that was made anew, in today's format."""
         with self._connect() as connection:
-            connection.execute("UPDATE segments SET ids_sha256 = ? WHERE name = ?", (ids_sha256, name))
+            connection.execute(
+                "UPDATE segments SET ids_sha256 = ?, format = ? WHERE name = ?", (ids_sha256, VERSION, name)
+            )
 
     def rebuild(self, links: Sequence[Link], added: Sequence[Sealing], sealed: int, now: float) -> None:
         """Fill an empty catalogue with what was found, continuing the ``links`` of the lost one."""
@@ -350,11 +441,17 @@ def _checked(rows: Sequence[Any], types: Sequence[type]) -> Sequence[Any]:
 
 def _segment(row: sqlite3.Row) -> Segment:
     parts = dict(row)
-    sound = all(isinstance(parts[name], int if name in _NUMBERS else str) for name in parts)
+    kinds = {**dict.fromkeys(parts, str), **dict.fromkeys(_NUMBERS, int), "created": float}
+    sound = all(isinstance(parts[name], kind) for name, kind in kinds.items())
     if not sound or not _NAME.fullmatch(parts["name"]) or not parts["name"].startswith(parts["day"]):
         raise sqlite3.DatabaseError("a segment is written wrongly in it")  # what a damaged page can look like
-    columns = frozenset(name for name in parts["columns"].split("\n") if name in FIELDS or name == SEQUENCE)
-    return Segment(**{**parts, "columns": columns})
+    return Segment(**{**parts, "columns": _columns(parts["columns"])})
+
+
+@lru_cache(maxsize=256)
+def _columns(text: str) -> frozenset[str]:
+    """Return the names of columns; segments of the same columns share one set."""
+    return frozenset(name for name in text.split("\n") if name in FIELDS or name == SEQUENCE)
 
 
 def _moment(now: float) -> datetime:
@@ -381,8 +478,9 @@ def _insert(connection: sqlite3.Connection, segment: Segment, statistics: Sequen
     row = (
         segment.name, segment.day, segment.events, segment.first, segment.last, segment.low, segment.high,
         segment.bytes, segment.sha256, segment.ids_sha256, "\n".join(sorted(segment.columns)),
+        segment.format, segment.created,
     )  # fmt: skip
-    connection.execute(f"INSERT INTO segments ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)", row)  # noqa: S608 constant
+    connection.execute(f"INSERT INTO segments ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", row)  # noqa: S608 constant
     connection.executemany(
         "INSERT INTO statistics VALUES (?,?,?,?,?,?)",
         [(segment.name, s.organization_id, s.dataset, s.events, s.first, s.last) for s in statistics],

@@ -15,6 +15,7 @@ import pyarrow as pa
 from soc_core.errors import StoreError
 from soc_core.fields import FIELDS
 from soc_core.store.budget import UNBOUNDED, Budget, too_long
+from soc_core.store.embedded.blocks import Block, Blocks
 from soc_core.store.embedded.catalogue import Segment
 from soc_core.store.embedded.schema import SEQUENCE, sql_type
 from soc_core.store.embedded.sql import Parameter, quote
@@ -29,24 +30,29 @@ class UnreadableError(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Hold one consistent state of the store: segments, the tail's table, and where the tail begins."""
+    """Hold one consistent state of the store, or a part of it: segments, the tail's table, and where the tail begins.
+
+    ``blocks`` are of further segments of which no more than these is looked at.
+    """
 
     segments: tuple[Segment, ...]
     tail: pa.Table
     sealed: int
+    blocks: tuple[Block, ...] = ()
 
     def columns(self) -> set[str]:
         """Return all fields that occur."""
         found = set(self.tail.column_names)
-        return found.union(*(segment.columns for segment in self.segments))
+        kinds = {s.columns for s in self.segments} | {block.segment.columns for block in self.blocks}
+        return found.union(*kinds)
 
 
 class Engine:
     """Run SQL in memory with bounded memory; threads may share it."""
 
-    def __init__(self, directory: Path, memory_limit_mb: int) -> None:
+    def __init__(self, directory: Path, memory_limit_mb: int, blocks: Blocks) -> None:
         """Take the directory of the segments; larger questions spill to ``spill`` beside it."""
-        self._directory = directory
+        self._directory, self._blocks = directory, blocks
         self._memory_limit_mb = memory_limit_mb
         self._connection = self._connect()
         self.seconds = UNBOUNDED
@@ -102,12 +108,17 @@ class Engine:
             end.start()
         try:
             cursor.register("tail", view.tail)
+            if view.blocks:
+                cursor.register("blocks", self._blocks.stream(view.blocks, columns))
             source = self._source(view, columns)
             yield cursor.sql(sql.replace("{source}", source), params=list(parameters))
-        except duckdb.IOException as error:
-            if any(not (self._directory / segment.name).exists() for segment in view.segments):
+        except (duckdb.IOException, duckdb.InvalidInputException) as error:
+            named = {s.name for s in view.segments} | {block.segment.name for block in view.blocks}
+            if not all((self._directory / name).exists() for name in named):
                 raise StaleSnapshotError from error
-            raise UnreadableError(f"a segment can't be read: {error}", todo="run: edusoc store verify") from error
+            raise UnreadableError(
+                f"a segment can't be read: {error}", todo="run: edusoc store verify"
+            ) from error
         except duckdb.InterruptException as error:
             raise too_long() from error
         except duckdb.OutOfMemoryException as error:
@@ -127,8 +138,10 @@ class Engine:
     def _source(self, view: View, columns: Collection[str]) -> str:
         names = [SEQUENCE, *(name for name in FIELDS if name in columns)]
         parts = []
-        if view.tail.num_rows or not view.segments:
+        if view.tail.num_rows or not (view.segments or view.blocks):
             parts.append(f"SELECT {_selected(names, set(view.tail.column_names))} FROM tail")  # noqa: S608 names from the dictionary
+        if view.blocks:
+            parts.append(f"SELECT {', '.join(map(quote, names))} FROM blocks")  # noqa: S608 names from the dictionary
         if view.segments:
             there = {SEQUENCE}.union(*(segment.columns for segment in view.segments))
             files = ", ".join(_literal(str(self._directory / segment.name)) for segment in view.segments)

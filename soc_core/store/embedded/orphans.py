@@ -14,8 +14,8 @@ from soc_core.errors import StoreError
 from soc_core.log import LogReader
 from soc_core.log.files import DAMAGED
 from soc_core.store.embedded.catalogue import Catalogue, Segment
-from soc_core.store.embedded.ids import sidecar
 from soc_core.store.embedded.schema import SEQUENCE
+from soc_core.store.embedded.sidecars import old_sidecar, sidecar
 
 Offsets = npt.NDArray[np.int64]
 
@@ -38,7 +38,7 @@ def orphans(directory: Path, catalogue: Catalogue, log: LogReader) -> Iterator[P
 def unknown_files(directory: Path, catalogue: Catalogue, log: LogReader) -> tuple[list[Path], list[Path]]:
     """Return the files the catalogue does not know: leftovers, and segments that hold events found nowhere else."""
     known = catalogue.names()
-    known |= {sidecar(Path(name)).name for name in known}
+    known |= {beside(Path(name)).name for name in known for beside in (sidecar, old_sidecar)}
     unknown = sorted(path for path in directory.iterdir() if path.name not in known)
     snapshot = catalogue.snapshot()
     segments = snapshot.segments
@@ -46,7 +46,8 @@ def unknown_files(directory: Path, catalogue: Catalogue, log: LogReader) -> tupl
     only_here = [
         path for path in unknown if path.suffix == ".parquet" and not _elsewhere(path, segments, start)
     ]
-    kept = {*only_here, *(sidecar(path) for path in only_here)}
+    beside_them = (beside(path) for path in only_here for beside in (sidecar, old_sidecar))
+    kept = {*only_here, *beside_them}
     return [path for path in unknown if path not in kept], only_here
 
 

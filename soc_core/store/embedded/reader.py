@@ -7,20 +7,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from soc_core.errors import StoreError
 from soc_core.log import LogReader
 from soc_core.log.writer import RESERVE
-from soc_core.model.event import EVENT_ID, TIMESTAMP, Event, partition_of
+from soc_core.model.event import DATASET, EVENT_ID, ORGANIZATION_ID, TIMESTAMP, Event, partition_of
 from soc_core.query.evaluate import compile_query
 from soc_core.query.fields import fields_of
-from soc_core.query.tree import And, OneOf, Query
-from soc_core.store.asking import Key, decode_cursor, encode_cursor, scope_query, whole_query
+from soc_core.query.tree import Query
+from soc_core.store.asking import Key, decode_cursor, encode_cursor, whole_query
 from soc_core.store.budget import Budget, Clock, too_long
-from soc_core.store.counting import merge_days, merge_statistics
+from soc_core.store.counting import MOST_TERMS, merge_days, merge_statistics
 from soc_core.store.embedded.aggregates import (
     SealedStatistics,
     SegmentCounts,
@@ -28,18 +30,33 @@ from soc_core.store.embedded.aggregates import (
     can_be_kept,
     split,
 )
-from soc_core.store.embedded.asking import groups_of
+from soc_core.store.embedded.asking import ALWAYS, grown, span_of
 from soc_core.store.embedded.batches import concat, decode, to_events, whole_numbers
+from soc_core.store.embedded.beside import rebuild_sidecar
+from soc_core.store.embedded.blocks import Block, Blocks, Span, instant
 from soc_core.store.embedded.catalogue import Catalogue, Segment
+from soc_core.store.embedded.cells import CellsCache, text_column
 from soc_core.store.embedded.condition import health_of
 from soc_core.store.embedded.counting import SqlCounting
 from soc_core.store.embedded.damage import KnownDamage
 from soc_core.store.embedded.engine import Engine, UnreadableError, View
+from soc_core.store.embedded.filters import compile_filter
 from soc_core.store.embedded.grouping import grouping_sql, groups_of_batch, of_days
-from soc_core.store.embedded.ids import IdIndex, hash_ids
+from soc_core.store.embedded.hashing import hash_texts
+from soc_core.store.embedded.ids import IdIndex
 from soc_core.store.embedded.schema import EMPTY, SEQUENCE
 from soc_core.store.embedded.sealing import count_days, count_sources
+from soc_core.store.embedded.sidecars import Sidecars
 from soc_core.store.embedded.sql import compile_condition, quote
+from soc_core.store.embedded.summing import (
+    add_counts,
+    adds_up,
+    as_buckets,
+    overlaps,
+    selection_of,
+    sum_cells,
+    whole_hours,
+)
 from soc_core.store.embedded.tail import StaleSnapshotError, Tail
 from soc_core.store.grouping import BATCH as GROUPS
 from soc_core.store.grouping import check_grouping, groups_over
@@ -81,12 +98,14 @@ class Reader:
         self.segments_directory = directory / "segments"
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)  # whoever owns the directory above
         self.segments_directory.mkdir(exist_ok=True)
-        self.catalogue = Catalogue(directory / "catalogue.sqlite")
+        self.catalogue = Catalogue(directory / "catalogue.sqlite", watching=True)
         self.log = LogReader(directory / "log")
-        self.ids = IdIndex(self.segments_directory)
+        self.sidecars = Sidecars(self.segments_directory, rebuild_sidecar)
+        self.ids = IdIndex(self.sidecars)
         self.damage = KnownDamage(self.segments_directory)
         self._tail = Tail(LogReader(directory / "log"))
-        self._engine = Engine(self.segments_directory, memory_limit_mb)
+        self._blocks, self._cells = Blocks(self.sidecars), CellsCache(self.sidecars)
+        self._engine = Engine(self.segments_directory, memory_limit_mb, self._blocks)
         self._counts, self._statistics = SegmentCounts(), SealedStatistics()
         self.clock: Clock = time.monotonic
 
@@ -114,12 +133,16 @@ class Reader:
         for attempt in range(_TRIES):
             try:
                 return ask(self._view())
-            except StaleSnapshotError:
+            except (StaleSnapshotError, FileNotFoundError):
                 if attempt >= _TRIES // 2:  # a file is not gone for having been merged: it is lost
                     self.damage.look(self.catalogue.snapshot())
-            except UnreadableError:
+            except (UnreadableError, OSError, pa.ArrowException) as error:
                 if not self.damage.look(self.catalogue.snapshot()):
-                    raise
+                    if isinstance(error, UnreadableError):
+                        raise
+                    raise UnreadableError(
+                        f"a segment can't be read: {error}", todo="run: edusoc store verify"
+                    ) from error
         raise StoreError("the store changes faster than it can be read", where=str(self.directory))
 
     def search(self, request: Search) -> Page:
@@ -132,7 +155,7 @@ class Reader:
         found = self._page(request, after, (request.limit, None), budget)
         cursor = "" if found.after is None else encode_cursor(found.after, ascending=request.ascending)
         partial = "; ".join(filter(None, (found.partial, self._partial(request))))
-        return Page(self._events(found.rows, request, budget), cursor, partial)
+        return Page(self._events(found.rows, request), cursor, partial)
 
     def _partial(self, request: Search) -> str:
         """Say which damaged parts were left out of an answer, if any may have belonged to it."""
@@ -150,7 +173,7 @@ class Reader:
         while True:
             granted = budget()
             found = self._page(request, after, bounds, granted)
-            yield self._events(found.rows, request, granted) if found.rows.num_rows else []
+            yield self._events(found.rows, request) if found.rows.num_rows else []
             if found.after is None:
                 return
             after = found.after
@@ -195,65 +218,70 @@ class Reader:
     ) -> tuple[pa.Table, bool]:
         """Return the first rows in order that may match, and whether they surely do.
 
-        Segments are asked in the order of time, and no further than needed.
+        Blocks are asked in the order of time, and no further than needed.
         """
         size, until, budget = bounds
         asked = whole_query(request, after)
         condition = compile_condition(asked, view.columns())
-        wanted = {TIMESTAMP, EVENT_ID} | fields_of(asked)
+        wanted = {TIMESTAMP, EVENT_ID, DATASET} | fields_of(asked)
         if request.fields is not None:
             wanted |= set(request.fields)
-        shown = wanted if request.fields is not None or not condition.exact else {TIMESTAMP, EVENT_ID}
-        order = "ASC" if request.ascending else "DESC"
-        names = ", ".join(
-            quote(name) for name in (SEQUENCE, *sorted(shown)) if name in view.columns() | {SEQUENCE}
+        shown = (
+            wanted if request.fields is not None or not condition.exact else {TIMESTAMP, EVENT_ID, DATASET}
         )
+        order = "ASC" if request.ascending else "DESC"
+        names = ", ".join(quote(name) for name in (SEQUENCE, *sorted(shown & view.columns())))
         sql = (
             f"SELECT {names} FROM {{source}} WHERE {condition.sql}{_until(until)} "  # noqa: S608 names from the dictionary
             f"ORDER BY {quote(TIMESTAMP)} {order}, {quote(EVENT_ID)} {order} LIMIT {size}"
         )
         rows = EMPTY
         tail = view.tail
-        for group in groups_of(view.segments, request, after):
-            part = View(group.segments, tail, view.sealed)
+        blocks = self._blocks.in_order(view.segments, span_of(request, after), compile_filter(request.query))
+        for group, rest in grown(blocks):
+            part = View((), tail, view.sealed, group)
             tail = EMPTY
             answer = self._engine.ask(part, sql, wanted & view.columns(), condition.parameters, budget)
             rows = _first(concat([rows, answer]), order == "ASC", size)
-            if rows.num_rows == size and _beyond(_key_of(rows, -1).timestamp, group.rest, request.ascending):
+            if rows.num_rows == size and _beyond(_key_of(rows, -1).timestamp, rest, request.ascending):
                 break
         return rows, condition.exact
 
-    def _events(self, rows: pa.Table, request: Search, budget: Budget) -> list[Event]:
+    def _events(self, rows: pa.Table, request: Search) -> list[Event]:
         """Return the events of rows, in their order, with the fields asked for."""
         if not rows.num_rows:
             return []
         if request.fields is not None:
             wanted = [name for name in dict.fromkeys(request.fields) if name in rows.column_names]
             return to_events(rows.select([SEQUENCE, *wanted]))
-        numbers = whole_numbers(rows[SEQUENCE])
-        times = sorted((_key_of(rows, 0).timestamp, _key_of(rows, -1).timestamp))
-        # What was found late is still shown.
-        granted = None if budget.is_spent else budget
-        whole = self._on_view(lambda view: self._rows(view, numbers, times, granted))
+        # What was found late is still shown: the time of the question bounds the search, not the page.
+        whole = self._on_view(lambda view: self._whole(view, rows))
         by_number = dict(zip(whole[SEQUENCE].to_pylist(), to_events(whole), strict=True))
-        return [by_number[number] for number in numbers if number in by_number]  # else found damaged just now
+        # Others were found damaged just now.
+        return [by_number[n] for n in whole_numbers(rows[SEQUENCE]) if n in by_number]
 
-    def _rows(
-        self, view: View, numbers: Sequence[int], times: Sequence[str], budget: Budget | None
-    ) -> pa.Table:
-        low, high = min(numbers), max(numbers)
-        chosen = tuple(
-            s
-            for s in view.segments
-            if s.low <= high and s.high >= low and s.first <= times[1] and s.last >= times[0]
-        )
-        part = View(chosen, view.tail, view.sealed)
-        listed = ", ".join(str(number) for number in numbers)
-        sql = (
-            f"SELECT * FROM {{source}} WHERE {quote(TIMESTAMP)} BETWEEN ? AND ? "  # noqa: S608 numbers only
-            f"AND {SEQUENCE} IN ({listed})"
-        )
-        return self._engine.ask(part, sql, part.columns(), times, budget)
+    def _whole(self, view: View, rows: pa.Table) -> pa.Table:
+        """Return all columns of rows of which number, time and data set are known."""
+        numbers = rows[SEQUENCE].combine_chunks()
+        times = np.sort([instant(str(text)) for text in rows[TIMESTAMP].to_pylist()])
+        named = rows[DATASET].to_pylist() if DATASET in rows.column_names else [None]
+        datasets = {str(name or "") for name in named}
+        low, high = pc.min(numbers).as_py(), pc.max(numbers).as_py()
+        span = Span(int(times[0]), int(times[-1]) + 1)
+        near = [s for s in view.segments if s.low <= high and s.high >= low]
+        blocks = [
+            block
+            for block in self._blocks.in_order(near, span, None)
+            if np.searchsorted(times, block.first) < np.searchsorted(times, block.last, side="right")
+        ]
+
+        def choose(block: Block, alone: bool) -> pa.Table:
+            names = self._blocks.columns_of(block.segment, datasets)
+            table = self._blocks.read(block, names, alone=alone)
+            return table.filter(pc.is_in(table[SEQUENCE], value_set=numbers))
+
+        tail = view.tail.filter(pc.is_in(view.tail[SEQUENCE], value_set=numbers))
+        return concat([tail, *(table for table in self._blocks.each(blocks, choose) if table.num_rows)])
 
     def count(self, request: Search) -> int:
         """Return how many events match; raise ``StoreError`` when that takes too long to find out."""
@@ -274,12 +302,14 @@ class Reader:
         budget = self._budget()
 
         def ask(view: View) -> Buckets | None:
+            summed = self._summed(view, request, counting, budget)
+            if summed is not None:
+                return summed
             whole, cut = split(view.segments, request)
-            part = View((*whole, *cut), view.tail, view.sealed)
-            if not compile_condition(asked, part.columns()).exact:
+            if not compile_condition(asked, View((*whole, *cut), view.tail, 0).columns()).exact:
                 return None
             if not can_be_kept(request, aggregation):
-                return self._count(part, asked, counting, budget)
+                return self._count(self._part(view, request), asked, counting, budget)
             rest = self._count(View(cut, view.tail, view.sealed), asked, counting, budget)
             return add_up(self._counts.over(whole, request, aggregation, count_fresh), rest)
 
@@ -293,10 +323,42 @@ class Reader:
         found = counting.over(budget.until_spent(self._scan(narrow, lambda: budget)))
         return replace(found, exact=not budget.is_spent, partial=budget.partial)
 
+    def _part(self, view: View, request: Search) -> View:
+        """Return what of a view a question must look at."""
+        prune = compile_filter(request.query)
+        blocks = tuple(self._blocks.in_order(view.segments, span_of(request, None), prune))
+        return View((), view.tail, view.sealed, blocks)
+
+    def _summed(self, view: View, request: Search, counting: SqlCounting, budget: Budget) -> Buckets | None:
+        """Return counts from the sums that lie beside segments, and from events only where hours are cut."""
+        selection = selection_of(request)
+        hours = whole_hours(request)
+        if selection is None or hours is None or not adds_up(counting.asked):
+            return None
+        summed = [segment for segment in view.segments if segment.format > 1]
+        others = tuple(segment for segment in view.segments if segment.format == 1)
+        cells = (self._cells.of(segment) for segment in summed if overlaps(segment, hours))
+        counts = sum_cells(cells, selection, hours, counting)
+        if counts is None:
+            return None
+        parts = [(request, View(others, view.tail, view.sealed))]
+        for start, end in ((request.start, hours.start), (hours.end, request.end)):
+            edge = replace(request, start=start, end=end)
+            if start < end:
+                blocks = tuple(self._blocks.in_order(summed, span_of(edge, None), None))
+                parts.append((edge, View((), EMPTY, 0, blocks)))
+        whole = SqlCounting(replace(counting.asked, size=MOST_TERMS))
+        for part, seen in parts:
+            found = self._count(seen, whole_query(part, None), whole, budget)
+            if counting.asked.kind == "terms" and len(found.buckets) == MOST_TERMS:
+                return None  # there may be more
+            add_counts(counts, found)
+        return as_buckets(counts, counting.asked)
+
     def _count(self, part: View, asked: Query, counting: SqlCounting, budget: Budget) -> Buckets:
         """Return counts over what matches a question that SQL can say exactly."""
         columns = part.columns()
-        if counting.field not in columns or not (part.segments or part.tail.num_rows):
+        if counting.field not in columns or not (part.segments or part.blocks or part.tail.num_rows):
             return counting.nothing()
         condition = compile_condition(asked, columns)
         wanted = (fields_of(asked) | {counting.field}) & columns
@@ -308,28 +370,47 @@ class Reader:
         wanted = sorted({name for name in event_ids if name})
         if not wanted:
             return {}
-        query: Query = And((OneOf(EVENT_ID, tuple(wanted), cased=True), scope_query(scope)))
+        found = {
+            str(event[EVENT_ID]): event for event in self._on_view(lambda view: self._named(view, wanted))
+        }
+        return {n: e for n, e in found.items() if scope.allows(str(e.get(ORGANIZATION_ID, "")))}
 
-        def ask(view: View) -> pa.Table:
-            part = View(self._holding(view.segments, wanted), view.tail, view.sealed)
-            condition = compile_condition(query, part.columns())
-            sql = f"SELECT * FROM {{source}} WHERE {condition.sql}"  # noqa: S608 built from the dictionary
-            return self._engine.ask(part, sql, part.columns(), condition.parameters)
-
-        return {str(event[EVENT_ID]): event for event in to_events(self._on_view(ask))}
-
-    def _holding(self, segments: Sequence[Segment], wanted: Sequence[str]) -> tuple[Segment, ...]:
-        """Return the segments that may hold one of the ids: their day is in the id, the sidecar knows the rest."""
+    def _named(self, view: View, wanted: Sequence[str]) -> list[Event]:
+        """Return the events that have one of the ids."""
+        named = pa.array(wanted, pa.string())
+        tables = [view.tail.filter(pc.is_in(view.tail[EVENT_ID], value_set=named))]
         days: dict[str, list[str]] = {}
         for name in wanted:
             days.setdefault(partition_of(name), []).append(name)
-        hashes = {day: hash_ids(names) for day, names in days.items()}
-        try:
-            return tuple(
-                s for s in segments if s.day in days and self.ids.candidates(s, days[s.day], hashes[s.day])
-            )
-        except FileNotFoundError as error:
-            raise StaleSnapshotError from error
+        for segment in view.segments:
+            names = days.get(segment.day, [])
+            rows = self.ids.rows(segment, names, hash_texts(names)) if names else {}
+            tables.extend(self._at(segment, rows, named))
+        return [event for table in tables if table.num_rows for event in to_events(table)]
+
+    def _at(
+        self, segment: Segment, rows: Mapping[str, Sequence[int]], named: pa.Array[Any]
+    ) -> Iterator[pa.Table]:
+        """Yield the rows of a segment that have one of the ids, looking at no more blocks than can have them."""
+        if not rows:
+            return
+        places: dict[Block, list[int]] = {}
+        for block, row in (self._blocks.holding(segment, row) for found in rows.values() for row in found):
+            places.setdefault(block, []).append(row)
+        if segment.format == 1:
+            places = {block: [] for block in self._blocks.of(segment, ALWAYS, None)}
+        for block, chosen in places.items():
+            columns = self._columns_at(block, chosen)
+            table = self._blocks.read(block, columns)
+            table = table.take(chosen) if chosen else table
+            yield table.filter(pc.is_in(table[EVENT_ID], value_set=named))
+
+    def _columns_at(self, block: Block, rows: Sequence[int]) -> frozenset[str] | None:
+        """Return the columns that the events in some rows of a block have; ``None`` if that is not known."""
+        if block.segment.format == 1:
+            return None
+        datasets = text_column(self._blocks.read(block, {DATASET}), DATASET).take(rows)
+        return self._blocks.columns_of(block.segment, {str(name) for name in datasets.to_pylist()})
 
     def statistics(self, scope: Scope) -> list[SourceStatistics]:
         """Return counts per unit and data set, ordered by both."""
@@ -417,6 +498,9 @@ class Reader:
     def close(self) -> None:
         """Free memory and files."""
         self._engine.close()
+        self._blocks.close()
+        self.sidecars.close()
+        self.catalogue.close()
 
 
 def _until(until: int | None) -> str:
@@ -435,6 +519,8 @@ def _first(rows: pa.Table, ascending: bool, size: int) -> pa.Table:
     return rows.sort_by([(TIMESTAMP, order), (EVENT_ID, order)]).slice(0, size)
 
 
-def _beyond(last: str, rest: str, ascending: bool) -> bool:
-    """Tell whether nothing in groups still to come (which begin at time ``rest``) can precede ``last``."""
-    return not rest or (last < rest if ascending else last > rest)
+def _beyond(last: str, rest: Block | None, ascending: bool) -> bool:
+    """Tell whether nothing in blocks still to come, of which ``rest`` is the next, can precede ``last``."""
+    if rest is None:
+        return True
+    return instant(last) < rest.first if ascending else instant(last) > rest.last

@@ -25,11 +25,11 @@ from soc_core.model.event import DATASET, EVENT_ID, ORGANIZATION_ID, TIMESTAMP, 
 from soc_core.store.embedded.batches import whole_numbers
 from soc_core.store.embedded.catalogue import Catalogue, Segment
 from soc_core.store.embedded.chain import STREAM, read_links
-from soc_core.store.embedded.ids import sidecar
 from soc_core.store.embedded.orphans import put_aside
 from soc_core.store.embedded.salvage import salvage
 from soc_core.store.embedded.schema import SEQUENCE
 from soc_core.store.embedded.sealing import Sealed, count_sources, file_sha256, write_segment, write_sidecar
+from soc_core.store.embedded.sidecars import old_sidecar, sidecar
 
 NAMES: Final = ("catalogue.sqlite", "catalogue.sqlite-wal", "catalogue.sqlite-shm")
 _READ: Final = (SEQUENCE, TIMESTAMP, EVENT_ID, ORGANIZATION_ID, DATASET)
@@ -130,7 +130,8 @@ def _taken(directory: Path, found: _Found, sealed: int) -> Sealed | None:
         rows = rows.filter(pc.is_in(rows[SEQUENCE], value_set=pa.array(wanted)))
         made = write_segment(directory / "segments", _day(rows), [rows], mark="-r")
     put_aside(found.path, directory)
-    put_aside(sidecar(found.path), directory)
+    for beside in (sidecar, old_sidecar):
+        put_aside(beside(found.path), directory)
     return made
 
 
@@ -161,7 +162,7 @@ def describe(path: Path) -> Sealed | None:
         high=high,
         bytes=path.stat().st_size,
         sha256=file_sha256(path),
-        ids_sha256=write_sidecar(path, table[EVENT_ID]),
+        ids_sha256=write_sidecar(path),
         columns=frozenset(names),
     )
     return Sealed(segment, count_sources(table))

@@ -20,9 +20,10 @@ from soc_core.errors import StoreError
 from soc_core.log.files import sync_directory
 from soc_core.model.event import DATASET
 from soc_core.store.embedded.catalogue import Catalogue, Change, Segment
-from soc_core.store.embedded.ids import sidecar
+from soc_core.store.embedded.cells import text_column
 from soc_core.store.embedded.schema import SEQUENCE
-from soc_core.store.embedded.sealing import Sealed, or_empty, write_segment
+from soc_core.store.embedded.sealing import Sealed, write_segment
+from soc_core.store.embedded.sidecars import unlink_segment
 from soc_core.store.interface import Removal
 
 _NOTHING = Removal(0, 0)
@@ -69,7 +70,7 @@ def _remove_day(
             catalogue.apply(change, clock().timestamp())
     except (OSError, StoreError, pa.ArrowException) as error:
         for item in written:
-            _unlink(directory / item.segment.name)
+            unlink_segment(directory / item.segment.name)
         if isinstance(error, StoreError):
             raise
         raise StoreError(
@@ -112,11 +113,6 @@ def _without(path: Path, gone: frozenset[str]) -> pa.Table:
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
-            mask = pc.is_in(or_empty(table, DATASET), value_set=values)
+            mask = pc.is_in(text_column(table, DATASET), value_set=values)
             kept.append(table.filter(pc.invert(mask)))
         return pa.concat_tables(kept) if kept else pa.table({SEQUENCE: pa.array([], pa.int64())})
-
-
-def _unlink(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    sidecar(path).unlink(missing_ok=True)

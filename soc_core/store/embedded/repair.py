@@ -15,20 +15,18 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from soc_core.audit.chain import Plain
 from soc_core.clock import Clock
 from soc_core.errors import StoreError
 from soc_core.log import LogReader, WriterLock
 from soc_core.log.files import DAMAGED, read_mark, sync_directory
-from soc_core.model.event import EVENT_ID
 from soc_core.store.embedded.catalogue import Catalogue, Change, Damaged, Segment
-from soc_core.store.embedded.ids import sidecar
 from soc_core.store.embedded.orphans import put_aside, read_offsets, unknown_files
 from soc_core.store.embedded.rebuilding import NAMES, describe, rebuild_catalogue
 from soc_core.store.embedded.salvage import Salvaged, condition_of, salvage
 from soc_core.store.embedded.sealing import write_segment, write_sidecar
+from soc_core.store.embedded.sidecars import old_sidecar, sidecar, sidecar_of
 from soc_core.store.embedded.verifying import describes, verify_chain
 
 LOST: Final = "the file is missing"
@@ -161,14 +159,12 @@ class _Repair:
             yield self._damaged(catalogue, segment, condition.parquet)
         elif condition.sidecar:
             if self._apply:
-                with pq.ParquetFile(self._segments / segment.name) as file:
-                    names = file.read(columns=[EVENT_ID])[EVENT_ID]
-                put_aside(sidecar(self._segments / segment.name), self._directory)
-                checksum = write_sidecar(self._segments / segment.name, names)
+                put_aside(sidecar_of(self._segments, segment), self._directory)
+                checksum = write_sidecar(self._segments / segment.name)
                 if checksum != segment.ids_sha256:
                     catalogue.set_sidecar(segment.name, checksum)
                 sync_directory(self._segments)
-            where = f"segments/{sidecar(Path(segment.name)).name}"
+            where = f"segments/{sidecar_of(self._segments, segment).name}"
             yield Fault(where, condition.sidecar, "it is made anew from its segment", 0, segment.day)
 
     def _damaged(self, catalogue: Catalogue, segment: Segment, what: str) -> Fault:
@@ -184,7 +180,7 @@ class _Repair:
     def _replace(self, catalogue: Catalogue, segment: Segment, saved: Salvaged, what: str) -> None:
         """Put what was saved in the place of a damaged segment, in one change of the catalogue."""
         path = self._segments / segment.name
-        for file in (path, sidecar(path)):
+        for file in (path, sidecar_of(self._segments, segment)):
             _keep(file, self._directory)
         added = []
         if saved.rows.num_rows:
@@ -204,7 +200,8 @@ class _Repair:
             if read_offsets(path) is None or not self._adopted(catalogue, path):
                 if self._apply:
                     put_aside(path, self._directory)
-                    put_aside(sidecar(path), self._directory)
+                    for beside in (sidecar, old_sidecar):
+                        put_aside(beside(path), self._directory)
                 yield Fault(
                     f"segments/{path.name}", "the catalogue does not know this file", "it is set aside", -1
                 )

@@ -13,9 +13,9 @@ from soc_core.fields import FIELDS
 from soc_core.model.event import DATASET, EVENT_ID, ORGANIZATION_ID, TIMESTAMP
 from soc_core.store.embedded.batches import concat
 from soc_core.store.embedded.catalogue import Segment
-from soc_core.store.embedded.ids import sidecar
 from soc_core.store.embedded.schema import SEQUENCE, arrow_type
 from soc_core.store.embedded.sealing import file_sha256
+from soc_core.store.embedded.sidecars import sidecar_of
 
 NEEDED: Final = frozenset({SEQUENCE, EVENT_ID, TIMESTAMP, ORGANIZATION_ID, DATASET})
 """Without one of these an event can't be told apart, found, scoped or kept by its class."""
@@ -41,7 +41,7 @@ class Salvaged:
 def condition_of(directory: Path, segment: Segment) -> Condition:
     """Check a segment's files against the checksums of the catalogue."""
     path = directory / segment.name
-    return Condition(_fault(path, segment.sha256), _fault(sidecar(path), segment.ids_sha256))
+    return Condition(_fault(path, segment.sha256), _fault(sidecar_of(directory, segment), segment.ids_sha256))
 
 
 def _fault(path: Path, expected: str) -> str:

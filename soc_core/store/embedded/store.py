@@ -8,34 +8,37 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from soc_core.clock import Clock, utc_now
 from soc_core.errors import StoreError, UsageError
-from soc_core.log import LogWriter, Record
+from soc_core.log import LogReader, LogWriter, Record
 from soc_core.log.files import sync_directory
 from soc_core.log.writer import RESERVE
 from soc_core.model.event import EVENT_ID, BadRecord, Event, partition_of
 from soc_core.store.embedded.batches import decode_ids, encode, to_table
-from soc_core.store.embedded.catalogue import Change, Segment
+from soc_core.store.embedded.catalogue import Change
+from soc_core.store.embedded.compaction import compact, due
 from soc_core.store.embedded.condition import health_of
-from soc_core.store.embedded.ids import sidecar
 from soc_core.store.embedded.orphans import orphans
 from soc_core.store.embedded.reader import Reader
 from soc_core.store.embedded.removing import remove_days
+from soc_core.store.embedded.salvage import condition_of
 from soc_core.store.embedded.sealing import Sealed, by_day, write_segment
+from soc_core.store.embedded.sidecars import unlink_segment
 from soc_core.store.embedded.tail import grouped
+from soc_core.store.embedded.upkeep import Upkeep
 from soc_core.store.embedded.verifying import verify_store
 from soc_core.store.interface import Ack, Finding, Health, Removal
 from soc_core.store.shape import encode_line, fault_of, shape
 
 SEAL_EVENTS: Final = 32_768
-MERGE_COUNT: Final = 8
-MERGE_EVENTS: Final = 65_536
+MOST_WAITING: Final = 4
+"""How many times ``seal_events`` the log may hold before appends wait for sealing."""
 GRACE: Final = timedelta(minutes=2)
+_PATIENCE: Final = 60.0
 MAX_LINES: Final = 10_000
 MAX_BYTES: Final = 32 * 1024 * 1024
 _SEAL_BYTES: Final = 24 * 1024 * 1024
@@ -71,8 +74,14 @@ class EmbeddedStore(Reader):
         super().__init__(directory, memory_limit_mb)
         self._clock, self.limits = clock, limits
         self._lock = threading.RLock()
+        self._changing = threading.RLock()
+        """Held by whoever changes segments; who needs both takes it before ``_lock``."""
+        self._room = threading.Condition()
+        self._upkeep = Upkeep(self._seal_quietly)
+        self._sealed_log = LogReader(directory / "log")
         self._writer: LogWriter | None = None
         self._tail_ids: set[str] = set()
+        self._left_alone: set[str] = set()
         self.sealing_fault = ""
         if writer:
             try:
@@ -133,9 +142,19 @@ class EmbeddedStore(Reader):
             for lines, names, ids in _batches(fresh):
                 writer.append(encode(lines, names), len(lines))
                 self._tail_ids.update(ids)
-            if len(self._tail_ids) >= self.limits.seal_events:
-                self._seal_quietly()
-            return Ack(len(fresh), sound - len(fresh), tuple(rejected), writer.end_offset)
+            waiting, end = len(self._tail_ids), writer.end_offset
+        self._make_room(waiting)
+        return Ack(len(fresh), sound - len(fresh), tuple(rejected), end)
+
+    def _make_room(self, waiting: int) -> None:
+        """Have the log sealed beside us; whoever writes faster than that must wait for it."""
+        if waiting < self.limits.seal_events:
+            return
+        self._upkeep.wake()
+        most = self.limits.seal_events * MOST_WAITING
+        if waiting >= most:
+            with self._room:
+                self._room.wait_for(lambda: len(self._tail_ids) < most or self.sealing_fault, _PATIENCE)
 
     def _known(self, ids: Sequence[str]) -> set[str]:
         """Return those of the ids that are stored: in the log's tail or in a segment of their day."""
@@ -150,88 +169,122 @@ class EmbeddedStore(Reader):
         return known
 
     def _seal_quietly(self) -> None:
-        """Seal after an append that is safe already: a fault is kept to be shown, and sealing is tried again later."""
+        """Seal what is safe already: a fault is kept to be shown, and sealing is tried again later."""
+        fault = ""
         try:
             self.seal()
-            self.sealing_fault = ""
         except StoreError as error:
-            self.sealing_fault = str(error)
+            fault = str(error)
+        with self._room:
+            self.sealing_fault = fault
+            self._room.notify_all()
 
     def seal(self) -> int:
-        """Move what is in the log into sealed segments; return how many events."""
-        writer = self._need_writer()
-        moved = 0
-        with self._lock:
-            start = self.catalogue.snapshot().sealed
-            first = start
-            for group in grouped(self.log.records(start), _SEAL_BYTES):
-                moved += self._seal_group(group)
-            if moved:
-                writer.drop_below(first)  # what was sealed the time before: readers are past it
-                self._tail_ids.clear()
+        """Move what is in the log into sealed segments; return how many events.
+
+        Appends go on meanwhile. Ids leave the tail's set only after the catalogue knows their segment, so that a retry
+        finds them at any moment.
+        """
+        self._need_writer()
+        with self._changing:
+            moved = self._seal_log()
+            self._compact_due()
             self._remove_retired()
         pa.default_memory_pool().release_unused()  # sealing takes 150 MB, which Arrow would keep for the next time
         return moved
 
+    def _seal_log(self) -> int:
+        """Seal all that the log holds now."""
+        writer = self._need_writer()
+        moved, first = 0, self.catalogue.snapshot().sealed
+        for group in grouped(self._sealed_log.records(first, writer.end_offset), _SEAL_BYTES):
+            moved += self._seal_group(group)
+        if moved:
+            writer.drop_below(first)  # what was sealed the time before: readers are past it
+        return moved
+
+    def _seal_between(self) -> None:
+        """Seal what came while something long is done, so that nobody who appends has to wait for that."""
+        if len(self._tail_ids) >= self.limits.seal_events:
+            self._seal_log()
+
     def _seal_group(self, group: Sequence[Record]) -> int:
         """Seal some records; their table ends with this call, so that its memory can be given back."""
         table = to_table(group)
-        self._seal_table(table, group[-1].end)
-        return table.num_rows
-
-    def _seal_table(self, table: pa.Table, sealed: int) -> None:
-        segments = self.catalogue.snapshot().segments
         added: list[Sealed] = []
-        retired: list[str] = []
         try:
             for day, rows in by_day(table):
-                small = _to_merge([segment for segment in segments if segment.day == day])
-                readable = [(s, old) for s in small if (old := self._read_whole(s)) is not None]
-                tables = [rows, *(old for _, old in readable)]
-                added.append(write_segment(self.segments_directory, day, tables))
-                retired.extend(segment.name for segment, _ in readable)
-            sync_directory(self.segments_directory)
-            change = Change([(item.segment, item.statistics) for item in added], retired, sealed)
-            self.catalogue.apply(change, self._clock().timestamp())
+                added.append(write_segment(self.segments_directory, day, [rows]))
+            self._enter(added, (), group[-1].end)
         except (OSError, StoreError, pa.ArrowException) as error:
-            for item in added:
-                self._unlink(item.segment.name)
-            if isinstance(error, StoreError):
-                raise
-            raise StoreError(
-                f"sealing failed: {error}",
-                where=str(self.segments_directory),
-                todo="free room on the disk; the events are safe in the log",
-            ) from error
+            self._give_up(added, error)
+        with self._room, self._lock:
+            self._tail_ids.difference_update(table[EVENT_ID].to_pylist())
+            self._room.notify_all()
+        return table.num_rows
 
-    def _read_whole(self, segment: Segment) -> pa.Table | None:
-        """Return a segment's events; ``None`` for a damaged one, which is left to a repair."""
-        try:
-            with pq.ParquetFile(
-                self.segments_directory / segment.name, page_checksum_verification=True
-            ) as file:
-                return file.read()
-        except (OSError, pa.ArrowException):
-            return None
+    def _enter(self, added: Sequence[Sealed], retired: Sequence[str], sealed: int, kind: str = "") -> None:
+        """Make new segments durable and part of the store, instead of others."""
+        sync_directory(self.segments_directory)
+        change = Change([(item.segment, item.statistics) for item in added], retired, sealed, kind)
+        self.catalogue.apply(change, self._clock().timestamp())
+
+    def _give_up(self, added: Sequence[Sealed], error: Exception) -> NoReturn:
+        for item in added:
+            unlink_segment(self.segments_directory / item.segment.name)
+        if isinstance(error, StoreError):
+            raise error
+        raise StoreError(
+            f"sealing failed: {error}",
+            where=str(self.segments_directory),
+            todo="free room on the disk; the events are safe in the log",
+        ) from error
+
+    def compact(self, *, at_once: bool = False) -> int:
+        """Make few large segments of many small ones, as is due; return how many were made.
+
+        ``at_once`` does not wait for what may come late, for who has loaded all there is. Killed and repeated, it ends
+        the same.
+        """
+        self._need_writer()
+        with self._changing:
+            made = self._compact_due(at_once=at_once)
+            self._remove_retired()
+        pa.default_memory_pool().release_unused()
+        return made
+
+    def _compact_due(self, *, at_once: bool = False) -> int:
+        made = 0
+        sound = [s for s in self.catalogue.snapshot().segments if s.name not in self._left_alone]
+        for group in due(sound, self._clock(), at_once=at_once):
+            added: list[Sealed] = []
+            try:
+                added.append(compact(self.segments_directory, group, self._seal_between))
+                retired = [segment.name for segment in group]
+                self._enter(added, retired, self.catalogue.snapshot().sealed, "compacted")
+            except (OSError, StoreError, pa.ArrowException) as error:
+                damaged = {s.name for s in group if condition_of(self.segments_directory, s).parquet}
+                if not damaged:
+                    self._give_up(added, error)
+                self._left_alone |= damaged  # for a repair
+            made += len(added)
+        return made
 
     def _remove_retired(self) -> None:
         """Remove segments that were merged away long enough ago that no running question needs them."""
         names = self.catalogue.retired_before((self._clock() - GRACE).timestamp())
         for name in names:
-            self._unlink(name)
+            unlink_segment(self.segments_directory / name)
         if names:
             self.catalogue.forget(names)
-
-    def _unlink(self, name: str) -> None:
-        path = self.segments_directory / name
-        path.unlink(missing_ok=True)
-        sidecar(path).unlink(missing_ok=True)
 
     def remove(self, cuts: Mapping[str, str]) -> Removal:
         """Remove of each data set the events of days before its cut; killed and repeated, it ends the same."""
         self._need_writer()
-        with self._lock:
-            if any(partition_of(name) < max(cuts.values(), default="") for name in self._tail_ids):
+        with self._changing:
+            with self._lock:
+                waiting = any(partition_of(name) < max(cuts.values(), default="") for name in self._tail_ids)
+            if waiting:
                 self.seal()
             removed = remove_days(self.segments_directory, self.catalogue, cuts, self._clock)
             self._remove_retired()
@@ -255,11 +308,12 @@ class EmbeddedStore(Reader):
 
     def verify(self) -> list[Finding]:
         """Check segments, catalogue and log against their checksums; return what is wrong (empty: all is well)."""
-        with self._lock:
+        with self._changing:
             return verify_store(self.segments_directory, self.catalogue, self.log)
 
     def close(self) -> None:
         """Release files and locks; acknowledged events need no close to be safe."""
+        self._upkeep.stop()
         super().close()
         if self._writer is not None:
             self._writer.close()
@@ -268,19 +322,6 @@ class EmbeddedStore(Reader):
 
 def _rejected(event: Event, index: int, fault: str) -> BadRecord:
     return BadRecord("append", index, 0, fault, encode_line(event)[:4096])
-
-
-def _to_merge(segments: Sequence[Segment]) -> list[Segment]:
-    """Return the small segments of a day that should become one, when they have become many."""
-    small = [segment for segment in segments if segment.events < MERGE_EVENTS // 2]
-    chosen: list[Segment] = []
-    total = 0
-    for segment in small if len(small) >= MERGE_COUNT else ():
-        total += segment.events
-        if total > MERGE_EVENTS:
-            break
-        chosen.append(segment)
-    return chosen
 
 
 def _batches(events: dict[str, Event]) -> Iterator[tuple[list[bytes], set[str], list[str]]]:

@@ -15,10 +15,10 @@ from soc_core.log import LogReader
 from soc_core.model.event import TIMESTAMP
 from soc_core.store.embedded.catalogue import Catalogue, Segment
 from soc_core.store.embedded.chain import STREAM, sealed_by_chain, segments_by_chain
-from soc_core.store.embedded.ids import sidecar
 from soc_core.store.embedded.orphans import unknown_files
 from soc_core.store.embedded.schema import SEQUENCE
 from soc_core.store.embedded.sealing import file_sha256
+from soc_core.store.embedded.sidecars import sidecar_of
 from soc_core.store.interface import Finding
 
 _TRIES: Final = 20
@@ -77,7 +77,7 @@ def _chain(catalogue: Catalogue) -> Iterator[Finding]:
 
 def _segment(directory: Path, segment: Segment) -> Iterator[Finding]:
     path = directory / segment.name
-    for file, expected in ((path, segment.sha256), (sidecar(path), segment.ids_sha256)):
+    for file, expected in ((path, segment.sha256), (sidecar_of(directory, segment), segment.ids_sha256)):
         try:
             actual = file_sha256(file)
         except OSError as error:

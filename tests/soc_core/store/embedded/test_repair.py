@@ -160,7 +160,7 @@ def test_one_damaged_field_costs_that_field_only(hurt: Path) -> None:
 
 
 def test_sidecars_are_made_anew(hurt: Path) -> None:
-    one, two, *_ = sorted((hurt / "segments").glob("*.npy"))
+    one, two, *_ = sorted((hurt / "segments").glob("*.index"))
     one.unlink()
     flip(two, two.stat().st_size // 2)
     faults = repair(hurt, utc_now, apply=True)

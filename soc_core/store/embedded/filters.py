@@ -1,0 +1,211 @@
+"""Tell which parts of a segment can't hold what is asked for, without reading them.
+
+Beside each segment lies, for each of its row groups, a Bloom filter over the values of ``FILTERED`` (addresses, names,
+hashes; whichever field they are in) and a bitmap of the groups of three bytes in the texts of ``GRAMMED``. Both are of
+texts as they are compared without regard to case. Where they say no, nothing matches; where they say yes, the rows
+decide. ``tests`` hold that nothing is lost by them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from soc_core.fields import FIELDS
+from soc_core.query.evaluate import fold, text_of, wildcard_tokens
+from soc_core.query.tree import And, OneOf, Or, Query, Text
+from soc_core.store.embedded.hashing import Hashes, hash_column, hash_texts
+from soc_core.store.embedded.sidecars import Sidecar
+
+FILTERED: Final = frozenset(name for name, field in FIELDS.items() if field.type == "ip") | {
+    name
+    for name in FIELDS
+    if name.endswith((".hash.md5", ".hash.sha1", ".hash.sha256", ".hash.imphash", "user.name"))
+    or name in {
+        "host.name", "host.hostname", "user.target.name", "user.effective.name", "user.email", "dns.question.name",
+        "dns.question.registered_domain", "url.domain", "tls.client.server_name", "tls.client.ja3", "tls.client.ja4",
+        "related.user", "related.hosts", "related.hash", "winlog.computer_name", "log.syslog.hostname",
+        "winlog.event_data.TargetUserName", "winlog.event_data.SubjectUserName", "zeek.uid",
+    }
+}  # fmt: skip
+GRAMMED: Final = frozenset(
+    name for name, field in FIELDS.items() if field.type == "text" and name != "event.original"
+) | {
+    "url.full", "url.original", "url.path", "url.query", "url.domain", "dns.question.name", "user_agent.original",
+    "process.executable", "process.name", "process.parent.executable", "process.parent.name", "file.path", "file.name",
+    "registry.path", "winlog.event_data.TargetFilename", "winlog.event_data.ImageLoaded",
+}  # fmt: skip
+BITS: Final = 12
+"""Bits a value of a Bloom filter: with seven of them asked, three in a thousand are wrong."""
+_ASKED: Final = 7
+_GRAMS: Final = 1 << 16
+_MOST_VALUES: Final = 256
+_CJK: Final = range(0x2E80, 0xA000)  # writing without upper and lower case
+_FOREIGN: Final = (
+    "\u212a".encode(),
+    "\u0130".encode(),
+)  # the letters beyond ASCII that fold to ASCII: K and I
+
+Mask: TypeAlias = npt.NDArray[np.bool_]
+Prune: TypeAlias = Callable[[Sidecar], Mask]
+
+
+def _letters() -> npt.NDArray[np.uint16]:
+    """Return for each of three places the number of each byte; a group of bytes has the sum of its numbers."""
+    numbers = np.arange(3 * 256, dtype=np.uint64).reshape(3, 256) + np.uint64(1)
+    numbers *= np.uint64(0x9E3779B97F4A7C15)
+    for factor in (
+        0xBF58476D1CE4E5B9,
+        0x94D049BB133111EB,
+    ):  # Steele and others, SplitMix64: no pattern may remain
+        numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(factor)
+    numbers[:, ord("A") : ord("Z") + 1] = numbers[:, ord("a") : ord("z") + 1]
+    return (numbers >> np.uint64(40)).astype(np.uint16)
+
+
+_LETTERS: Final = _letters()
+
+
+def _grams(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
+    one, two, three = _LETTERS
+    return one[data[:-2]] + two[data[1:-1]] + three[data[2:]]
+
+
+class FilterBuilder:
+    """Collect what the row groups of a segment hold."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._values: list[Hashes] = []
+        self._grams: list[npt.NDArray[np.uint8]] = []
+
+    def add(self, table: pa.Table) -> None:
+        """Take the next row group."""
+        names = set(table.column_names)
+        values = [_hashes(table[name]) for name in sorted(FILTERED & names)]
+        self._values.append(np.unique(np.concatenate(values)) if values else np.zeros(0, np.uint64))
+        seen = np.zeros(_GRAMS, np.bool_)
+        for name in sorted(GRAMMED & names):
+            for data in _texts(table[name]):
+                seen[_grams(data)] = True
+                seen |= _holds_foreign(data)
+        self._grams.append(np.packbits(seen, bitorder="little"))
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what goes into the sidecar: a row of bits for each row group."""
+        most = max(map(len, self._values), default=0)
+        bits = 512 * max(1, -(-BITS * most // 512))
+        rows = [_bloom(values, bits) for values in self._values]
+        return {"values": np.stack(rows), "grams": np.stack(self._grams)}
+
+
+def _flat(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
+    return pc.list_flatten(column) if pa.types.is_list(column.type) else column
+
+
+def _hashes(column: pa.ChunkedArray[Any]) -> Hashes:
+    """Return the hashes of the distinct values of a column as they are compared without regard to case."""
+    values = pc.drop_null(pc.unique(_flat(column)))
+    if not len(values):
+        return np.zeros(0, np.uint64)
+    plain = pc.string_is_ascii(values)
+    folded = [pc.ascii_lower(values.filter(plain))]
+    others = [fold(str(item), cased=False) for item in values.filter(pc.invert(plain)).to_pylist()]
+    return np.concatenate([hash_column(part) for part in (*folded, pa.array(others, pa.string()))])
+
+
+def _texts(column: pa.ChunkedArray[Any]) -> Iterator[npt.NDArray[np.uint8]]:
+    """Yield the bytes of the distinct texts of a column, one behind the other."""
+    for chunk in _flat(column).chunks:
+        array = pc.unique(chunk) if chunk.null_count < len(chunk) else chunk.slice(0, 0)
+        _, ends, content = array.buffers()
+        if content is None or not len(array):
+            continue
+        offsets = np.frombuffer(ends, np.int32, len(array) + 1, array.offset * 4)
+        data = np.frombuffer(content, np.uint8)[offsets[0] : offsets[-1]]
+        if len(data) >= 3:
+            yield data
+
+
+def _holds_foreign(data: npt.NDArray[np.uint8]) -> bool:
+    if data.max() < 128:
+        return False
+    text = data.tobytes()
+    return any(letter in text for letter in _FOREIGN)
+
+
+def _places(hashes: Hashes, bits: int) -> npt.NDArray[np.int64]:
+    step = (hashes >> np.uint64(32)) | np.uint64(1)
+    turns = np.arange(_ASKED, dtype=np.uint64)
+    return ((hashes[:, None] + turns * step[:, None]) % np.uint64(bits)).astype(np.int64)
+
+
+def _bloom(hashes: Hashes, bits: int) -> npt.NDArray[np.uint8]:
+    seen = np.zeros(bits, np.bool_)
+    seen[_places(hashes, bits).ravel()] = True
+    return np.packbits(seen, bitorder="little")
+
+
+def _all_set(matrix: npt.NDArray[np.uint8], places: npt.NDArray[np.int64]) -> Mask:
+    """Tell of each row whether all bits at ``places`` are set."""
+    found: Mask = ((matrix[:, places >> 3] >> (places & 7).astype(np.uint8)) & 1).all(axis=1)
+    return found
+
+
+def compile_filter(query: Query) -> Prune | None:
+    """Return a function that tells which row groups may hold matches; ``None`` where that can't be told."""
+    match query:
+        case And(children):
+            useful = [prune for prune in map(compile_filter, children) if prune is not None]
+            return _joined(useful, np.logical_and.reduce) if useful else None
+        case Or(children):
+            parts = [compile_filter(child) for child in children]
+            useful = [prune for prune in parts if prune is not None]
+            return _joined(useful, np.logical_or.reduce) if useful and len(useful) == len(parts) else None
+        case OneOf(field) if field in FILTERED and 0 < len(query.values) <= _MOST_VALUES:
+            return _values_filter([fold(text_of(value), cased=False) for value in query.values])
+        case Text(field) if field in GRAMMED:
+            return _grams_filter(literals(query))
+        case _:
+            return None
+
+
+def _joined(prunes: Sequence[Prune], join: Callable[[list[Mask]], Mask]) -> Prune:
+    return prunes[0] if len(prunes) == 1 else lambda beside: join([prune(beside) for prune in prunes])
+
+
+def _values_filter(texts: Sequence[str]) -> Prune:
+    hashes = hash_texts(texts)
+
+    def prune(beside: Sidecar) -> Mask:
+        matrix = beside.arrays["values"]
+        places = _places(hashes, matrix.shape[1] * 8)
+        return np.logical_or.reduce([_all_set(matrix, row) for row in places])
+
+    return prune
+
+
+def _grams_filter(texts: Sequence[str]) -> Prune | None:
+    numbers = [_grams(np.frombuffer(text.encode(), np.uint8)) for text in texts if len(text.encode()) >= 3]
+    if not numbers:
+        return None
+    places = np.unique(np.concatenate(numbers)).astype(np.int64)
+    return lambda beside: _all_set(beside.arrays["grams"], places)
+
+
+def literals(query: Text) -> list[str]:
+    """Return texts that each stand, as bytes and but for the case of ASCII, in whatever matches."""
+    wild = query.how == "wildcard"
+    tokens = wildcard_tokens(query.value) if wild else (("literal", letter) for letter in query.value)
+    found = [""]
+    for kind, letter in tokens:
+        if kind == "literal" and (letter.isascii() or ord(letter) in _CJK):
+            found[-1] += letter
+        else:
+            found.append("")
+    return [text for text in found if text]
