@@ -31,7 +31,8 @@ ANSWER_SECONDS: Final = 120.0
 """A busy cluster that is asked again before it answers becomes busier."""
 SHARD_TIMEOUT: Final = "10s"
 """How long a document waits for a shard that is missing, each time it is sent."""
-_BUSY: Final = frozenset({429, 502, 503, 504})
+BUSY: Final = frozenset({429, 502, 503, 504})
+"""What servers and proxies answer that may do better later."""
 _FILTER: Final = "errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by"
 _HEADERS: Final = {
     "accept": "application/vnd.elasticsearch+json; compatible-with=8",
@@ -85,7 +86,7 @@ class Bulk:
             items = self.request(_lines(documents, epoch))
         except (TransportError, ApiError) as error:
             status = error.meta.status if isinstance(error, ApiError) else 503
-            if status not in _BUSY:
+            if status not in BUSY:
                 raise fault_of(error, self._where) from error
             outcome.unsure = True
             return fault_of(error, self._where), documents
@@ -114,7 +115,7 @@ class Bulk:
         fault = refusal(status, kind, reason, self._where)
         if kind == "cluster_block_exception" or status in {401, 403}:
             raise fault
-        if status in _BUSY or status >= 500:
+        if status in BUSY or status >= 500:
             # A time-out here means that the document may be stored all the same.
             outcome.unsure = outcome.unsure or status != 429
             return fault

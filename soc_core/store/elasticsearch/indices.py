@@ -12,13 +12,18 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
-from elasticsearch import ApiError, Elasticsearch
+from elasticsearch import ApiError, BadRequestError, Elasticsearch
 
 from soc_core.clock import Clock
 from soc_core.model.event import partition_of
 from soc_core.store.elasticsearch.faults import cause_of
 from soc_core.store.elasticsearch.place import Place
-from soc_core.store.elasticsearch.templates import component_name, component_template, index_template
+from soc_core.store.elasticsearch.templates import (
+    component_name,
+    component_template,
+    index_template,
+    mappings,
+)
 
 MONTHS_BACK: Final = 13
 MONTHS_AHEAD: Final = 1
@@ -50,6 +55,7 @@ class Indices:
         self._client.cluster.put_component_template(name=name, **component_template(self._replicas))
         self._client.indices.put_index_template(name=name, **index_template(self._prefix))
         self.learn()
+        self._map_new_fields()
 
     def learn(self) -> None:
         """Learn which indices there are."""
@@ -59,6 +65,23 @@ class Indices:
         self._known = set(found.body)
         self._datasets = {parts_of(name, self._prefix)[0] for name in self._known}
         self._names.clear()
+
+    def _map_new_fields(self) -> None:
+        """Give indices of an older dictionary the fields it lacked; those that changed their type stay as they are."""
+        wanted = mappings()
+        found: Any = self._client.indices.get_mapping(
+            index=self._pattern, filter_path="*.mappings._meta", ignore_unavailable=True
+        ).body
+        known = {name: index["mappings"].get("_meta") for name, index in found.items()}
+        for name in sorted(self._known):
+            if known.get(name) == wanted["_meta"]:
+                continue
+            try:
+                self._client.indices.put_mapping(
+                    index=name, properties=wanted["properties"], meta=wanted["_meta"]
+                )
+            except BadRequestError:
+                continue  # ``verify`` names it
 
     def look_at_clock(self) -> None:
         """Move the window of months that have indices of their own to where the clock is now."""

@@ -22,9 +22,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from elastic_transport import TransportError
 from elasticsearch import ApiError, ConflictError, Elasticsearch, NotFoundError
 
 from soc_core.errors import StoreBusyError
+from soc_core.store.elasticsearch.bulk import BUSY, pause
 from soc_core.store.elasticsearch.faults import cause_of
 from soc_core.store.elasticsearch.place import Place
 
@@ -34,7 +36,7 @@ RESERVED_AT_ONCE: Final = 65_536
 MOST_ABANDONED: Final = 1_000
 """Ranges kept; older ones are of writers that can't be writing still."""
 _LOOKS: Final = 20
-_TRIES: Final = 5
+TRIES: Final = 5
 END_IT: Final = "wait for it to end, or stop it"
 
 
@@ -152,14 +154,9 @@ class Lease:
         """Write the state if nobody else did; what we wrote ourselves may have arrived although we heard nothing."""
         with self._lock:
             log = replace(log, beat=self.log.beat + 1)
-            for _ in range(_TRIES):
-                expected: dict[str, Any] = {"op_type": "create"}
-                if self._version is not None:
-                    expected = {"if_seq_no": self._version.number, "if_primary_term": self._version.term}
+            for attempt in range(TRIES):
                 try:
-                    answer = self._client.index(
-                        index=self._index, id=DOCUMENT, document=asdict(log), **expected
-                    )
+                    self._write(log)
                 except ConflictError as error:
                     found, self._version = _read(self._client, self._index)
                     if found.token != self._token:
@@ -171,11 +168,21 @@ class Lease:
                         head=max(log.head, found.head),
                         reserved=max(log.reserved, found.reserved),
                     )
-                    continue
-                self._version = _Version(answer["_seq_no"], answer["_primary_term"])
-                self.log = log
-                return
+                except (TransportError, ApiError) as error:
+                    if attempt == TRIES - 1 or getattr(error, "status_code", 503) not in BUSY:
+                        raise
+                    self._sleep(pause(attempt))
+                else:
+                    return
             raise _busy(log)
+
+    def _write(self, log: Log) -> None:
+        expected: dict[str, Any] = {"op_type": "create"}
+        if self._version is not None:
+            expected = {"if_seq_no": self._version.number, "if_primary_term": self._version.term}
+        answer = self._client.index(index=self._index, id=DOCUMENT, document=asdict(log), **expected)
+        self._version = _Version(answer["_seq_no"], answer["_primary_term"])
+        self.log = log
 
     def _changed(self, **parts: Any) -> None:
         if self._ended.is_set():

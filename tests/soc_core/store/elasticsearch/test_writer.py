@@ -10,6 +10,7 @@ import pytest
 
 from soc_core.errors import StoreBusyError, StoreError
 from soc_core.model.event import Event
+from soc_core.query.tree import equal
 from soc_core.store.elasticsearch.bulk import TRIES
 from soc_core.store.elasticsearch.client import connect
 from soc_core.store.elasticsearch.lease import DOCUMENT, Lease, machine, make_state_index, read_log
@@ -280,3 +281,33 @@ def test_goes_on_while_another_data_set_is_missing(place: Place) -> None:
     assert again.append(EVENTS).accepted == 20
     assert again.search(question(limit=100)).partial
     again.close()
+
+
+def test_maps_fields_that_an_older_dictionary_lacked(place: Place) -> None:
+    first = ElasticsearchStore(place, writer=True, how=QUICK)
+    first.close()
+    older = mappings()["properties"]
+    del older["user.name"]
+    following = place_at(place.where, place.prefix)
+    following.client.indices.delete_index_template(name=f"{place.prefix}-events")
+    following.client.indices.create(
+        index=f"{place.prefix}-events-packets.dns-2026.11",
+        mappings={"dynamic": False, "subobjects": False, "properties": older, "_meta": {"edusoc": {}}},
+    )
+    store = ElasticsearchStore(following, writer=True, how=QUICK)
+    store.append([make(2) | {"user.name": "a"}])
+    assert store.count(question(query=equal("user.name", "a"))) == 1
+    assert store.verify() == []
+    store.close()
+
+
+@pytest.mark.parametrize("fate", ["lose request", "lose answer", (503, b"{}")])
+def test_acknowledges_although_an_answer_is_lost(
+    shaky: tuple[ElasticsearchStore, Faults, list[float]], fate: Fate
+) -> None:
+    store, faults, pauses = shaky
+    store.append(EVENTS[:20])
+    faults.judge = some_times(2, fate, f"/_doc/{DOCUMENT}")
+    assert store.append(EVENTS).accepted == 40
+    assert len(pauses) == 2
+    holds_once(store, EVENTS)
