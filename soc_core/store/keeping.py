@@ -84,7 +84,8 @@ def _carry_out(
     check_cuts(cuts, policy, now)
     if not cuts:
         return 0, Removal(0, 0)
-    rollups = sum(roll_up(store, row) for row in store.days(SYSTEM_SCOPE) if _goes(row, cuts))
+    days = store.days(SYSTEM_SCOPE)
+    rollups = roll_up(store, [row for row in days if _goes(row, cuts)], days)
     return rollups, store.remove(cuts)
 
 

@@ -9,7 +9,7 @@ was rolled up already is taken off.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -25,6 +25,11 @@ from soc_core.store.retention import class_of
 
 MOST_ROWS: Final = 1_000
 """Groups named a unit, data set and day."""
+LEAST_ROWS: Final = 20
+"""Groups named of even the smallest day."""
+BATCH: Final = 5_000
+"""Rows stored at a time; those of one source and day are never parted."""
+PREFIX: Final = "rollup."
 BEGINNING: Final = datetime(1, 1, 1, tzinfo=UTC)
 END: Final = datetime(9999, 12, 31, tzinfo=UTC)
 EVENTS: Final = "edusoc.rollup.events"
@@ -64,29 +69,47 @@ class _Day:
             heapq.heappushpop(self.named, item)
 
 
-def roll_up(store: EventStore, source: SourceDay, most: int = MOST_ROWS) -> int:
-    """Store the roll-up of one source and day durably; return how many rows it has got now that it had not.
+def roll_up(store: EventStore, sources: Sequence[SourceDay], there: Iterable[SourceDay] = ()) -> int:
+    """Store the roll-ups of sources and days durably; return how many rows came that were not there.
 
-    Raises ``StoreError`` when the store refuses one.
+    ``there`` is what the store has: of a source without roll-ups none need be looked for. Raises ``StoreError`` when
+    the store refuses one.
     """
-    rows = make_rows(store, source, most)
+    known = {(row.organization_id, row.dataset, row.day) for row in there if row.dataset.startswith(PREFIX)}
+    rows: list[Event] = []
+    stored = 0
+    for source in sources:
+        begun = (source.organization_id, rollup_name(source.dataset), source.day) in known
+        rows.extend(make_rows(store, source, most_rows(source), begun=begun))
+        if len(rows) >= BATCH:
+            stored += _store(store, rows)
+            rows = []
+    return stored + (_store(store, rows) if rows else 0)
+
+
+def most_rows(source: SourceDay) -> int:
+    """Return how many groups are named: at most a tenth of the events, or rolling up would be worth nothing."""
+    return min(MOST_ROWS, max(LEAST_ROWS, source.events // 10))
+
+
+def _store(store: EventStore, rows: Sequence[Event]) -> int:
     ack = store.append(rows)
     if ack.rejected:
-        raise StoreError(
-            f"a roll-up was refused: {ack.rejected[0].reason}", where=f"{source.dataset} {source.day}"
-        )
+        raise StoreError(f"a roll-up was refused: {ack.rejected[0].reason}", where=str(rows[0][DATASET]))
     return ack.accepted
 
 
-def make_rows(reader: EventReader, source: SourceDay, most: int = MOST_ROWS) -> list[Event]:
-    """Return the rows a source and day still needs.
+def make_rows(
+    reader: EventReader, source: SourceDay, most: int = MOST_ROWS, *, begun: bool = True
+) -> list[Event]:
+    """Return the rows a source and day still needs; without ``begun`` it surely has none yet.
 
     When the detail still holds everything the last round rolled up, only what came since is added, to the rest; when
     it was removed meanwhile and other events came for the day, they are a round of their own.
     """
     grouping = GROUPINGS[class_of(source.dataset).rollup or "count"]
     day = _collected(_groups(reader, source, grouping), grouping, most)
-    known = [event for batch in reader.scan(_known(source)) for event in batch]
+    known = [event for batch in reader.scan(_known(source)) for event in batch] if begun else []
     last = max((_whole(event, "edusoc.rollup.round") for event in known), default=0)
     known = [event for event in known if _whole(event, "edusoc.rollup.round") == last]
     make = _Maker(source, grouping)
@@ -111,13 +134,14 @@ def _groups(reader: EventReader, source: SourceDay, grouping: Grouping) -> Itera
 
 def _known(source: SourceDay) -> Search:
     start = _begin(source.day)
-    query = And((equal(DATASET, _name(source.dataset)), equal("edusoc.rollup.dataset", source.dataset)))
+    query = And((equal(DATASET, rollup_name(source.dataset)), equal("edusoc.rollup.dataset", source.dataset)))
     scope = Scope(frozenset({source.organization_id}))
     return Search(scope, start, start + timedelta(microseconds=1), query)
 
 
-def _name(dataset: str) -> str:
-    return f"rollup.{class_of(dataset).rollup or 'count'}"
+def rollup_name(dataset: str) -> str:
+    """Return the data set that holds the roll-ups of a data set."""
+    return f"{PREFIX}{class_of(dataset).rollup or 'count'}"
 
 
 def _begin(day: str) -> datetime:
@@ -167,7 +191,7 @@ class _Maker:
             "event.kind": "metric",
             "event.category": ["network"],
             "event.type": ["info"],
-            DATASET: _name(source.dataset),
+            DATASET: rollup_name(source.dataset),
             "event.start": format_instant(begin),
             "event.end": format_instant(begin + timedelta(days=1)),
             ORGANIZATION_ID: source.organization_id,

@@ -17,7 +17,7 @@ from soc_core.store.embedded import EmbeddedStore, Limits
 from soc_core.store.interface import SYSTEM_SCOPE, Removal, Scope, Search, SourceDay
 from soc_core.store.keeping import apply_retention, plan_now, relieve
 from soc_core.store.retention import Policy
-from soc_core.store.rollup import BEGINNING, END, EVENTS, make_rows, roll_up
+from soc_core.store.rollup import BEGINNING, END, EVENTS, make_rows
 
 NOW = datetime(2026, 11, 24, 4, tzinfo=UTC)
 POLICY = Policy.of(Settings())
@@ -78,7 +78,7 @@ def test_rolls_up_then_removes(store: EmbeddedStore) -> None:
 
 def test_names_the_greatest_and_keeps_totals_exact(store: EmbeddedStore) -> None:
     store.append([flow(n, host=n) for n in range(40)])
-    assert roll_up(store, FLOWS, 5) == 6
+    assert store.append(make_rows(store, FLOWS, 5)).accepted == 6
     rows = rollups(store)
     (rest,) = [row for row in rows if row.get("edusoc.rollup.rest")]
     assert (rest[EVENTS], rest["edusoc.rollup.groups"]) == (35, 35)
@@ -91,10 +91,10 @@ def test_names_the_greatest_and_keeps_totals_exact(store: EmbeddedStore) -> None
 @pytest.mark.parametrize("most", [3, 100])
 def test_repeating_changes_nothing_and_what_came_since_is_added(store: EmbeddedStore, most: int) -> None:
     store.append([flow(n, host=n % 7) for n in range(70)])
-    roll_up(store, FLOWS, most)
+    store.append(make_rows(store, FLOWS, most))
     assert make_rows(store, FLOWS, most) == []
     store.append([flow(n, host=n % 9) for n in range(70, 75)])
-    assert roll_up(store, FLOWS, most) == 1
+    assert store.append(make_rows(store, FLOWS, most)).accepted == 1
     assert make_rows(store, FLOWS, most) == []
     rows = rollups(store)
     assert total(rows, EVENTS) == 75
@@ -118,6 +118,12 @@ def test_the_same_events_once_more_are_the_same_roll_up(store: EmbeddedStore) ->
     store.append(events)
     assert apply_retention(store, POLICY, NOW).removal.events == 70
     assert total(rollups(store), EVENTS) == 70
+
+
+def test_rows_are_a_tenth_of_the_events_at_most(store: EmbeddedStore) -> None:
+    store.append([flow(n, **{"destination.port": n}) for n in range(500)])
+    assert apply_retention(store, POLICY, NOW).rollups == 51
+    assert total(rollups(store), EVENTS) == 500
 
 
 def test_units_and_days_are_rolled_up_apart(store: EmbeddedStore) -> None:
