@@ -61,7 +61,9 @@ def size_of(source: Path) -> int:
     total = 0
     for directory in (source / "segments", source / "log"):
         if directory.is_dir():
-            total += sum(item.stat().st_size for item in os.scandir(directory) if item.is_file())
+            for item in os.scandir(directory):
+                with suppress(FileNotFoundError):  # merged away or renamed since
+                    total += item.stat().st_size if item.is_file() else 0
     return total
 
 

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
@@ -66,7 +66,8 @@ def _walk(directory: Path, prefix: str, skipped: set[str]) -> Iterator[Found]:
         if item.is_dir(follow_symlinks=False):
             yield from _walk(directory / item.name, f"{name}/", skipped)
         elif item.is_file(follow_symlinks=False):
-            yield Found(name, directory / item.name, item.stat().st_size)
+            with suppress(FileNotFoundError):  # it was passing
+                yield Found(name, directory / item.name, item.stat().st_size)
 
 
 def copy_files(found: list[Found], package: PackageWriter, meter: Meter, damaged: list[str]) -> None:

@@ -181,6 +181,7 @@ def _fill(source: Source, order: Order, begun: _Begun) -> Manifest:
     else:
         meter.begin("events", size)
         events = copy_events(state / EVENTS, package, meter, damaged)
+    files = list_files(state, with_keys=order.with_keys)  # anew: state may name files that came meanwhile
     meter.begin("files", sum(item.size for item in files))
     copy_files(files, package, meter, damaged)
     copy_settings(source.settings, package, with_secrets=order.with_keys)

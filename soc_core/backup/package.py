@@ -165,16 +165,21 @@ class PackageWriter:
     def add(self, name: str, blocks: Iterable[bytes]) -> FileEntry:
         """Write a file from its blocks."""
         key = random_key() if self._passphrase is not None else b""
+        stored = name + (ENCRYPTED if key else "")
         digest, size = hashlib.sha256(), 0
-        with self.target.create(name + (ENCRYPTED if key else "")) as stream:
-            sealed = EncryptingWriter(stream, key, file_header()) if key else None
-            sink: Sink = sealed if sealed is not None else stream
-            for block in blocks:
-                digest.update(block)
-                size += len(block)
-                sink.write(block)
-            if sealed is not None:
-                sealed.finish()
+        try:
+            with self.target.create(stored) as stream:
+                sealed = EncryptingWriter(stream, key, file_header()) if key else None
+                sink: Sink = sealed if sealed is not None else stream
+                for block in blocks:
+                    digest.update(block)
+                    size += len(block)
+                    sink.write(block)
+                if sealed is not None:
+                    sealed.finish()
+        except OSError:
+            self.target.forget(stored)  # what could not be read to its end is not part of the backup
+            raise
         return self._enter(FileEntry(name, size, digest.hexdigest(), key.hex()))
 
     def reuse(self, name: str, sha256: str) -> FileEntry | None:
@@ -273,8 +278,8 @@ class PackageReader:
     def _read_manifest(self, passphrase: bytes | None) -> bytes:
         where = str(self.path)
         if not self.encrypted:
-            body = b"".join(self._stored(MANIFEST))
-            if b"".join(self._stored(DIGEST)) != _digest_line(body):
+            body = self._short(MANIFEST)
+            if self._short(DIGEST) != _digest_line(body):
                 raise StoreError("the manifest is damaged", where=where)
             return body
         if passphrase is None:
@@ -291,6 +296,16 @@ class PackageReader:
                 size += len(part)
                 if size > _LARGEST_MANIFEST:
                     raise StoreError("the manifest is damaged", where=where)
+        return b"".join(parts)
+
+    def _short(self, name: str) -> bytes:
+        """Return a stored file that must fit into memory: an archive may be made to unpack without end."""
+        parts, size = [], 0
+        for part in self._stored(name):
+            parts.append(part)
+            size += len(part)
+            if size > _LARGEST_MANIFEST:
+                raise StoreError("the manifest is damaged", where=str(self.path))
         return b"".join(parts)
 
     def stored_path(self, name: str) -> Path | None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,7 +21,7 @@ from soc_core.backup.events import DIRECTORY as EVENTS
 from soc_core.backup.manifest import FileEntry, Manifest, Snapshot
 from soc_core.backup.meter import Meter, metered
 from soc_core.backup.package import PackageReader
-from soc_core.backup.tables import Loaded, Migrate, load_tables
+from soc_core.backup.tables import Loaded, Migrate, forget_restore, load_tables
 from soc_core.clock import Clock, format_instant, utc_now
 from soc_core.errors import StoreError, UsageError
 from soc_core.log.files import sync_directory
@@ -92,6 +93,11 @@ def restore_backup(
         database.close()
     events, end = _bring_events(work / EVENTS, manifest, means)
     aside = _take_place(work, state, format_instant(means.clock()))
+    database = means.open_database(state)
+    try:
+        forget_restore(database)
+    finally:
+        database.close()
     return Restored(state, aside, events, end, loaded, time.monotonic() - started)
 
 
@@ -109,9 +115,20 @@ def _check_place(state: Path, *, replace: bool) -> None:
             where=str(state),
             todo="choose an empty directory, or move the old one aside with --replace",
         )
-    lock = state / EVENTS / "log" / "lock"
-    if lock.exists():
-        WriterLock(lock).release()  # raises while somebody writes
+    with _unused(state):
+        pass
+
+
+@contextmanager
+def _unused(state: Path) -> Iterator[None]:
+    """Keep writers out of a state directory; raise ``StoreBusyError`` while one is there."""
+    path = state / EVENTS / "log" / "lock"
+    lock = WriterLock(path) if path.exists() else None
+    try:
+        yield
+    finally:
+        if lock is not None:
+            lock.release()
 
 
 def _begin(work: Path) -> None:
@@ -177,7 +194,8 @@ def _take_place(work: Path, state: Path, now: str) -> Path | None:
     aside = None
     if state.exists() and any(state.iterdir()):
         aside = state.with_name(f"{state.name}.before-{now[:19].replace(':', '')}Z")
-        state.rename(aside)
+        with _unused(state):  # one may have begun to write since we looked
+            state.rename(aside)
     elif state.exists():
         state.rmdir()
     work.rename(state)

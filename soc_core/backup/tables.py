@@ -34,6 +34,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import DropTableComment, SetTableComment
 from sqlalchemy.types import TypeEngine
 
 from soc_core.backup.manifest import FileEntry, StateDump
@@ -199,6 +200,14 @@ def _comment(connection: Connection) -> str:
     return str(connection.scalar(text(f"SELECT obj_description('{_VERSION_TABLE}'::regclass)")) or "")
 
 
+def forget_restore(database: Database) -> None:
+    """Forget from which backup a database was filled, once all of it is back: what it holds from now on is its own."""
+    if database.is_postgresql:
+        with database.write() as connection:
+            if _comment(connection):
+                connection.execute(DropTableComment(Table(_VERSION_TABLE, MetaData())))
+
+
 def _load(database: Database, package: PackageReader, mark: str, meter: Meter) -> Loaded:
     entries, state = package.manifest.named(), package.manifest.state
     rows = replaced = 0
@@ -217,7 +226,7 @@ def _load(database: Database, package: PackageReader, mark: str, meter: Meter) -
             rows, replaced = rows + filler.rows, replaced + filler.replaced
             _go_on_counting(connection, table, state.numbers.get(table.name, 0))
         if connection.dialect.name == "postgresql":
-            connection.execute(text(f"COMMENT ON TABLE {_VERSION_TABLE} IS '{mark}'"))
+            connection.execute(SetTableComment(Table(_VERSION_TABLE, MetaData(), comment=mark)))
     return Loaded(rows, replaced)
 
 

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 import tomllib
 from pathlib import Path
 
+import pytest
+
+from soc_core.backup.events import size_of
 from soc_core.backup.files import RULES, SETTINGS, copy_files, copy_settings, list_files, settings_text
 from soc_core.backup.making import Order
 from soc_core.backup.meter import SilentMeter
@@ -41,6 +45,24 @@ def test_all_that_is_not_passing_is_listed(tmp_path: Path) -> None:
     assert [item.name for item in list_files(tmp_path, with_keys=False)] == expected
     with_keys = [item.name for item in list_files(tmp_path, with_keys=True)]
     assert with_keys == sorted([*expected, "keys/cursors.key"])
+
+
+def test_files_that_go_while_they_are_listed_are_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("events/segments/a", "events/segments/b", "models/a"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"1234")
+    scan = os.scandir
+
+    def vanishing(directory: Path) -> list[os.DirEntry[str]]:
+        found = list(scan(directory))
+        (Path(directory) / "a").unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(os, "scandir", vanishing)
+    assert size_of(tmp_path / "events") == 4
+    assert list_files(tmp_path, with_keys=True) == []
 
 
 def test_a_database_among_the_files_is_copied_whole(tmp_path: Path) -> None:

@@ -11,14 +11,29 @@ from pathlib import Path
 import orjson
 import pytest
 
+from edusoc.migrating import upgrade
 from soc_core.backup import encryption
-from soc_core.backup.making import Order, latest, leftovers, remove_old
-from soc_core.backup.package import MANIFEST, PARTIAL, PackageReader
+from soc_core.backup import package as package_module
+from soc_core.backup.events import read_blocks
+from soc_core.backup.making import Order, Source, latest, leftovers, make_backup, remove_old
+from soc_core.backup.meter import SilentMeter
+from soc_core.backup.package import MANIFEST, PARTIAL, FolderTarget, PackageReader, PackageWriter
+from soc_core.backup.restoring import Means, restore_backup
+from soc_core.clock import utc_now
 from soc_core.errors import StoreBusyError, StoreError, UsageError
 from soc_core.log.lock import WriterLock
+from soc_core.state.database import Database
 from soc_core.store.embedded import EmbeddedStore, Limits
 from tests.contract.samples import make
-from tests.soc_core.backup.scenes import SECRET, back_up, events_of, fill_store, make_state, restore
+from tests.soc_core.backup.scenes import (
+    SECRET,
+    back_up,
+    events_of,
+    fill_store,
+    make_state,
+    restore,
+    settings_in,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -242,6 +257,54 @@ def test_a_directory_in_use_is_not_replaced(state: Path, tmp_path: Path) -> None
     with pytest.raises(StoreBusyError):
         restore(made.path, state, replace=True)
     store.close()
+
+
+def test_a_directory_that_comes_into_use_meanwhile_is_not_replaced(state: Path, tmp_path: Path) -> None:
+    made = back_up(state, Order(tmp_path / "usb"))
+    opened: list[EmbeddedStore] = []
+
+    class Starting(SilentMeter):
+        def begin(self, stage: str, total: int) -> None:
+            if stage == "restore":
+                opened.append(EmbeddedStore(state / "events", writer=True))
+
+    package = PackageReader(made.path, None)
+    with pytest.raises(StoreBusyError):
+        restore_backup(package, state, Means(Database.in_directory, upgrade), Starting(), replace=True)
+    assert opened[0].append([make(9_000)]).accepted == 1
+    opened[0].close()
+    assert len(events_of(state)) == 261
+
+
+def test_a_file_that_is_gone_when_it_is_read_leaves_nothing(state: Path, tmp_path: Path) -> None:
+    target = FolderTarget(tmp_path / "usb", "edusoc-x")
+    package = PackageWriter(target, None)
+    with pytest.raises(FileNotFoundError):
+        package.add("files/gone", read_blocks(state / "gone"))
+    assert list(target.path.rglob("gone")) == []
+    package.add("files/gone", [b"there again"])
+
+
+def test_what_state_refers_to_is_in_the_backup(state: Path, tmp_path: Path) -> None:
+    class Learning(SilentMeter):
+        def begin(self, stage: str, total: int) -> None:
+            if stage == "state":  # a model is trained just before the tables that name it are read
+                (state / "models" / "new.skops").write_text("a model")
+
+    settings = settings_in(state)
+    database = Database.of(settings)
+    made = make_backup(Source(settings, database), Order(tmp_path / "usb"), utc_now, Learning())
+    database.close()
+    assert "files/models/new.skops" in made.manifest.named()
+
+
+def test_a_manifest_that_never_ends_is_refused(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = back_up(state, Order(tmp_path / "usb"))
+    monkeypatch.setattr(package_module, "_LARGEST_MANIFEST", 100)
+    with pytest.raises(StoreError, match="manifest is damaged"):
+        PackageReader(made.path, None)
 
 
 def test_what_a_killed_restore_left_is_no_hindrance(state: Path, tmp_path: Path) -> None:

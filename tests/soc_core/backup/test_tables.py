@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from soc_core.backup.making import Order
 from soc_core.backup.manifest import EventsCopy, Manifest, Snapshot
 from soc_core.backup.meter import SilentMeter
 from soc_core.backup.package import FolderTarget, PackageReader, PackageWriter
-from soc_core.backup.tables import Loaded, dump_tables, load_tables
+from soc_core.backup.tables import Loaded, dump_tables, forget_restore, load_tables
 from soc_core.errors import StoreError, UsageError
 from soc_core.jobs import outbox
 from soc_core.model.organisation import Attribute
@@ -172,6 +173,40 @@ def test_a_killed_restore_into_postgresql_can_be_repeated(
     with target.write() as connection:
         assert connection.scalar(select(users.c.display_name)) == "a\u2400b"
         connection.execute(text("COMMENT ON TABLE alembic_version IS NULL"))
+    with pytest.raises(UsageError, match="not empty"):
+        load(target, package)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("opened", [("sqlite", "postgresql")], indirect=True)
+def test_the_name_of_a_backup_is_no_command_to_postgresql(
+    opened: dict[str, Database], tmp_path: Path
+) -> None:
+    source, target = opened.values()
+    upgrade(source)
+    package = dump(source, tmp_path / "dump")
+    odd = "x'; DROP TABLE users; --:name %s"
+    package.manifest = replace(package.manifest, id=odd)
+    load(target, package)
+    check(target)
+    with target.read() as connection:
+        said = connection.scalar(text("SELECT obj_description('alembic_version'::regclass)"))
+    assert said == f"restored from {odd}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("opened", [("sqlite", "postgresql")], indirect=True)
+def test_what_was_written_since_a_restore_is_not_taken_for_the_restore(
+    opened: dict[str, Database], tmp_path: Path
+) -> None:
+    source, target = opened.values()
+    upgrade(source)
+    write_rows(source)
+    package = dump(source, tmp_path / "dump")
+    load(target, package)
+    forget_restore(target)  # as a restore does when all of it is there
+    with target.write() as connection:
+        outbox.publish(connection, "late", "", {}, now=NOW)
     with pytest.raises(UsageError, match="not empty"):
         load(target, package)
 
