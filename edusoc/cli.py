@@ -32,6 +32,7 @@ COMMANDS: Final = (
     "users",
     "serve",
     "store",
+    "upgrade",
     "audit",
     "kibana",
     "demo",

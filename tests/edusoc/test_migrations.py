@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import orjson
 import pytest
 from sqlalchemy import MetaData, insert, inspect, select, text
 
@@ -164,6 +165,24 @@ def test_commands_say_that_a_database_is_newer(
     said = capsys.readouterr().err
     assert "运行数据库是较新版本或其他程序写的" in said
     assert "Traceback" not in said
+
+
+def test_upgrade_tells_and_does(
+    bare: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_old(bare, "0001")
+    environment = {"EDUSOC_STATE": str(tmp_path / "bare"), "EDUSOC_LANGUAGE": "en", **environment_of(bare)}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert main(["upgrade", "--check"]) == 1
+    assert f"it is 0001 and needs {newest()}" in capsys.readouterr().out
+    assert revision(bare) == "0001"
+    assert main(["upgrade", "--json"]) == 0
+    told = orjson.loads(capsys.readouterr().out)
+    assert (told["found"], told["newest"], told["upgraded"]) == ("0001", newest(), True)
+    assert main(["upgrade", "--check"]) == main(["upgrade"]) == 0
+    assert capsys.readouterr().out.count("up to date") == 2
+    check(bare)
 
 
 AT_ONCE = """
