@@ -17,6 +17,8 @@ from soc_core.store.embedded.repair import repair
 
 EVENTS: Final = 4_000
 PLACES: Final = 6
+STAYS: Final = ("the log is damaged", "the chain is broken", "the segment is not in the chain")
+"""What a repair leaves as it is: the log is kept until it is sealed, and a chain must never be mended."""
 
 
 def spoil_bytes(directory: Path, seed: int, report: Report) -> None:
@@ -68,6 +70,7 @@ def _look(directory: Path, what: str, row: Row) -> None:
     store = _opened(directory, row, what)
     if store is None:
         return
+    found: list[int] = []
     try:
         found = numbers_in(store)
         row.compare(found, set(), set(range(EVENTS)))
@@ -78,6 +81,26 @@ def _look(directory: Path, what: str, row: Row) -> None:
             row.wrong.append(f"{what}: takes no events")
     except (StoreError, OSError) as error:
         row.wrong.append(f"{what}: the rest can't be read: {str(error)[:200]}")
+    finally:
+        store.close()
+    _mend(directory, len(found), what, row)
+
+
+def _mend(directory: Path, readable: int, what: str, row: Row) -> None:
+    """Repair, and see that the store is sound and that nothing which could be read is gone."""
+    try:
+        repair(directory, utc_now, apply=True)
+        store = open_timed(directory, row)
+    except (StoreError, OSError) as error:
+        row.wrong.append(f"{what}: the repair fails: {str(error)[:200]}")
+        return
+    try:
+        found = numbers_in(store)
+        row.compare(found, set(), set(range(EVENTS + 10)))
+        if len(found) < readable:
+            row.wrong.append(f"{what}: {readable - len(found)} events are gone after the repair")
+        left = [finding for finding in store.verify() if not finding.what.startswith(STAYS)]
+        row.wrong += [f"{what}: after the repair {finding.where}: {finding.what}" for finding in left]
     finally:
         store.close()
 

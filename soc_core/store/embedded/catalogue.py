@@ -21,6 +21,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
 from soc_core.audit.chain import Head, Link, Plain
+from soc_core.clock import parse_instant
 from soc_core.errors import StoreError
 from soc_core.fields import FIELDS
 from soc_core.store.embedded.chain import (
@@ -206,11 +207,10 @@ class Catalogue:
         except sqlite3.Error as error:
             connection.close()
             log = self.path.with_name(self.path.name + "-wal")
-            if error.sqlite_errorcode & 0xFF not in _NO_ROOM or (log.exists() and log.stat().st_size):
+            if shared or not _is_without_room(error) or (log.exists() and log.stat().st_size):
                 raise
-            # Not one byte is free, so SQLite can't make its shared memory; nobody can write either.
-            address = self._address() + "?immutable=1"
-            return sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=not shared)
+            # Not one byte is free, so SQLite can't make its shared memory; nobody can write either, for now.
+            return sqlite3.connect(self._address() + "?immutable=1", uri=True, isolation_level=None)
         return connection
 
     def _address(self) -> str:
@@ -242,7 +242,10 @@ class Catalogue:
                     self._seen = version
                 return self._snapshot
         except sqlite3.Error as error:
-            raise self._error(error) from error
+            if not _is_without_room(error):
+                raise self._error(error) from error
+        with self._connect() as connection:
+            return self._read(connection)
 
     def _read(self, connection: sqlite3.Connection) -> Snapshot:
         connection.execute("BEGIN")
@@ -266,6 +269,8 @@ class Catalogue:
         finally:
             if connection.in_transaction:
                 connection.execute("COMMIT")
+        if len(known) < len(set(names)):  # an index of the file names others than its rows do
+            raise sqlite3.DatabaseError("a segment is written wrongly in it")
         self._known = known
         segments = tuple(known[name] for name in names)
         number = _checked([sealed] if sealed else [(0,)], (int,))[0][0]
@@ -439,10 +444,24 @@ def _checked(rows: Sequence[Any], types: Sequence[type]) -> Sequence[Any]:
     return rows
 
 
+def _is_without_room(error: sqlite3.Error) -> bool:
+    """Tell whether SQLite could not make a file it needs; errors that we raise have no code."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _NO_ROOM
+
+
+def _is_instant(text: str) -> bool:
+    try:
+        parse_instant(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _segment(row: sqlite3.Row) -> Segment:
     parts = dict(row)
     kinds = {**dict.fromkeys(parts, str), **dict.fromkeys(_NUMBERS, int), "created": float}
     sound = all(isinstance(parts[name], kind) for name, kind in kinds.items())
+    sound = sound and _is_instant(parts["first"]) and _is_instant(parts["last"])
     if not sound or not _NAME.fullmatch(parts["name"]) or not parts["name"].startswith(parts["day"]):
         raise sqlite3.DatabaseError("a segment is written wrongly in it")  # what a damaged page can look like
     return Segment(**{**parts, "columns": _columns(parts["columns"])})
