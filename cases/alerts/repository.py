@@ -36,6 +36,7 @@ from soc_core.jobs import outbox
 from soc_core.model.detection import Detection, Entity, Reason, Severity
 from soc_core.model.event import Scalar
 from soc_core.organisations.tables import organisations
+from soc_core.state.among import among
 from soc_core.store.interface import Scope
 
 Condition = ColumnElement[bool] | TextClause
@@ -93,7 +94,7 @@ def list_alerts(
     if after is not None:
         key = tuple_(alerts.c.priority, alerts.c.last_seen, alerts.c.id)
         beyond.append(key < (after.priority, after.last_seen, after.id))
-    for question in _plans(ids, narrow, beyond, limit, lateral=connection.dialect.name == "postgresql"):
+    for question in _plans(connection, ids, narrow, beyond, limit):
         rows = connection.execute(question).all()
         if len(rows) == limit:
             break
@@ -101,7 +102,11 @@ def list_alerts(
 
 
 def _plans(
-    ids: frozenset[str] | None, narrow: AlertFilter, beyond: list[Condition], limit: int, *, lateral: bool
+    connection: Connection,
+    ids: frozenset[str] | None,
+    narrow: AlertFilter,
+    beyond: list[Condition],
+    limit: int,
 ) -> Iterator[Select[Any]]:
     """Yield questions with the same answer, the next to be asked where one did not fill the page; the last always does.
 
@@ -114,7 +119,7 @@ def _plans(
     if ids is None:
         yield everything.where(*conditions)
         return
-    within = _of_units(ids, narrow)
+    within = _of_units(connection, ids, narrow)
     if narrow.address or narrow.entity or narrow.assigned_to or narrow.help_wanted:
         yield everything.where(within, *conditions)
         return
@@ -123,31 +128,35 @@ def _plans(
         state.append(alerts.c.priority <= max(map(highest_priority, narrow.severities)))
     first = select(alerts.c.id, alerts.c.organization_id).where(*state, *beyond)
     near = first.order_by(*_order(alerts)).limit(NEAR).subquery("near")
-    ours = select(near.c.id).where(near.c.organization_id.in_(sorted(ids)))
+    ours = select(near.c.id).where(among(connection, near.c.organization_id, ids))
     yield everything.where(alerts.c.id.in_(ours), within, *conditions)
     if len(ids) <= MERGED_UNITS:
-        merged = _merged_laterally if lateral else _merged
-        yield merged(ids, conditions, limit)
+        merged = _merged_laterally if connection.dialect.name == "postgresql" else _merged
+        yield merged(among(connection, organisations.c.id, ids), conditions, limit)
     else:
-        yield everything.where(_unindexed_units(ids), *conditions)
+        yield everything.where(_unindexed_units(connection, ids), *conditions)
 
 
-def _of_units(ids: frozenset[str], narrow: AlertFilter) -> Condition:
+def _of_units(connection: Connection, ids: frozenset[str], narrow: AlertFilter) -> Condition:
     if narrow.address or narrow.entity:
-        return _unindexed_units(ids)
-    return alerts.c.organization_id.in_(sorted(ids))
+        return _unindexed_units(connection, ids)
+    return among(connection, alerts.c.organization_id, ids)
 
 
-def _unindexed_units(ids: frozenset[str]) -> Condition:
-    """Return the condition in a form no index serves: else SQLite reads all alerts of many units one after another."""
-    return (alerts.c.organization_id + "").in_(sorted(ids))
+def _unindexed_units(connection: Connection, ids: frozenset[str]) -> Condition:
+    """Return the condition in a form no index serves: else SQLite reads all alerts of many units one after another.
+
+    PostgreSQL knows how many there are and needs no help.
+    """
+    unit = alerts.c.organization_id
+    return among(connection, unit if connection.dialect.name == "postgresql" else unit + "", ids)
 
 
 def _order(table: FromClause) -> tuple[ColumnElement[int], ColumnElement[str], ColumnElement[str]]:
     return (table.c.priority.desc(), table.c.last_seen.desc(), table.c.id.desc())
 
 
-def _merged(ids: frozenset[str], conditions: Sequence[Condition], limit: int) -> Select[Any]:
+def _merged(units: Condition, conditions: Sequence[Condition], limit: int) -> Select[Any]:
     """Return the question that merges the first ``limit`` of each unit: its cost follows units, not alerts."""
     first = (
         select(alerts.c.id)
@@ -158,15 +167,15 @@ def _merged(ids: frozenset[str], conditions: Sequence[Condition], limit: int) ->
     )
     shown = alerts.alias("shown")
     question: Select[Any] = select(shown).select_from(organisations.join(shown, shown.c.id.in_(first)))
-    return question.where(organisations.c.id.in_(sorted(ids))).order_by(*_order(shown)).limit(limit)
+    return question.where(units).order_by(*_order(shown)).limit(limit)
 
 
-def _merged_laterally(ids: frozenset[str], conditions: Sequence[Condition], limit: int) -> Select[Any]:
+def _merged_laterally(units: Condition, conditions: Sequence[Condition], limit: int) -> Select[Any]:
     """Return the question of ``_merged`` in the form that PostgreSQL answers unit by unit."""
     first = select(alerts).where(alerts.c.organization_id == organisations.c.id, *conditions)
     shown = first.order_by(*_order(alerts)).limit(limit).correlate(organisations).lateral("shown")
     question: Select[Any] = select(shown).select_from(organisations.join(shown, true()))
-    return question.where(organisations.c.id.in_(sorted(ids))).order_by(*_order(shown)).limit(limit)
+    return question.where(units).order_by(*_order(shown)).limit(limit)
 
 
 def count_alerts(
@@ -174,7 +183,10 @@ def count_alerts(
 ) -> int:
     """Return how many alerts match, counting no further than ``most``."""
     question = (
-        select(literal_column("1", Integer)).select_from(alerts).where(*_within(scope, narrow)).limit(most)
+        select(literal_column("1", Integer))
+        .select_from(alerts)
+        .where(*_within(connection, scope, narrow))
+        .limit(most)
     )
     return connection.scalar(select(func.count()).select_from(question.subquery())) or 0
 
@@ -185,7 +197,7 @@ def count_by(connection: Connection, scope: Scope, narrow: AlertFilter, column: 
         raise UsageError(f"alerts can't be counted by '{column}'")
     by = alerts.c[column]
     question = select(by.label("key"), func.count().label("number")).select_from(alerts)
-    rows = connection.execute(question.where(*_within(scope, narrow)).group_by(by))
+    rows = connection.execute(question.where(*_within(connection, scope, narrow)).group_by(by))
     counts = {row.key: int(row.number) for row in rows}
     return {
         SEVERITIES[key].value if column == "severity" else str(key): number for key, number in counts.items()
@@ -196,7 +208,9 @@ def count_open(connection: Connection, scope: Scope, start: str = "") -> dict[st
     """Return how many alerts last seen since ``start`` are open, per unit and severity; zeros are left out."""
     narrow = AlertFilter(statuses=tuple(OPEN), start=start)
     by = (alerts.c.organization_id, alerts.c.severity)
-    question = select(*by, func.count().label("number")).where(*_within(scope, narrow)).group_by(*by)
+    question = (
+        select(*by, func.count().label("number")).where(*_within(connection, scope, narrow)).group_by(*by)
+    )
     counts: dict[str, dict[Severity, int]] = {}
     for row in connection.execute(question):
         counts.setdefault(row.organization_id, {})[SEVERITIES[row.severity]] = int(row.number)
@@ -205,7 +219,7 @@ def count_open(connection: Connection, scope: Scope, start: str = "") -> dict[st
 
 def get_alert(connection: Connection, scope: Scope, alert_id: str) -> Alert | None:
     """Return the alert, or ``None`` when there is none inside the scope: outside it looks like it does not exist."""
-    question = select(alerts).where(alerts.c.id == alert_id, *_within(scope, AlertFilter()))
+    question = select(alerts).where(alerts.c.id == alert_id, *_within(connection, scope, AlertFilter()))
     row = connection.execute(question).first()
     return None if row is None else _alert(row._mapping)
 
@@ -216,7 +230,7 @@ def detections_of(
     """Return the alert's detections, most severe first, then oldest."""
     question = select(detections).where(detections.c.alert_id == alert_id)
     if scope.ids is not None:
-        question = question.where(detections.c.organization_id.in_(sorted(scope.ids)))
+        question = question.where(among(connection, detections.c.organization_id, scope.ids))
     order = (detections.c.severity.desc(), detections.c.first_seen, detections.c.id)
     return [_detection(row._mapping) for row in connection.execute(question.order_by(*order).limit(limit))]
 
@@ -242,7 +256,7 @@ def list_steps(
     question = (
         select(entry.number, entry.at, entry.actor, entry.action, entry.detail, alerts)
         .join(alerts, alerts.c.id == entry.alert_id)
-        .where(entry.actor != "system", *_within(scope, AlertFilter()))
+        .where(entry.actor != "system", *_within(connection, scope, AlertFilter()))
     )
     if before is not None:
         question = question.where(entry.number < before)
@@ -286,7 +300,7 @@ def change_alert(
     values = _values(alert, change)
     connection.execute(
         update(alerts)
-        .where(alerts.c.id == alert_id, *_within(scope, AlertFilter()))
+        .where(alerts.c.id == alert_id, *_within(connection, scope, AlertFilter()))
         .values(**values, version=alert.version + 1, updated_at=format_instant(now))
     )
     detail: dict[str, Scalar] = {**values, **({"comment": change.comment} if change.comment else {})}
@@ -314,7 +328,7 @@ def note_alert(connection: Connection, scope: Scope, alert_id: str, entry: Histo
 
 
 def _remember(connection: Connection, scope: Scope, alert_id: str, entry: HistoryEntry) -> None:
-    known = select(alerts.c.id).where(alerts.c.id == alert_id, *_within(scope, AlertFilter()))
+    known = select(alerts.c.id).where(alerts.c.id == alert_id, *_within(connection, scope, AlertFilter()))
     connection.execute(
         insert(alert_history).values(
             alert_id=known.scalar_subquery(),
@@ -369,11 +383,11 @@ def _seen(scope: Scope, narrow: AlertFilter) -> frozenset[str] | None:
     return narrow.organization_ids if scope.ids is None else scope.ids & narrow.organization_ids
 
 
-def _within(scope: Scope, narrow: AlertFilter) -> list[Condition]:
+def _within(connection: Connection, scope: Scope, narrow: AlertFilter) -> list[Condition]:
     ids = _seen(scope, narrow)
     conditions = _conditions(narrow)
     if ids is not None:
-        conditions.append(_of_units(ids, narrow))
+        conditions.append(_of_units(connection, ids, narrow))
     return conditions
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import Column, Connection, String, Table, Text, func, insert, se
 
 from soc_core.clock import format_instant
 from soc_core.model.event import Scalar
+from soc_core.state.among import among
 from soc_core.state.database import Number, metadata
 from soc_core.store.interface import Scope
 
@@ -72,7 +73,7 @@ def after(connection: Connection, sequence: int, scope: Scope, *, limit: int = 5
     """Return the changes after ``sequence`` that ``scope`` may see, in order."""
     question = select(outbox).where(outbox.c.sequence > sequence).order_by(outbox.c.sequence).limit(limit)
     if scope.ids is not None:
-        question = question.where(outbox.c.organization_id.in_(sorted(scope.ids)))
+        question = question.where(among(connection, outbox.c.organization_id, scope.ids))
     return [
         Change(row.sequence, row.topic, row.organization_id, orjson.loads(row.payload), row.created_at)
         for row in connection.execute(question)

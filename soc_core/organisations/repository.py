@@ -12,6 +12,7 @@ from soc_core.clock import LOCAL_ZONE, format_instant, parse_instant
 from soc_core.errors import UsageError
 from soc_core.model.organisation import AddressPlan, Asset, Attribute, Organisation
 from soc_core.organisations.tables import assets, attributes, organisations, zones
+from soc_core.state.among import among
 from soc_core.store.interface import Scope
 
 CODES = ("school_code", "credit_code", "region_code")
@@ -253,7 +254,7 @@ def list_assets(connection: Connection, scope: Scope) -> list[Asset]:
     """Return the assets inside ``scope``, ordered by key."""
     question = select(assets).order_by(assets.c.organisation_id, assets.c.zone, assets.c.address)
     if scope.ids is not None:
-        question = question.where(assets.c.organisation_id.in_(sorted(scope.ids)))
+        question = question.where(among(connection, assets.c.organisation_id, scope.ids))
     return [_asset(row._mapping) for row in connection.execute(question)]
 
 

@@ -146,6 +146,7 @@ def _options(wait_seconds: float) -> str:
         "tcp_keepalives_interval": 10,
         "tcp_keepalives_count": 3,
         "synchronous_commit": "on",
+        "plan_cache_mode": "force_custom_plan",  # one unit and a thousand need different plans
         "jit": "off",  # compiling a question takes longer than any of ours
     }
     return " ".join(f"-c {name}={value}" for name, value in values.items())

@@ -78,9 +78,8 @@ def explained(connection: Connection, question: Select[tuple[object, ...]]) -> s
 @pytest.mark.parametrize("name", FILTERS)
 def test_no_list_reads_all_alerts(asking: tuple[Connection, list[str]], name: str) -> None:
     connection, units = asking
-    lateral = connection.dialect.name == "postgresql"
     for ids in (None, frozenset(units), frozenset(units[:1])):
-        for question in _plans(ids, FILTERS[name], [], 50, lateral=lateral):
+        for question in _plans(connection, ids, FILTERS[name], [], 50):
             plan = explained(connection, question)
             assert re.search(r"ix_alerts_\w+", plan), plan
             assert not re.search(r"Seq Scan on alerts|SCAN (alerts|shown)$", plan, re.MULTILINE), plan
