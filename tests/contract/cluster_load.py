@@ -117,10 +117,14 @@ def everything(store: EventStore) -> list[Event]:
 def holds_exactly(store: EventStore, acknowledged: list[str]) -> None:
     """Hold that there is each acknowledged event once, and nothing else."""
     counted = Counter(str(event["event.id"]) for event in everything(store))
-    assert not [name for name, times in counted.items() if times > 1]
-    assert set(acknowledged) <= set(counted)
-    assert len(set(counted) - set(acknowledged)) <= 2 * BATCH  # what was being sent when we stopped
-    assert store.count(question()) == len(counted)
+    doubled = [name for name, times in counted.items() if times > 1]
+    assert not doubled, f"{len(doubled)} are doubled: {doubled[:3]}"
+    lost = sorted(set(acknowledged) - set(counted))
+    assert not lost, f"{len(lost)} of {len(acknowledged)} are lost: {lost[:3]}"
+    more = sorted(set(counted) - set(acknowledged))  # what was being sent when we stopped
+    assert len(more) <= 2 * BATCH, f"{len(more)} were never acknowledged: {more[:3]}"
+    found = store.count(question())
+    assert found == len(counted), f"counted {found}, read {len(counted)}"
 
 
 def is_green(cluster: Cluster, store: ElasticsearchStore) -> bool:
