@@ -125,7 +125,7 @@ class Engine:
             raise StoreError(
                 "the question needs more memory than the store may use", todo="ask about a shorter time"
             ) from error
-        except (duckdb.Error, pa.ArrowException) as error:
+        except (duckdb.Error, pa.ArrowException, UnicodeDecodeError) as error:
             if isinstance(error, duckdb.FatalException | duckdb.InternalException):
                 self._connection = self._connect()  # what DuckDB did not expect leaves it of no more use
             raise UnreadableError(

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -19,16 +20,16 @@ import pyarrow.parquet as pq
 from soc_core.audit.chain import Link
 from soc_core.audit.verification import verify_links
 from soc_core.clock import Clock
+from soc_core.fields import FIELDS
 from soc_core.log import LogReader
 from soc_core.log.files import sync_directory
 from soc_core.model.event import DATASET, EVENT_ID, ORGANIZATION_ID, TIMESTAMP, partition_of
-from soc_core.store.embedded.batches import whole_numbers
 from soc_core.store.embedded.catalogue import Catalogue, Segment
 from soc_core.store.embedded.chain import STREAM, read_links
 from soc_core.store.embedded.orphans import put_aside
-from soc_core.store.embedded.salvage import salvage
+from soc_core.store.embedded.salvage import sound_groups, write_rows
 from soc_core.store.embedded.schema import SEQUENCE
-from soc_core.store.embedded.sealing import Sealed, count_sources, file_sha256, write_segment, write_sidecar
+from soc_core.store.embedded.sealing import Sealed, count_sources, file_sha256, write_sidecar
 from soc_core.store.embedded.sidecars import old_sidecar, sidecar
 
 NAMES: Final = ("catalogue.sqlite", "catalogue.sqlite-wal", "catalogue.sqlite-shm")
@@ -103,7 +104,8 @@ def _chosen(directory: Path) -> list[_Found]:
 
 
 def _offsets(path: Path) -> Offsets:
-    return np.array(whole_numbers(salvage(path, 0).rows[SEQUENCE]), np.int64)
+    parts = [np.asarray(table[SEQUENCE].to_numpy(), np.int64) for table in sound_groups(path, set())]
+    return np.concatenate(parts) if parts else np.array([], np.int64)
 
 
 def _sealed(chosen: Sequence[_Found], log: LogReader) -> int:
@@ -124,15 +126,25 @@ def _taken(directory: Path, found: _Found, sealed: int) -> Sealed | None:
     described = describe(found.path) if len(wanted) == len(found.offsets) else None
     if described is not None:
         return described
-    made = None
-    if len(wanted):
-        rows = salvage(found.path, 0).rows
-        rows = rows.filter(pc.is_in(rows[SEQUENCE], value_set=pa.array(wanted)))
-        made = write_segment(directory / "segments", _day(rows), [rows], mark="-r")
+    made = _only(directory, found.path, wanted) if len(wanted) else None
     put_aside(found.path, directory)
     for beside in (sidecar, old_sidecar):
         put_aside(beside(found.path), directory)
     return made
+
+
+def _only(directory: Path, path: Path, wanted: Offsets) -> Sealed | None:
+    """Write the events of some offsets of a file as a segment."""
+    values = pa.array(wanted)
+    groups = (
+        table.filter(pc.is_in(table[SEQUENCE], value_set=values)) for table in sound_groups(path, set())
+    )
+    first = next((table for table in groups if table.num_rows), None)
+    if first is None:
+        return None
+    with pq.ParquetFile(path) as file:
+        names = [name for name in file.schema_arrow.names if name in FIELDS]
+    return write_rows(directory / "segments", (_day(first), names), chain([first], groups), mark="-r")
 
 
 def _day(rows: pa.Table) -> str:

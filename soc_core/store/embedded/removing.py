@@ -6,7 +6,7 @@ removes the rest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -21,8 +21,8 @@ from soc_core.log.files import sync_directory
 from soc_core.model.event import DATASET
 from soc_core.store.embedded.catalogue import Catalogue, Change, Segment
 from soc_core.store.embedded.cells import text_column
-from soc_core.store.embedded.schema import SEQUENCE
-from soc_core.store.embedded.sealing import Sealed, write_segment
+from soc_core.store.embedded.salvage import condition_of, write_rows
+from soc_core.store.embedded.sealing import Sealed
 from soc_core.store.embedded.sidecars import unlink_segment
 from soc_core.store.interface import Removal
 
@@ -55,12 +55,14 @@ def _remove_day(
     retired: list[Segment] = []
     try:
         for segment in segments:
-            rest = _rest(directory, catalogue, segment, gone)
-            if rest is None:
-                continue
+            try:
+                rest = _rest(directory, catalogue, segment, gone)
+            except (OSError, pa.ArrowException):
+                if not condition_of(directory, segment).parquet:
+                    raise
+                continue  # damaged: it is left to a repair
             retired.append(segment)
-            if rest.num_rows:
-                written.append(write_segment(directory, segment.day, [rest]))
+            written.extend([rest] if rest is not None else [])
         sync_directory(directory)
         if retired:
             about: dict[str, Plain] = {"datasets": sorted(gone), "sources": _counts(catalogue, retired, gone)}
@@ -86,14 +88,11 @@ def _remove_day(
     return Removal(events, max(0, size), kept)
 
 
-def _rest(directory: Path, catalogue: Catalogue, segment: Segment, gone: frozenset[str]) -> pa.Table | None:
-    """Return the events of a segment that stay, ``None`` where it can't be read."""
+def _rest(directory: Path, catalogue: Catalogue, segment: Segment, gone: frozenset[str]) -> Sealed | None:
+    """Write the events of a segment that stay as another, if there are any."""
     if all(row.dataset in gone for row in catalogue.statistics_of([segment.name])):
-        return pa.table({SEQUENCE: pa.array([], pa.int64())})
-    try:
-        return _without(directory / segment.name, gone)
-    except (OSError, pa.ArrowException):
         return None
+    return write_rows(directory, (segment.day, segment.columns), _without(directory / segment.name, gone))
 
 
 def _counts(catalogue: Catalogue, segments: Sequence[Segment], gone: frozenset[str]) -> list[Plain]:
@@ -106,13 +105,11 @@ def _counts(catalogue: Catalogue, segments: Sequence[Segment], gone: frozenset[s
     ]
 
 
-def _without(path: Path, gone: frozenset[str]) -> pa.Table:
-    """Return the rows of a segment whose data set is not ``gone``, read some at a time."""
-    kept: list[pa.Table] = []
+def _without(path: Path, gone: frozenset[str]) -> Iterator[pa.Table]:
+    """Yield the rows of a segment whose data set is not ``gone``, a row group at a time."""
     values = pa.array(sorted(gone), pa.string())
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
             mask = pc.is_in(text_column(table, DATASET), value_set=values)
-            kept.append(table.filter(pc.invert(mask)))
-        return pa.concat_tables(kept) if kept else pa.table({SEQUENCE: pa.array([], pa.int64())})
+            yield table.filter(pc.invert(mask))

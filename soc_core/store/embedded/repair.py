@@ -22,10 +22,11 @@ from soc_core.errors import StoreError
 from soc_core.log import LogReader, WriterLock
 from soc_core.log.files import DAMAGED, read_mark, sync_directory
 from soc_core.store.embedded.catalogue import Catalogue, Change, Damaged, Segment
+from soc_core.store.embedded.chain import sealed_by_chain
 from soc_core.store.embedded.orphans import put_aside, read_offsets, unknown_files
 from soc_core.store.embedded.rebuilding import NAMES, describe, rebuild_catalogue
-from soc_core.store.embedded.salvage import Salvaged, condition_of, salvage
-from soc_core.store.embedded.sealing import write_segment, write_sidecar
+from soc_core.store.embedded.salvage import Salvaged, condition_of, look_at, sound_groups, write_rows
+from soc_core.store.embedded.sealing import write_sidecar
 from soc_core.store.embedded.sidecars import old_sidecar, sidecar, sidecar_of
 from soc_core.store.embedded.verifying import describes, verify_chain
 
@@ -133,6 +134,8 @@ class _Repair:
             return error.what
         if not fault and any(self._says_otherwise(catalogue, segment) for segment in segments):
             return "it says otherwise of a segment than the segment's file"
+        if not fault and sealed_by_chain(catalogue.links()) not in (None, catalogue.snapshot().sealed):
+            return "it says otherwise of the sealed offset than the chain"
         if not fault and there and not segments and any(self._only_here(catalogue)):
             return "it knows none of the segments that are there"
         return f"the catalogue is damaged: {fault}" if fault else ""
@@ -168,11 +171,11 @@ class _Repair:
             yield Fault(where, condition.sidecar, "it is made anew from its segment", 0, segment.day)
 
     def _damaged(self, catalogue: Catalogue, segment: Segment, what: str) -> Fault:
-        saved = salvage(self._segments / segment.name, segment.events)
+        saved = look_at(self._segments / segment.name, segment.events)
         units = tuple(sorted({row.organization_id for row in catalogue.statistics_of([segment.name])}))
         if self._apply:
             self._replace(catalogue, segment, saved, what)
-        remedy = f"{saved.rows.num_rows} events are saved"
+        remedy = f"{saved.events} events are saved"
         if saved.fields:
             remedy = f"{remedy}, some without {', '.join(saved.fields)}"
         return Fault(f"segments/{segment.name}", what, remedy, saved.lost, segment.day, units)
@@ -183,8 +186,9 @@ class _Repair:
         for file in (path, sidecar_of(self._segments, segment)):
             _keep(file, self._directory)
         added = []
-        if saved.rows.num_rows:
-            made = write_segment(self._segments, segment.day, [saved.rows], mark=f"-r{segment.sha256[:8]}")
+        mark = f"-r{segment.sha256[:8]}"
+        made = write_rows(self._segments, (segment.day, segment.columns), sound_groups(path, set()), mark)
+        if made is not None:
             added.append((made.segment, made.statistics))
             sync_directory(self._segments)
         if saved.lost:

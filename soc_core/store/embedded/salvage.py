@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,10 +12,9 @@ import pyarrow.parquet as pq
 
 from soc_core.fields import FIELDS
 from soc_core.model.event import DATASET, EVENT_ID, ORGANIZATION_ID, TIMESTAMP
-from soc_core.store.embedded.batches import concat
 from soc_core.store.embedded.catalogue import Segment
 from soc_core.store.embedded.schema import SEQUENCE, arrow_type
-from soc_core.store.embedded.sealing import file_sha256
+from soc_core.store.embedded.sealing import Sealed, SegmentWriter, arranged, file_sha256
 from soc_core.store.embedded.sidecars import sidecar_of
 
 NEEDED: Final = frozenset({SEQUENCE, EVENT_ID, TIMESTAMP, ORGANIZATION_ID, DATASET})
@@ -31,9 +31,9 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Salvaged:
-    """Hold the rows that could be read, how many could not, and which fields are missing in some of the rows."""
+    """Say how many events can be read, how many can't, and which fields are missing in some of them."""
 
-    rows: pa.Table
+    events: int
     lost: int
     fields: tuple[str, ...]
 
@@ -53,24 +53,41 @@ def _fault(path: Path, expected: str) -> str:
         return error.strerror or "can't be read"
 
 
-def salvage(path: Path, expected: int) -> Salvaged:
-    """Read what can be read of a damaged segment of ``expected`` events, row group by row group, field by field.
+def look_at(path: Path, expected: int) -> Salvaged:
+    """Return what can be read of a damaged segment of ``expected`` events."""
+    hurt: set[str] = set()
+    events = sum(table.num_rows for table in sound_groups(path, hurt))
+    return Salvaged(events, max(0, expected - events), tuple(sorted(hurt)))
+
+
+def sound_groups(path: Path, hurt: set[str]) -> Iterator[pa.Table]:
+    """Yield what can be read of a damaged segment, a row group at a time, field by field.
 
     Pages have checksums of their own, so what comes out is what went in. Of a group one of whose needed fields is
-    damaged all rows are lost; any other damaged field is left out of its rows.
+    damaged all rows are lost; any other damaged field is left out of its rows and named in ``hurt``.
     """
-    found: list[pa.Table] = []
-    hurt: set[str] = set()
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             for group in range(file.num_row_groups):
                 table = _group(file, group, hurt)
                 if table is not None and table.num_rows:
-                    found.append(table)
+                    yield table
     except (OSError, pa.ArrowException, ValueError, MemoryError):
-        pass  # without its footer nothing of a Parquet file can be read
-    rows = concat(found) if found else pa.table({SEQUENCE: pa.array([], pa.int64())})
-    return Salvaged(rows, max(0, expected - rows.num_rows), tuple(sorted(hurt)))
+        return  # without its footer nothing of a Parquet file can be read
+
+
+def write_rows(
+    directory: Path, segment: tuple[str, Collection[str]], tables: Iterable[pa.Table], mark: str = ""
+) -> Sealed | None:
+    """Write tables, in order of time, as one segment of a day with these fields; ``None`` if there are no rows."""
+    day, names = segment
+    rows = 0
+    with SegmentWriter(directory, day, names) as writer:
+        for table in tables:
+            for part in arranged(table) if table.num_rows else ():
+                writer.add(part)
+                rows += part.num_rows
+        return writer.finish(mark) if rows else None
 
 
 def _group(file: pq.ParquetFile, group: int, hurt: set[str]) -> pa.Table | None:

@@ -159,6 +159,16 @@ def test_one_damaged_field_costs_that_field_only(hurt: Path) -> None:
     store.close()
 
 
+def test_removing_leaves_a_damaged_segment_and_says_so(hurt: Path) -> None:
+    path = segments(hurt)[0]
+    flip(path, path.stat().st_size // 3)
+    store = EmbeddedStore(hurt, writer=True, limits=SMALL)
+    removed = store.remove({"packets.flow": "20261121"})
+    assert removed.kept == (f"{path.name}: a damaged segment stays",)
+    assert removed.events == 250
+    store.close()
+
+
 def test_sidecars_are_made_anew(hurt: Path) -> None:
     one, two, *_ = sorted((hurt / "segments").glob("*.index"))
     one.unlink()
