@@ -21,6 +21,7 @@ from tests.contract.elasticsearch_places import opener
 from tests.rules.corpus import rule_files, rule_set
 from tests.rules.test_class_day import BASE, NAMES, PROGRAMS
 
+pytestmark = pytest.mark.slow
 RULES: Final = [rule for rule in rule_set().rules if isinstance(rule, SigmaRule)]
 
 

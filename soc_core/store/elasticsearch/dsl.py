@@ -48,6 +48,8 @@ Body: TypeAlias = dict[str, Any]
 Expressions: TypeAlias = Literal["all", "plain", "none"]
 _Values: TypeAlias = OneOf | Text | Regex | Cidr | Range | TimePart
 MAX_CLAUSES: Final = 4_000
+MAX_STATES: Final = 1_500
+"""A seventh of what Elasticsearch allows, unless expressions are plain: near that one takes each shard a second."""
 MAX_LEVELS: Final = 20
 MAX_TERMS: Final = 50_000
 _SIGNS: Final = {">=": "gte", ">": "gt", "<=": "lte", "<": "lt"}
@@ -201,7 +203,8 @@ class _Builder:
         if len(pattern) > patterns.MAX_LENGTH:
             return None
         self.exact = self.exact and exact
-        return {"regexp": {field: {"value": pattern, "flags": "NONE"}}}
+        effort = {"max_determinized_states": MAX_STATES} if self._expressions == "all" else {}
+        return {"regexp": {field: {"value": pattern, "flags": "NONE", **effort}}}
 
     def _one_of(self, query: OneOf, field: str, wide: bool, prefix: str) -> Body | None:
         texts = sorted({fold(text_of(item), query.cased) for item in query.values})

@@ -24,6 +24,7 @@ from soc_core.query.tree import Text
 MAX_LENGTH: Final = 1_000
 """Longer expressions are refused by default (``index.max_regex_length``)."""
 MAX_MASKS: Final = 8
+MAX_REPEAT: Final = 12
 _RESERVED: Final = frozenset('.?+*|{}[]()"\\#@&<>~^$-/')
 _TOP: Final = sys.maxunicode
 Ranges = tuple[tuple[int, int], ...]
@@ -157,9 +158,13 @@ class _Translator:
         self.exact = True
 
     def translate(self) -> Translation:
-        parts = [self._alternative(tokens) for tokens in self._alternatives()]
-        joined = parts[0] if len(parts) == 1 else "|".join(f"({part})" for part in parts)
-        return Translation(joined, self.exact)
+        """Return all alternatives; those that stand between the same together, else states would multiply."""
+        groups: dict[tuple[str, str], list[str]] = {}
+        for tokens in self._alternatives():
+            before, middle, after = self._alternative(tokens)
+            groups.setdefault((before, after), []).append(middle)
+        parts = [f"{before}{_one_of(middles)}{after}" for (before, after), middles in groups.items()]
+        return Translation(_one_of(parts), self.exact)
 
     def _alternatives(self) -> list[list[re.Match[str]]]:
         found: list[list[re.Match[str]]] = [[]]
@@ -176,17 +181,16 @@ class _Translator:
                 found[-1].append(token)
         return found
 
-    def _alternative(self, tokens: list[re.Match[str]]) -> str:
-        """Return one alternative between ``.*``, or none where it begins or ends with an anchor."""
+    def _alternative(self, tokens: list[re.Match[str]]) -> tuple[str, str, str]:
+        """Return one alternative and what stands around it: ``.*``, or nothing where it is anchored."""
         texts = [token.group() for token in tokens]
         starts = bool(texts) and texts[0] in {"^", r"\A"} and not (texts[1:] and texts[1][0] in "*+?{")
         inner = tokens[1:] if starts else tokens
         last = inner[-1].group() if inner else ""
         ends = last in {"$", r"\Z"}
         middle = self._sequence(inner[:-1] if ends else inner)
-        # What stands between belongs together: a+|b was taken apart above, so only a repeat could bind otherwise.
         tail = {"$": "\n?", r"\Z": ""}[last] if ends else ".*"
-        return ("" if starts else ".*") + middle + tail
+        return "" if starts else ".*", middle, tail
 
     def _sequence(self, tokens: list[re.Match[str]]) -> str:
         parts: list[str] = []
@@ -196,7 +200,7 @@ class _Translator:
                 parts.append("()")
             if self._is_lazy(parts, text, token.lastgroup or ""):
                 continue
-            parts.append(self._token(token))
+            parts.append(self._repeat(parts, text) if token.lastgroup == "brace" else self._token(token))
         return "".join(parts) or "()"
 
     @staticmethod
@@ -214,8 +218,6 @@ class _Translator:
                 return self._escape(text[1])
             case "group" | "kind":
                 return "("
-            case "brace":
-                return text
             case "dollar":
                 return self._dropped()
         if text == "^":
@@ -223,6 +225,20 @@ class _Translator:
         if text == ".":
             return self._any
         return text if text in "*+?|)" else self._letter(text)
+
+    def _repeat(self, parts: list[str], text: str) -> str:
+        """Return a counted repeat, a long one of anything but a letter as one without end.
+
+        Each place where such a repeat may begin is counted apart: ``.*a[^b]{0,80}c`` takes Lucene a second on each
+        shard, and its time-out does not end that.
+        """
+        counts = [int(number) for number in re.findall(r"\d+", text)]
+        last = parts[-1] if parts else ""
+        one_letter = (len(last) == 1 and last not in ".)") or (len(last) == 2 and last[0] == "\\")
+        if max(counts) <= MAX_REPEAT or one_letter:
+            return text
+        self.exact = False
+        return "+" if counts[0] else "*"
 
     def _dropped(self) -> str:
         self.exact = False
@@ -258,6 +274,10 @@ class _Translator:
             else:
                 ranges.append((low, high))
         return _bracket(ranges, negative=negative)
+
+
+def _one_of(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else "(" + "|".join(parts) + ")"
 
 
 _CONTROL: Final = {"n": "\n", "r": "\r", "t": "\t", "f": "\f", "v": "\v"}
