@@ -56,7 +56,12 @@ class School:
 def _school(number: int, pick: random.Random) -> School:
     users = tuple(f"t{number:03d}{pick.randrange(10_000):04d}" for _ in range(20 + pick.randrange(60)))
     return School(
-        number, f"s{number:04d}", f"第{number}实验中学", number % CITIES, f"10.{number}.", (*users, "admin", "root")
+        number,
+        f"s{number:04d}",
+        f"第{number}实验中学",
+        number % CITIES,
+        f"10.{number}.",
+        (*users, "admin", "root"),
     )
 
 
@@ -84,8 +89,17 @@ class Generator:
         self._agents = [chrome.format(100 + n) for n in range(40)] + [f"curl/8.{n}.0" for n in range(10)]
         self._files = [f"{world.getrandbits(256):064x}" for _ in range(5_000)]
         self._ja3 = [f"{world.getrandbits(128):032x}" for _ in range(300)]
-        kinds = ((self._flow, 40), (self._dns, 25), (self._http, 8), (self._tls, 10), (self._ssh, 7), (self._process, 10))
-        self._kinds: list[Callable[[int, School], Event]] = [kind for kind, share in kinds for _ in range(share)]
+        kinds = (
+            (self._flow, 40),
+            (self._dns, 25),
+            (self._http, 8),
+            (self._tls, 10),
+            (self._ssh, 7),
+            (self._process, 10),
+        )
+        self._kinds: list[Callable[[int, School], Event]] = [
+            kind for kind, share in kinds for _ in range(share)
+        ]
         self._random = world
         self._day = 0
 
@@ -208,8 +222,16 @@ class Generator:
         source, _ = self._network(event, school, "tcp", 80)
         pick = self._pick
         host, agent = self._often(self._names), self._often(self._agents)
-        path = "/" + "/".join(_WORDS[pick(len(_WORDS))] for _ in range(1 + pick(4))) + (".php", ".html", ".jsp", "", "/")[pick(5)]
-        query = f"id={pick(100_000)}&k={self._random.getrandbits(24):06x}" if self._random.random() < 0.5 else "v=1"
+        path = (
+            "/"
+            + "/".join(_WORDS[pick(len(_WORDS))] for _ in range(1 + pick(4)))
+            + (".php", ".html", ".jsp", "", "/")[pick(5)]
+        )
+        query = (
+            f"id={pick(100_000)}&k={self._random.getrandbits(24):06x}"
+            if self._random.random() < 0.5
+            else "v=1"
+        )
         if self._random.random() < 0.002:
             query = "id=1%27%20UNION%20SELECT%20password%20FROM%20users--"
         method, status = ("GET", "GET", "GET", "POST")[pick(4)], (200, 200, 200, 301, 404, 403, 500)[pick(7)]
@@ -244,7 +266,12 @@ class Generator:
         pick, chance = self._pick, self._random.random
         user = self._often(school.users) if chance() < 0.7 else "root"
         address = self._often(self._outside) if chance() < 0.5 else f"{school.prefix}0.{1 + pick(254)}"
-        accepted, pid, port, host = chance() < 0.3, pick(40_000), 1 + pick(60_000), f"srv{pick(5)}.{school.id}.edu"
+        accepted, pid, port, host = (
+            chance() < 0.3,
+            pick(40_000),
+            1 + pick(60_000),
+            f"srv{pick(5)}.{school.id}.edu",
+        )
         text = f"{'Accepted' if accepted else 'Failed'} password for {user} from {address} port {port} ssh2"
         event.update({
             "host.name": host, "host.ip": [school.prefix + "1.10"], "process.name": "sshd", "process.pid": pid,
@@ -266,7 +293,9 @@ class Generator:
         return f"powershell.exe -File C:\\scripts\\task{self._pick(300)}.ps1"
 
     def _process(self, happened: int, school: School) -> Event:
-        event = self._base(happened, school, "windows.sysmon", ("process", "start", "Process Create (rule: ProcessCreate)"))
+        event = self._base(
+            happened, school, "windows.sysmon", ("process", "start", "Process Create (rule: ProcessCreate)")
+        )
         pick, random_bits = self._pick, self._random.getrandbits
         program, parent, user = self._often(_PROCESSES), self._often(_PROCESSES), self._often(school.users)
         number = int(300 * self._random.random() ** 2)

@@ -74,7 +74,9 @@ class Peer:
         """Return the decoded answer."""
         connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = self._local.connection = http.client.HTTPConnection(self._host, self._port, timeout=600)
+            connection = self._local.connection = http.client.HTTPConnection(
+                self._host, self._port, timeout=600
+            )
         try:
             connection.request(method, path, body or None, {"Content-Type": kind})
             answer = connection.getresponse()
@@ -100,7 +102,10 @@ class Peer:
         body = {
             "index_patterns": [f"{self.prefix}*"],
             "priority": 900,
-            "template": {"settings": {"index": settings}, "mappings": {"dynamic": False, "properties": mapping()}},
+            "template": {
+                "settings": {"index": settings},
+                "mappings": {"dynamic": False, "properties": mapping()},
+            },
         }
         self.ask("PUT", f"/_index_template/{self.prefix}template", orjson.dumps(body))
 

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from soc_core.clock import epoch_us, parse_instant
+from soc_core.model.event import TIMESTAMP
 from soc_core.store.embedded.batches import widened
 from soc_core.store.embedded.catalogue import Segment
 from soc_core.store.embedded.filters import Prune
@@ -30,6 +31,8 @@ from soc_core.store.embedded.sidecars import Sidecars
 
 THREADS: Final = 2
 _AHEAD: Final = 3
+_TOGETHER: Final = 4
+_Item = TypeVar("_Item")
 _FOOTERS: Final = 5 * 1024 * 1024
 """Bytes of footers, as they lie in files, that are kept read; in memory they take twelve times as much."""
 
@@ -114,24 +117,28 @@ class Blocks:
 
         ``alone`` says that no other block is read meanwhile: the columns are then shared out among threads.
         """
-        footer = self._footers.of(block.segment)
-        places = footer.places(names)
-        path = self._sidecars.directory / block.segment.name
-        with pq.ParquetFile(path, metadata=footer.metadata) as file:
-            groups = range(file.num_row_groups) if block.group < 0 else [block.group]
-            return file.reader.read_row_groups(list(groups), column_indices=places, use_threads=alone)
+        return self._read([block], None if names is None else {SEQUENCE, *names}, alone=alone)
 
-    def each(self, blocks: Sequence[Block], take: Callable[[Block, bool], pa.Table]) -> Iterator[pa.Table]:
-        """Yield what ``take`` makes of each block (told whether it is alone), in order, some being read ahead."""
-        if len(blocks) == 1:
-            yield take(blocks[0], True)
+    def _read(self, run: Sequence[Block], names: Collection[str] | None, *, alone: bool) -> pa.Table:
+        """Return the rows of blocks of one segment."""
+        segment = run[0].segment
+        footer = self._footers.of(segment)
+        path = self._sidecars.directory / segment.name
+        with pq.ParquetFile(path, metadata=footer.metadata) as file:
+            groups = list(range(file.num_row_groups)) if run[0].group < 0 else [block.group for block in run]
+            return file.reader.read_row_groups(groups, column_indices=footer.places(names), use_threads=alone)
+
+    def each(self, items: Sequence[_Item], take: Callable[[_Item, bool], pa.Table]) -> Iterator[pa.Table]:
+        """Yield what ``take`` makes of each item (told whether it is alone), in order, some being read ahead."""
+        if len(items) == 1:
+            yield take(items[0], True)
             return
-        coming = iter(blocks)
+        coming = iter(items)
         ahead: deque[Future[pa.Table]] = deque()
         try:
             while True:
                 free = _AHEAD - len(ahead)
-                ahead.extend(self._pool.submit(take, block, False) for block in islice(coming, free))
+                ahead.extend(self._pool.submit(take, item, False) for item in islice(coming, free))
                 if not ahead:
                     return
                 yield ahead.popleft().result()
@@ -139,12 +146,20 @@ class Blocks:
             for future in ahead:
                 future.cancel()
 
-    def stream(self, blocks: Sequence[Block], names: Collection[str]) -> pa.RecordBatchReader:
-        """Return a reader of the rows of blocks with these columns, null where a segment lacks one."""
+    def stream(
+        self, blocks: Sequence[Block], names: Collection[str], within: Span | None = None
+    ) -> pa.RecordBatchReader:
+        """Return a reader of the rows of blocks with these columns, null where a segment lacks one.
+
+        The time of rows that all lie ``within`` a span, if one is given, is left out: nobody asks more of it.
+        """
         schema = arrow_schema(names)
-        tables = self.each(
-            blocks, lambda block, alone: widened(self.read(block, schema.names, alone=alone), schema)
-        )
+
+        def take(run: Sequence[Block], alone: bool) -> pa.Table:
+            wanted = set(schema.names) - ({TIMESTAMP} if _lies_within(run[0], within) else set())
+            return widened(self._read(run, wanted, alone=alone), schema)
+
+        tables = self.each(_runs(blocks, within), take)
         batches = (batch for table in tables for batch in table.to_batches())
         return pa.RecordBatchReader.from_batches(schema, batches)
 
@@ -161,6 +176,29 @@ class Blocks:
     def close(self) -> None:
         """End the threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _lies_within(block: Block, span: Span | None) -> bool:
+    return span is not None and span.start <= block.first and block.last < span.end
+
+
+def _runs(blocks: Sequence[Block], within: Span | None) -> list[list[Block]]:
+    """Return the blocks in runs to be read together: of one segment, and alike in whether their time is needed."""
+    runs: list[list[Block]] = []
+    for block in blocks:
+        last = runs[-1] if runs else []
+        alike = (
+            last
+            and block.segment is last[0].segment
+            and block.group >= 0
+            and len(last) < _TOGETHER
+            and _lies_within(block, within) == _lies_within(last[0], within)
+        )
+        if alike:
+            last.append(block)
+        else:
+            runs.append([block])
+    return runs
 
 
 def _span(row: list[int]) -> tuple[int, int, int]:
@@ -181,8 +219,7 @@ class _Footer:
     def places(self, names: Collection[str] | None) -> list[int]:
         if names is None:
             return list(self._leaves.values())
-        wanted = {SEQUENCE, *names}
-        return [at for name, at in self._leaves.items() if name in wanted]
+        return [at for name, at in self._leaves.items() if name in names]
 
 
 class _Footers:

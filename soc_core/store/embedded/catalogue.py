@@ -250,17 +250,15 @@ class Catalogue:
     def _read(self, connection: sqlite3.Connection) -> Snapshot:
         connection.execute("BEGIN")
         try:
-            names = [
-                row[0]
-                for row in connection.execute(
-                    "SELECT name FROM segments WHERE retired IS NULL "
-                    "AND name NOT IN (SELECT name FROM quarantine) ORDER BY day, low, name"
-                )
-            ]
-            known = {name: self._known[name] for name in names if name in self._known}
-            fresh = [name for name in names if name not in known]
+            # Not by an index: a damaged one would leave out segments or name wrong ones.
+            there = connection.execute(
+                "SELECT rowid, name FROM segments NOT INDEXED WHERE retired IS NULL "
+                "AND name NOT IN (SELECT name FROM quarantine)"
+            ).fetchall()
+            known = {name: self._known[name] for _, name in there if name in self._known}
+            fresh = [number for number, name in there if name not in known]
             rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM segments WHERE name IN (SELECT value FROM json_each(?))",  # noqa: S608 constant
+                f"SELECT {_COLUMNS} FROM segments WHERE rowid IN (SELECT value FROM json_each(?))",  # noqa: S608 constant
                 (json.dumps(fresh),),
             )
             known.update((segment.name, segment) for segment in map(_segment, rows))
@@ -272,7 +270,7 @@ class Catalogue:
         if len(known) < len(set(names)):  # an index of the file names others than its rows do
             raise sqlite3.DatabaseError("a segment is written wrongly in it")
         self._known = known
-        segments = tuple(known[name] for name in names)
+        segments = tuple(sorted(known.values(), key=lambda s: (s.day, s.low, s.name)))
         number = _checked([sealed] if sealed else [(0,)], (int,))[0][0]
         left_out = tuple(Damaged(*row) for row in _checked(damaged, (str, str, int, str, str, str)))
         return Snapshot(segments, number, left_out)

@@ -23,7 +23,7 @@ from soc_core.store.embedded.catalogue import Segment
 from soc_core.store.embedded.sidecars import Array, Sidecar, Sidecars
 
 HOUR: Final = 3_600
-_KEPT_BYTES: Final = 32 * 1024 * 1024
+_KEPT_BYTES: Final = 48 * 1024 * 1024
 _NUMBERS: Final = np.dtype("<u4")
 
 
@@ -33,9 +33,9 @@ class Cells:
 
     units: Sequence[str]
     datasets: Sequence[str]
-    unit: npt.NDArray[np.int64]
-    dataset: npt.NDArray[np.int64]
-    hour: npt.NDArray[np.int64]
+    unit: npt.NDArray[np.int32]
+    dataset: npt.NDArray[np.int16] | npt.NDArray[np.int32]
+    hour: npt.NDArray[np.int32]
     count: npt.NDArray[np.int64]
 
 
@@ -132,7 +132,14 @@ def unpack_cells(beside: Sidecar) -> Cells:
     number = np.cumsum(_unpacked(arrays["cells"]))
     names, hour = np.divmod(number, hours)
     unit, dataset = np.divmod(names, len(texts["datasets"]))
-    return Cells(texts["units"], texts["datasets"], unit, dataset, hour + first, _unpacked(arrays["counts"]))
+    return Cells(
+        texts["units"],
+        texts["datasets"],
+        unit.astype(np.int32),
+        dataset.astype(np.int16 if len(texts["datasets"]) < 2**15 else np.int32),
+        (hour + first).astype(np.int32),
+        _unpacked(arrays["counts"]),
+    )
 
 
 class CellsCache:
@@ -163,4 +170,4 @@ class CellsCache:
 
 
 def _size(cells: Cells) -> int:
-    return 4 * cells.count.nbytes
+    return cells.unit.nbytes + cells.dataset.nbytes + cells.hour.nbytes + cells.count.nbytes

@@ -15,7 +15,7 @@ import pyarrow as pa
 from soc_core.errors import StoreError
 from soc_core.fields import FIELDS
 from soc_core.store.budget import UNBOUNDED, Budget, too_long
-from soc_core.store.embedded.blocks import Block, Blocks
+from soc_core.store.embedded.blocks import Block, Blocks, Span
 from soc_core.store.embedded.catalogue import Segment
 from soc_core.store.embedded.schema import SEQUENCE, sql_type
 from soc_core.store.embedded.sql import Parameter, quote
@@ -32,13 +32,15 @@ class UnreadableError(StoreError):
 class View:
     """Hold one consistent state of the store, or a part of it: segments, the tail's table, and where the tail begins.
 
-    ``blocks`` are of further segments of which no more than these is looked at.
+    ``blocks`` are of further segments of which no more than these is looked at. Of those whose rows all lie ``within``
+    a span, if there is one, the time is not read.
     """
 
     segments: tuple[Segment, ...]
     tail: pa.Table
     sealed: int
     blocks: tuple[Block, ...] = ()
+    within: Span | None = None
 
     def columns(self) -> set[str]:
         """Return all fields that occur."""
@@ -109,7 +111,7 @@ class Engine:
         try:
             cursor.register("tail", view.tail)
             if view.blocks:
-                cursor.register("blocks", self._blocks.stream(view.blocks, columns))
+                cursor.register("blocks", self._blocks.stream(view.blocks, columns, view.within))
             source = self._source(view, columns)
             yield cursor.sql(sql.replace("{source}", source), params=list(parameters))
         except (duckdb.IOException, duckdb.InvalidInputException) as error:

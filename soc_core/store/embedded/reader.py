@@ -7,20 +7,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from soc_core.clock import format_instant
 from soc_core.errors import StoreError
 from soc_core.log import LogReader
 from soc_core.log.writer import RESERVE
-from soc_core.model.event import DATASET, EVENT_ID, ORGANIZATION_ID, TIMESTAMP, Event, partition_of
+from soc_core.model.event import DATASET, EVENT_ID, ORGANIZATION_ID, TIMESTAMP, Event
 from soc_core.query.evaluate import compile_query
 from soc_core.query.fields import fields_of
-from soc_core.query.tree import Query
-from soc_core.store.asking import Key, decode_cursor, encode_cursor, whole_query
+from soc_core.query.tree import And, Exists, Not, Or, Query, Range
+from soc_core.store.asking import Key, decode_cursor, encode_cursor, scope_query, whole_query
 from soc_core.store.budget import Budget, Clock, too_long
 from soc_core.store.counting import MOST_TERMS, merge_days, merge_statistics
 from soc_core.store.embedded.aggregates import (
@@ -30,19 +29,19 @@ from soc_core.store.embedded.aggregates import (
     can_be_kept,
     split,
 )
-from soc_core.store.embedded.asking import ALWAYS, grown, span_of
+from soc_core.store.embedded.asking import grown, span_of
 from soc_core.store.embedded.batches import concat, decode, to_events, whole_numbers
 from soc_core.store.embedded.beside import rebuild_sidecar
-from soc_core.store.embedded.blocks import Block, Blocks, Span, instant
+from soc_core.store.embedded.blocks import Block, Blocks, instant
 from soc_core.store.embedded.catalogue import Catalogue, Segment
-from soc_core.store.embedded.cells import CellsCache, text_column
+from soc_core.store.embedded.cells import CellsCache
 from soc_core.store.embedded.condition import health_of
 from soc_core.store.embedded.counting import SqlCounting
 from soc_core.store.embedded.damage import KnownDamage
 from soc_core.store.embedded.engine import Engine, UnreadableError, View
+from soc_core.store.embedded.fetching import Fetching
 from soc_core.store.embedded.filters import compile_filter
 from soc_core.store.embedded.grouping import grouping_sql, groups_of_batch, of_days
-from soc_core.store.embedded.hashing import hash_texts
 from soc_core.store.embedded.ids import IdIndex
 from soc_core.store.embedded.schema import EMPTY, SEQUENCE
 from soc_core.store.embedded.sealing import count_days, count_sources
@@ -105,6 +104,7 @@ class Reader:
         self.damage = KnownDamage(self.segments_directory)
         self._tail = Tail(LogReader(directory / "log"))
         self._blocks, self._cells = Blocks(self.sidecars), CellsCache(self.sidecars)
+        self._fetching = Fetching(self._blocks, self.ids)
         self._engine = Engine(self.segments_directory, memory_limit_mb, self._blocks)
         self._counts, self._statistics = SegmentCounts(), SealedStatistics()
         self.clock: Clock = time.monotonic
@@ -255,33 +255,10 @@ class Reader:
             wanted = [name for name in dict.fromkeys(request.fields) if name in rows.column_names]
             return to_events(rows.select([SEQUENCE, *wanted]))
         # What was found late is still shown: the time of the question bounds the search, not the page.
-        whole = self._on_view(lambda view: self._whole(view, rows))
+        whole = self._on_view(lambda view: self._fetching.whole(view, rows))
         by_number = dict(zip(whole[SEQUENCE].to_pylist(), to_events(whole), strict=True))
         # Others were found damaged just now.
         return [by_number[n] for n in whole_numbers(rows[SEQUENCE]) if n in by_number]
-
-    def _whole(self, view: View, rows: pa.Table) -> pa.Table:
-        """Return all columns of rows of which number, time and data set are known."""
-        numbers = rows[SEQUENCE].combine_chunks()
-        times = np.sort([instant(str(text)) for text in rows[TIMESTAMP].to_pylist()])
-        named = rows[DATASET].to_pylist() if DATASET in rows.column_names else [None]
-        datasets = {str(name or "") for name in named}
-        low, high = pc.min(numbers).as_py(), pc.max(numbers).as_py()
-        span = Span(int(times[0]), int(times[-1]) + 1)
-        near = [s for s in view.segments if s.low <= high and s.high >= low]
-        blocks = [
-            block
-            for block in self._blocks.in_order(near, span, None)
-            if np.searchsorted(times, block.first) < np.searchsorted(times, block.last, side="right")
-        ]
-
-        def choose(block: Block, alone: bool) -> pa.Table:
-            names = self._blocks.columns_of(block.segment, datasets)
-            table = self._blocks.read(block, names, alone=alone)
-            return table.filter(pc.is_in(table[SEQUENCE], value_set=numbers))
-
-        tail = view.tail.filter(pc.is_in(view.tail[SEQUENCE], value_set=numbers))
-        return concat([tail, *(table for table in self._blocks.each(blocks, choose) if table.num_rows)])
 
     def count(self, request: Search) -> int:
         """Return how many events match; raise ``StoreError`` when that takes too long to find out."""
@@ -309,7 +286,8 @@ class Reader:
             if not compile_condition(asked, View((*whole, *cut), view.tail, 0).columns()).exact:
                 return None
             if not can_be_kept(request, aggregation):
-                return self._count(self._part(view, request), asked, counting, budget)
+                part = self._part(view, request, counting)
+                return self._count(part, _lean(request) if part.within else asked, counting, budget)
             rest = self._count(View(cut, view.tail, view.sealed), asked, counting, budget)
             return add_up(self._counts.over(whole, request, aggregation, count_fresh), rest)
 
@@ -323,11 +301,15 @@ class Reader:
         found = counting.over(budget.until_spent(self._scan(narrow, lambda: budget)))
         return replace(found, exact=not budget.is_spent, partial=budget.partial)
 
-    def _part(self, view: View, request: Search) -> View:
-        """Return what of a view a question must look at."""
-        prune = compile_filter(request.query)
-        blocks = tuple(self._blocks.in_order(view.segments, span_of(request, None), prune))
-        return View((), view.tail, view.sealed, blocks)
+    def _part(self, view: View, request: Search, counting: SqlCounting) -> View:
+        """Return what of a view a question must look at; the time only where it decides or is counted."""
+        span = span_of(request, None)
+        blocks = tuple(self._blocks.in_order(view.segments, span, compile_filter(request.query)))
+        timeless = counting.asked.kind != "histogram" and TIMESTAMP not in {
+            counting.asked.field,
+            *fields_of(request.query),
+        }
+        return View((), view.tail, view.sealed, blocks, span if timeless else None)
 
     def _summed(self, view: View, request: Search, counting: SqlCounting, budget: Budget) -> Buckets | None:
         """Return counts from the sums that lie beside segments, and from events only where hours are cut."""
@@ -371,46 +353,10 @@ class Reader:
         if not wanted:
             return {}
         found = {
-            str(event[EVENT_ID]): event for event in self._on_view(lambda view: self._named(view, wanted))
+            str(event[EVENT_ID]): event
+            for event in self._on_view(lambda view: self._fetching.named(view, wanted))
         }
         return {n: e for n, e in found.items() if scope.allows(str(e.get(ORGANIZATION_ID, "")))}
-
-    def _named(self, view: View, wanted: Sequence[str]) -> list[Event]:
-        """Return the events that have one of the ids."""
-        named = pa.array(wanted, pa.string())
-        tables = [view.tail.filter(pc.is_in(view.tail[EVENT_ID], value_set=named))]
-        days: dict[str, list[str]] = {}
-        for name in wanted:
-            days.setdefault(partition_of(name), []).append(name)
-        for segment in view.segments:
-            names = days.get(segment.day, [])
-            rows = self.ids.rows(segment, names, hash_texts(names)) if names else {}
-            tables.extend(self._at(segment, rows, named))
-        return [event for table in tables if table.num_rows for event in to_events(table)]
-
-    def _at(
-        self, segment: Segment, rows: Mapping[str, Sequence[int]], named: pa.Array[Any]
-    ) -> Iterator[pa.Table]:
-        """Yield the rows of a segment that have one of the ids, looking at no more blocks than can have them."""
-        if not rows:
-            return
-        places: dict[Block, list[int]] = {}
-        for block, row in (self._blocks.holding(segment, row) for found in rows.values() for row in found):
-            places.setdefault(block, []).append(row)
-        if segment.format == 1:
-            places = {block: [] for block in self._blocks.of(segment, ALWAYS, None)}
-        for block, chosen in places.items():
-            columns = self._columns_at(block, chosen)
-            table = self._blocks.read(block, columns)
-            table = table.take(chosen) if chosen else table
-            yield table.filter(pc.is_in(table[EVENT_ID], value_set=named))
-
-    def _columns_at(self, block: Block, rows: Sequence[int]) -> frozenset[str] | None:
-        """Return the columns that the events in some rows of a block have; ``None`` if that is not known."""
-        if block.segment.format == 1:
-            return None
-        datasets = text_column(self._blocks.read(block, {DATASET}), DATASET).take(rows)
-        return self._blocks.columns_of(block.segment, {str(name) for name in datasets.to_pylist()})
 
     def statistics(self, scope: Scope) -> list[SourceStatistics]:
         """Return counts per unit and data set, ordered by both."""
@@ -501,6 +447,12 @@ class Reader:
         self._blocks.close()
         self.sidecars.close()
         self.catalogue.close()
+
+
+def _lean(request: Search) -> Query:
+    """Return a question that takes rows without a time for rows of its time: no stored event is without one."""
+    time = Range(TIMESTAMP, gte=format_instant(request.start), lt=format_instant(request.end))
+    return And((Or((Not(Exists(TIMESTAMP)), time)), scope_query(request.scope), request.query))
 
 
 def _until(until: int | None) -> str:

@@ -129,7 +129,7 @@ def _by_key(
     if asked.kind == "count":
         return {"": int(counts.sum())}
     if asked.kind == "histogram":
-        buckets = (cells.hour[meant] * HOUR + asked.offset_seconds) // asked.interval_seconds
+        buckets = (cells.hour[meant].astype(np.int64) * HOUR + asked.offset_seconds) // asked.interval_seconds
         first = int(buckets.min())
         sums = np.bincount(buckets - first, counts).astype(np.int64)
         return {counting.start(first + int(at)): int(sums[at]) for at in np.flatnonzero(sums)}
