@@ -61,8 +61,8 @@ def need_binaries() -> Path:
 class Server:
     """Run one server. Stopped and started, it is the same; it asks for a password and makes commits durable."""
 
-    def __init__(self) -> None:
-        """Make its files; nothing runs yet."""
+    def __init__(self, certificate: bytes = b"", key: bytes = b"") -> None:
+        """Make its files; nothing runs yet. With ``certificate`` and ``key`` it offers TLS."""
         self._programs = need_binaries()
         self.directory = temporary_directory("postgresql-")
         self.port = free_port()
@@ -86,6 +86,13 @@ class Server:
         # A language with an order of its own, to see that ours does not depend on it.
         self._run("initdb", *given, "--locale-provider=icu", "--icu-locale=zh-CN", "--locale=C.UTF-8")
         secret.unlink()
+        self._tls = bool(certificate)
+        for name, content in (("server.crt", certificate), ("server.key", key)) if self._tls else ():
+            path = self.directory / "data" / name
+            path.write_bytes(content)
+            path.chmod(0o600)
+            if os.getuid() == 0:
+                shutil.chown(path, ORDINARY_USER)
 
     def _run(self, program: str, *arguments: str | Path) -> None:
         done = subprocess.run(
@@ -115,6 +122,7 @@ class Server:
             "shared_buffers": "32MB",
             "max_wal_size": "256MB",
             "fsync": "on",
+            "ssl": "on" if self._tls else "off",
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with (self.directory / "out.log").open("ab") as output:

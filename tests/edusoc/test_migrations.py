@@ -132,6 +132,21 @@ def test_what_older_versions_wrote_is_read(bare: Database, released: str) -> Non
         assert outbox.last_sequence(connection) == 3
 
 
+@pytest.mark.slow
+def test_all_text_in_postgresql_is_ordered_by_its_characters(
+    postgresql_databases: tuple[Database, ...],
+) -> None:
+    with postgresql_databases[0].read() as connection:
+        found = inspect(connection)
+        kinds = {
+            str(column["type"])
+            for table in metadata.sorted_tables
+            for column in found.get_columns(table.name)
+            if column["type"].python_type is str
+        }
+    assert kinds == {'TEXT COLLATE "C"'}
+
+
 @pytest.mark.parametrize("column", ["log_offset", "position", "event_count", "sequence"])
 def test_numbers_grow_beyond_32_bits(database: Database, column: str) -> None:
     table = next(table for table in metadata.sorted_tables if column in table.c)

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from soc_core.state import postgresql
 from soc_core.state.database import Database
 from soc_core.store.interface import SYSTEM_SCOPE
 from tests.conftest import NOW
+from tests.elasticsearch_security import Authority
 from tests.postgresql_server import Server, settings_of
 
 ROOT = Path(__file__).parents[3]
@@ -107,6 +109,7 @@ from datetime import timedelta
 from soc_core.jobs import jobs
 from soc_core.state.database import Database
 from tests.conftest import NOW
+from tests.elasticsearch_security import Authority
 database = Database(sys.argv[1])
 while True:
     with database.write() as connection:
@@ -209,6 +212,26 @@ def test_a_database_that_can_not_hold_all_names_is_refused(server: Server) -> No
     with pytest.raises(StoreError, match="keeps text as LATIN1"), second.read():
         pass
     second.close()
+
+
+@pytest.mark.slow
+def test_the_certificate_is_checked_where_the_address_names_whom_to_trust(tmp_path: Path) -> None:
+    trusted, other = Authority.make(), Authority.make("others")
+    issued = trusted.issue()
+    with Server(issued["http.crt"], issued["http.key"]) as server:
+        settings = settings_of(server.url)
+        for authority, fault in ((trusted, ""), (other, "certificate verify failed")):
+            ca = authority.write(tmp_path / "ca.pem")
+            named = replace(settings, database_url=f"{settings.database_url}?sslrootcert={ca}")
+            database = Database.of(named)
+            if fault:
+                with pytest.raises(StoreError, match=fault), database.read():
+                    pass
+            else:
+                with database.read() as connection:
+                    question = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+                    assert connection.scalar(text(question))
+            database.close()
 
 
 @pytest.mark.parametrize(
