@@ -267,8 +267,6 @@ class Catalogue:
         finally:
             if connection.in_transaction:
                 connection.execute("COMMIT")
-        if len(known) < len(set(names)):  # an index of the file names others than its rows do
-            raise sqlite3.DatabaseError("a segment is written wrongly in it")
         self._known = known
         segments = tuple(sorted(known.values(), key=lambda s: (s.day, s.low, s.name)))
         number = _checked([sealed] if sealed else [(0,)], (int,))[0][0]
