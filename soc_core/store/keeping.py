@@ -26,6 +26,7 @@ from soc_core.store.retention import Plan, Policy, check_cuts, class_of, plan, p
 from soc_core.store.rollup import BEGINNING, roll_up
 
 _DAY_SECONDS: Final = 86_400
+_FIRST: Final = "00010101"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,11 @@ def _held(reader: EventReader, policy: Policy, now: datetime, due: Plan) -> dict
         lately = Range("event.ingested", gte=format_instant(arrived))
         end = datetime.fromisoformat(f"{cut}T000000+00:00")
         asked = Search(SYSTEM_SCOPE, BEGINNING, end, And((OneOf(DATASET, (dataset,), cased=True), lately)))
-        found = reader.aggregate(asked, Aggregation("histogram", interval_seconds=_DAY_SECONDS)).buckets
-        if found:
-            held[dataset] = str(found[0].key)[:10].replace("-", "")
+        number = reader.count(asked)  # which an answer without all its parts can't be
+        if number:
+            found = reader.aggregate(asked, Aggregation("histogram", interval_seconds=_DAY_SECONDS)).buckets
+            whole = sum(day.count for day in found) == number
+            held[dataset] = str(found[0].key)[:10].replace("-", "") if whole else _FIRST
     return held
 
 

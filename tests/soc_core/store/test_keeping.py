@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from soc_core.model.event import Event
 from soc_core.query.tree import equal
 from soc_core.store.coverage import retention_report
 from soc_core.store.embedded import EmbeddedStore, Limits
-from soc_core.store.interface import SYSTEM_SCOPE, Removal, Scope, Search, SourceDay
+from soc_core.store.interface import SYSTEM_SCOPE, Aggregation, Buckets, Removal, Scope, Search, SourceDay
 from soc_core.store.keeping import apply_retention, plan_now, relieve
 from soc_core.store.retention import Policy
 from soc_core.store.rollup import BEGINNING, END, EVENTS, make_rows
@@ -160,6 +161,23 @@ def test_old_records_that_arrived_lately_stay(store: EmbeddedStore) -> None:
     (planned,) = plan_now(store, POLICY, NOW).datasets
     assert (planned.events, planned.cut, planned.held) == (1, "20260905", "20260905")
     assert apply_retention(store, POLICY, NOW).removal.events == 1
+
+
+def test_old_records_stay_when_not_all_parts_say_whether_they_arrived_lately(
+    store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = "2026-11-20T00:00:00.000000Z"
+    store.append([flow(n, **{"event.ingested": late}) for n in range(2)] + [flow(9, day="20260902")])
+    aggregate = store.aggregate
+
+    def partly(request: Search, aggregation: Aggregation) -> Buckets:
+        """Answer as a store some of whose parts are away."""
+        found = aggregate(request, aggregation)
+        return replace(found, buckets=[], partial="1 of 2 parts did not answer")
+
+    monkeypatch.setattr(store, "aggregate", partly)
+    assert apply_retention(store, POLICY, NOW).removal.events == 0
+    assert store.count(Search(SYSTEM_SCOPE, BEGINNING, END)) == 3
 
 
 def test_guaranteed_logs_go_after_their_months_only(store: EmbeddedStore) -> None:
