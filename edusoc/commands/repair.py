@@ -20,6 +20,7 @@ def add(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the action to ``edusoc store``."""
     action = add_command(actions, "repair", "edusoc.repair")
     action.add_argument("--apply", action="store_true", help=say("edusoc.repair.apply"))
+    action.add_argument("--accept", action="store_true", help=say("edusoc.repair.accept"))
     action.add_argument("--json", action="store_true", help=say("edusoc.cli.json"))
     add_settings(action)
     action.set_defaults(run=run)
@@ -30,15 +31,21 @@ def run(arguments: argparse.Namespace) -> int:
     from edusoc.composition import open_events
     from soc_core.clock import utc_now
     from soc_core.errors import UsageError
+    from soc_core.store.embedded import EmbeddedStore
     from soc_core.store.embedded.repair import repair
 
     settings = settings_of(arguments)
     directory = settings.state_directory / "events"
+    if arguments.accept and not arguments.apply:
+        raise UsageError("losses are accepted by a repair that is applied", todo="add --apply")
     if settings.elasticsearch_url or not directory.is_dir():
         raise UsageError("there is no embedded store to repair", where=str(directory))
     faults = repair(directory, utc_now, apply=arguments.apply)
     if arguments.apply:
-        open_events(settings, writer=True).close()  # mends the end of the log
+        store = open_events(settings, writer=True)  # mends the end of the log
+        if arguments.accept and isinstance(store, EmbeddedStore):
+            store.catalogue.accept_losses(utc_now().timestamp())
+        store.close()
     names = _unit_names(arguments) if any(fault.units for fault in faults) else {}
     for fault in faults:
         if arguments.json:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from edusoc.options import add_settings, instant_of, say, settings_of
+from edusoc.options import add_settings, instant_of, said, say, settings_of
 from edusoc.parser import add_command
 from soc_core.printing import printable
 
@@ -107,7 +107,7 @@ def _lines(
             rollups=done.rollups,
             mb=done.removal.bytes // 2**20,
         )
-        yield from (say("edusoc.retention.kept", what=what) for what in done.removal.kept)
+        yield from (say("edusoc.retention.kept", what=said(what)) for what in done.removal.kept)
     elif done.plan.cuts:
         yield say("edusoc.retention.not_applied")
     wrong = sum(not source.sound for source in report)

@@ -159,8 +159,18 @@ def test_names_damage_and_mends_it(state: Path, capsys: pytest.CaptureFixture[st
     (row,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert (row["events"], row["applied"], row["day"]) == (10, True, day(40))
     assert run(state, "store", "repair") == 0
+    settings = Settings(state=str(state))
+    reader = open_events(settings, writer=False)
+    assert reader.health().state == "degraded"
+    reader.close()
+    assert run(state, "store", "repair", "--accept") == 2
+    assert run(state, "store", "repair", "--apply", "--accept") == 0
+    reader = open_events(settings, writer=False)
+    assert reader.health().state == "ok"
+    reader.close()
     capsys.readouterr()
     assert run(state, "store", "verify") == 0
+    assert run(state, "audit", "verify") == 1
 
 
 def test_there_must_be_a_store_to_repair(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

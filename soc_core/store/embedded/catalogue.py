@@ -367,6 +367,20 @@ class Catalogue:
             append_link(connection, "repaired", {**body, "why": "the catalogue was rebuilt"}, _moment(now))
             connection.execute("COMMIT")
 
+    def accept_losses(self, now: float) -> None:
+        """Stop mentioning lost events with every answer; the chain goes on saying what was lost."""
+        with self._connect() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            rows = connection.execute(
+                "SELECT name, events FROM quarantine WHERE name NOT IN "
+                "(SELECT name FROM segments WHERE retired IS NULL) ORDER BY name"
+            ).fetchall()
+            lost: list[Plain] = [{"name": str(name), "events": int(events)} for name, events in rows]
+            if lost:
+                append_link(connection, "accepted", {"lost": lost}, _moment(now))
+                connection.executemany("DELETE FROM quarantine WHERE name = ?", [(row[0],) for row in rows])
+            connection.execute("COMMIT")
+
     def begin_chain(self, now: float) -> None:
         """Begin the chain of a store that has none yet by saying what is there."""
         with self._connect() as connection:

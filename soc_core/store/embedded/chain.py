@@ -1,8 +1,8 @@
 """Chain what happens to segments: each change of the catalogue is a link, written in the same transaction.
 
-Kinds: ``genesis`` (what was there when the chain began), ``sealed``, ``merged``, ``removed`` (by which cuts, how many
-events of which sources), ``repaired``. Bodies list segments ``added`` and ``retired`` with their checksums, so that the
-segments that must be there follow from the chain alone.
+Kinds: ``genesis`` (what was there when the chain began), ``sealed``, ``merged``, ``compacted``, ``removed`` (which data
+sets, how many events of which sources), ``repaired``, ``accepted`` (losses that answers no longer mention). Bodies list
+segments ``added`` and ``retired`` with their checksums, so that the segments that must be there follow from the chain.
 """
 
 from __future__ import annotations

@@ -93,6 +93,13 @@ class _Repair:
     def _log_faults(self) -> Iterator[Fault]:
         if not (self._directory / "log").is_dir():
             return
+        aside = self._directory / "log" / DAMAGED
+        for path in sorted(aside.iterdir()) if aside.is_dir() else ():
+            if self._apply:
+                put_aside(path, self._directory)
+            yield Fault(
+                f"log/{DAMAGED}/{path.name}", "damaged parts of the log were set aside", "it is set aside"
+            )
         if read_mark(self._directory / "log") is None:
             yield Fault(
                 "log/committed",
