@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from soc_core.errors import StoreError, UsageError
 from soc_core.fields import FIELDS
 from soc_core.log.files import sync_directory
-from soc_core.model.event import DATASET, TIMESTAMP, Event, Value
+from soc_core.model.event import DATASET, EXTRA, TIMESTAMP, Event, Value, values_of
 from soc_core.store.embedded.schema import arrow_type
 from soc_core.store.interface import EventReader, Search
 
@@ -181,12 +181,38 @@ def _type(name: str) -> pa.DataType:
 
 
 def _table(events: list[Event]) -> pa.Table:
+    try:
+        return _columns(events)
+    except ValueError:  # an instant that is no day of the calendar: stores keep such as the texts they are
+        return _columns([_mended(event) for event in events])
+
+
+def _columns(events: list[Event]) -> pa.Table:
     present = {name for event in events for name in event}
     columns, names = [], [name for name in FIELDS if name in present]
     for name in names:
         values = [event.get(name) for event in events]
         columns.append(pa.array(map(_instant, values) if _type(name) == _INSTANT else values, _type(name)))
     return pa.table(columns, names=names)
+
+
+def _mended(event: Event) -> Event:
+    """Return an event whose instants can be told as such; others go where stores keep what fits no field."""
+    odd = [
+        name for name in event if name in FIELDS and _type(name) == _INSTANT and not _is_instant(event[name])
+    ]
+    if not odd:
+        return event
+    extra = [*values_of(event, EXTRA), *(f"{name}={event[name]}" for name in odd)]
+    return {name: value for name, value in event.items() if name not in odd} | {EXTRA: extra}
+
+
+def _is_instant(value: Value) -> bool:
+    try:
+        _instant(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _instant(value: Value | None) -> datetime | None:

@@ -50,6 +50,17 @@ def test_others_read_all_of_it(store: EmbeddedStore, tmp_path: Path) -> None:
     assert sum(name is not None for name in table["user.name"].to_pylist()) == 10
 
 
+def test_an_instant_that_is_none_goes_along_as_text(store: EmbeddedStore, tmp_path: Path) -> None:
+    odd = {"event.start": "2026-02-30T00:00:00.000000Z", "event.end": "2026-11-21T00:00:00.000000Z"}
+    store.append([make(400, day=21) | odd, make(401, day=21) | {"event.start": odd["event.end"]}])
+    assert export_events(store, question(), tmp_path / "out", {}).rows == 312
+    rows = [row for path in (tmp_path / "out").rglob("*.parquet") for row in pq.read_table(path).to_pylist()]
+    found = {row.get("event.start"): row for row in rows if row.get("event.start") or row.get("event.end")}
+    assert set(found) == {None, datetime(2026, 11, 21, tzinfo=UTC)}
+    assert found[None]["edusoc.extra"] == ["event.start=2026-02-30T00:00:00.000000Z"]
+    assert found[None]["event.end"] == datetime(2026, 11, 21, tzinfo=UTC)
+
+
 def test_files_of_a_data_set_have_the_same_columns(
     store: EmbeddedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
