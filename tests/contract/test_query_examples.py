@@ -16,7 +16,7 @@ from soc_core.query.evaluate import compile_query
 from soc_core.query.language import parse_query
 from soc_core.reasons import error_text
 from soc_core.store.embedded import EmbeddedStore
-from soc_core.store.interface import SYSTEM_SCOPE, EventReader, Search
+from soc_core.store.interface import SYSTEM_SCOPE, EventReader, EventStore, Search
 from soc_core.store.shape import shape
 from tests.contract.elasticsearch_places import opener
 
@@ -78,7 +78,7 @@ EVENTS: Final = _made(
 def readers(elasticsearch_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[EventReader]]:
     embedded = EmbeddedStore(tmp_path_factory.mktemp("examples"), writer=True)
     with opener(elasticsearch_url) as opened:
-        stores = [embedded, opened()]
+        stores: list[EventStore] = [embedded, opened()]
         for store in stores:
             assert store.append(EVENTS).accepted == len(EVENTS)
         embedded.seal()

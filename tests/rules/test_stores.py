@@ -15,14 +15,14 @@ from detectors.sigma.model import SigmaRule, to_query
 from detectors.sigma.samples import read_cases, samples_of
 from soc_core.model.event import Event
 from soc_core.store.embedded import EmbeddedStore
-from soc_core.store.interface import SYSTEM_SCOPE, EventReader, Search
+from soc_core.store.interface import SYSTEM_SCOPE, EventReader, EventStore, Search
 from soc_core.store.shape import shape
 from tests.contract.elasticsearch_places import opener
 from tests.rules.corpus import rule_files, rule_set
 from tests.rules.test_class_day import BASE, NAMES, PROGRAMS
 
 pytestmark = pytest.mark.slow
-RULES: Final = [rule for rule in rule_set().rules if isinstance(rule, SigmaRule)]
+RULES: Final = list(rule_set().rules)
 
 
 def _sampled() -> Iterator[Event]:
@@ -58,7 +58,7 @@ def readers(
 ) -> Iterator[dict[str, EventReader]]:
     embedded = EmbeddedStore(tmp_path_factory.mktemp("rules"), writer=True)
     with opener(elasticsearch_url) as opened:
-        stores = {"embedded": embedded, "elasticsearch": opened()}
+        stores: dict[str, EventStore] = {"embedded": embedded, "elasticsearch": opened()}
         for store in stores.values():
             assert store.append(EVENTS).accepted == len(EVENTS)
         embedded.seal()

@@ -39,7 +39,7 @@ class Index:
         self._client.indices.create(index=self._name, mappings=mappings(), settings=settings)
         for event in EVENTS:
             lines += [{"index": {"_id": event["event.id"]}}, open_line(event)[0] + b"}"]
-        answer = self._client.bulk(index=self._name, operations=lines, refresh=True)
+        answer = self._client.bulk(index=self._name, operations=lines, refresh=True)  # type: ignore[arg-type] # some are JSON already
         assert not answer["errors"], [item for item in answer["items"] if "error" in item["index"]][:1]
 
     def found(self, body: object) -> set[str]:
