@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -64,8 +65,12 @@ def clean(client: Elasticsearch, prefix: str) -> None:
 
 @contextmanager
 def opener(url: str, how: Writing = QUICK) -> Iterator[Callable[[], ElasticsearchStore]]:
-    """Give a function that opens the one store of a new prefix, anew each time it is called."""
+    """Give a function that opens the one store of a new prefix, anew each time it is called.
+
+    Where there are several nodes each shard has a copy.
+    """
     held: list[ElasticsearchStore] = []
+    how = replace(how, replicas=1) if "," in url else how
     with new_prefix(url) as prefix:
 
         def reopen() -> ElasticsearchStore:
