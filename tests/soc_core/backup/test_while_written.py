@@ -30,6 +30,7 @@ class Writing:
         command = [sys.executable, "-m", "tests.soc_core.backup.writing", str(state), str(seed)]
         self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         self.acknowledged = 0
+        self._ended = False
         self._grown = threading.Condition()
         self._follower = threading.Thread(target=self._follow)
         self._follower.start()
@@ -41,12 +42,14 @@ class Writing:
                 self.acknowledged = int(line)
                 self._grown.notify_all()
         with self._grown:
+            self._ended = True
             self._grown.notify_all()
 
     def wait_for(self, number: int) -> int:
         """Return how many are acknowledged once there are ``number``."""
         with self._grown:
-            assert self._grown.wait_for(lambda: self.acknowledged >= number, timeout=60)
+            self._grown.wait_for(lambda: self.acknowledged >= number or self._ended, timeout=60)
+            assert self.acknowledged >= number
             return self.acknowledged
 
     def end(self) -> None:
