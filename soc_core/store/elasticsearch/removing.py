@@ -16,6 +16,7 @@ from soc_core.store.interface import Removal
 
 _MOST: Final = 10_000
 """Data sets in one index that are looked at."""
+_NEVER: Final = "99999999"
 
 
 def remove_indices(place: Place, cuts: Mapping[str, str]) -> tuple[Removal, list[str]]:
@@ -53,6 +54,8 @@ def _held(place: Place, name: str) -> dict[str, tuple[str, str, int]]:
         allow_partial_search_results=False,
         aggs={"found": {"terms": {"field": DATASET, "size": _MOST, "missing": ""}, "aggs": days}},
     ).body
+    if answer["aggregations"]["found"]["sum_other_doc_count"]:
+        found[name] = (_NEVER, _NEVER, 0)  # no data set is named so: the index stays, whatever is asked for
     for item in answer["aggregations"]["found"]["buckets"]:
         first, last = (f"{int(item[end]['value']):08d}" for end in ("first", "last"))
         found[item["key"]] = (first, last, int(item["doc_count"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from soc_core.config import Settings
-from soc_core.errors import UsageError
+from soc_core.errors import StoreAccessError, StoreError, UsageError
 from soc_core.model.event import Event
 from soc_core.store.elasticsearch.client import connect, place_of, read_version
 from soc_core.store.elasticsearch.place import Place
@@ -25,9 +25,18 @@ class ElasticsearchStore(Reader):
 
     @classmethod
     def at(cls, settings: Settings, *, writer: bool) -> ElasticsearchStore:
-        """Open the store that is configured; raise ``UsageError`` when the cluster is of a version we don't speak."""
+        """Open the store that is configured; raise ``UsageError`` when the cluster is of a version we don't speak.
+
+        A reader may be opened while the cluster is away: then its questions say so.
+        """
         place = Place(connect(settings), settings.elasticsearch_prefix, place_of(settings))
-        read_version(place.client, place.where)
+        try:
+            read_version(place.client, place.where)
+        except StoreAccessError:
+            raise
+        except StoreError:
+            if writer:
+                raise
         return cls(place, writer=writer, how=Writing(replicas=settings.elasticsearch_replicas))
 
     def _need_writer(self) -> Writer:
@@ -54,9 +63,10 @@ class ElasticsearchStore(Reader):
     def remove(self, cuts: Mapping[str, str]) -> Removal:
         """Remove the indices of months that lie wholly before their data set's cut; name those that stay."""
         writer = self._need_writer()
-        self._see_all()
-        removal, gone = remove_indices(self.place, cuts)
-        writer.indices.forget(gone)
+        with writer.standing_still():
+            self._see_all()
+            removal, gone = remove_indices(self.place, cuts)
+            writer.indices.forget(gone)
         return removal
 
     def close(self) -> None:

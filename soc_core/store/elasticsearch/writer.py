@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -30,7 +31,7 @@ from soc_core.errors import StoreError
 from soc_core.model.event import EVENT_ID, BadRecord, Event
 from soc_core.store.elasticsearch.bulk import CHUNK_BYTES, CHUNK_DOCUMENTS, MOST_BYTES, Bulk
 from soc_core.store.elasticsearch.documents import Document, chunked, open_line
-from soc_core.store.elasticsearch.faults import in_words
+from soc_core.store.elasticsearch.faults import cause_of, in_words, refusal
 from soc_core.store.elasticsearch.indices import Indices, indices_of, month_of
 from soc_core.store.elasticsearch.lease import LEASE_SECONDS, Lease, make_state_index
 from soc_core.store.elasticsearch.place import Place
@@ -227,7 +228,14 @@ class Writer:
                 "if_primary_term": hit["_primary_term"],
             }
             lines.append(orjson.dumps({"index": action}) + b"\n" + orjson.dumps(source) + b"\n")
-        return [item["index"]["status"] in {200, 201} for item in self._bulk.request(lines)]
+        return [self._is_done(item["index"]) for item in self._bulk.request(lines)]
+
+    def _is_done(self, item: dict[str, Any]) -> bool:
+        """Tell whether a change was made, ``False`` where it came too late; raise what hinders any."""
+        status = item["status"]
+        if status not in {200, 201, 404, 409}:
+            raise refusal(status, *cause_of(item), self._where)
+        return status in {200, 201}
 
     def _acknowledge(self, first: int, accepted: Sequence[Document]) -> None:
         """Move the head past what was stored; where nothing was, the offsets are used again."""
@@ -243,6 +251,8 @@ class Writer:
     def _give_up(self, first: int) -> None:
         """Remember that documents may stand at offsets that will not be acknowledged."""
         if self._next > first:
+            if self._failed and self._failed[-1][1] == first:  # failures in a row, maybe thousands: one range
+                first = self._failed.pop()[0]
             self._failed.append((first, self._next))
             self._stale = True
 
@@ -258,8 +268,11 @@ class Writer:
             return
         if low == high:
             return
+        idle = 0
         while found := self._unacknowledged(low, high):
-            self._stamp_anew(found)
+            idle = 0 if any(self._stamp_anew(found)) else idle + 1
+            if idle >= _TRIES:
+                raise StoreError("documents change while they are looked at", where=self._where)
             self._visibility.renew()
         self._lease.acknowledge(self._next, ((low, high),))
 
@@ -286,6 +299,12 @@ class Writer:
             track_total_hits=False,
             **parts,
         )
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Let no append begin inside: what is removed must not take with it what arrives at that moment."""
+        with self._lock:
+            yield
 
     def close(self) -> None:
         """Let the next writer in."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ import pytest
 from soc_core.errors import StoreBusyError, StoreError
 from soc_core.model.event import Event
 from soc_core.query.tree import equal
+from soc_core.store.elasticsearch import removing
 from soc_core.store.elasticsearch.bulk import TRIES
 from soc_core.store.elasticsearch.client import connect
 from soc_core.store.elasticsearch.lease import DOCUMENT, Lease, machine, make_state_index, read_log
@@ -172,6 +174,66 @@ def test_shows_readers_of_the_log_what_a_writer_taken_for_dead_stored(
     zombie.close()
     assert following.append(EVENTS).duplicates == 60
     following.close()
+
+
+@pytest.mark.timeout(60)
+def test_says_why_it_can_not_take_over(
+    shaky: tuple[ElasticsearchStore, Faults, list[float]], place: Place
+) -> None:
+    store, faults, _ = shaky
+    store.append(EVENTS[:20])
+    faults.judge = some_times(10, "lose request", f"/_doc/{DOCUMENT}")
+    with pytest.raises(StoreError):
+        store.append(EVENTS[20:])
+    place.client.indices.put_settings(index=place.pattern, settings={"index.blocks.write": True})
+    with pytest.raises(StoreError, match="closed for writing"):
+        ElasticsearchStore(place_at(place.where, place.prefix), writer=True, how=IMPATIENT)
+    place.client.indices.put_settings(index=place.pattern, settings={"index.blocks.write": None})
+    following = ElasticsearchStore(place, writer=True, how=IMPATIENT)
+    holds_once(following, EVENTS)
+    following.close()
+
+
+def test_remembers_failures_in_a_row_as_one(
+    shaky: tuple[ElasticsearchStore, Faults, list[float]], place: Place
+) -> None:
+    store, faults, _ = shaky
+    for _ in range(3):
+        faults.judge = some_times(TRIES, (429, b"{}"))
+        with pytest.raises(StoreError):
+            store.append(EVENTS)
+    assert store.append(EVENTS).accepted == 60
+    assert len(read_log(place).abandoned) == 1
+    holds_once(store, EVENTS)
+
+
+def test_keeps_an_index_whose_data_sets_are_too_many_to_look_at(
+    store: ElasticsearchStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removing, "_MOST", 1)
+    old = [make(n) | {"event.dataset": f"Odd {n % 2}"} for n in range(5)]  # both go to the index of others
+    store.append(old)
+    assert store.remove({"Odd 0": "20261201"}).events == 0
+    assert store.count(question()) == 5
+
+
+def test_does_not_drop_what_arrives_while_it_removes(
+    store: ElasticsearchStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.append(EVENTS)
+    drop, late = removing._drop, [make(n) for n in range(100, 110)]
+    appending = threading.Thread(target=lambda: store.append(late))
+
+    def slowly(place: Place, name: str) -> bool:
+        if not appending.ident:
+            appending.start()
+            appending.join(2)  # time enough for an append that does not wait for us
+        return drop(place, name)
+
+    monkeypatch.setattr(removing, "_drop", slowly)
+    store.remove({str(event["event.dataset"]): "20261201" for event in EVENTS})
+    appending.join()
+    assert sorted(pages(store, limit=500)) == sorted(ids(late))
 
 
 def test_keeps_poison_aside(store: ElasticsearchStore, place: Place) -> None:
