@@ -90,6 +90,7 @@ class Engine:
         seconds = self.seconds if budget is None else budget.left()
         with self._asked(view, sql, columns, parameters, seconds) as relation:
             answer: pa.Table = relation.to_arrow_table()
+            answer.validate(full=True)  # DuckDB hands on what a damaged page says, texts that are none too
             return answer
 
     def stream(
@@ -97,7 +98,9 @@ class Engine:
     ) -> Iterator[pa.RecordBatch]:
         """Yield the result as ``ask`` returns it, at most ``rows`` at a time."""
         with self._asked(view, sql, columns, parameters, self.seconds) as relation:
-            yield from relation.to_arrow_reader(rows)
+            for batch in relation.to_arrow_reader(rows):
+                batch.validate(full=True)
+                yield batch
 
     @contextmanager
     def _asked(
