@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import re
+import subprocess
+import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -156,6 +161,32 @@ def test_says_in_words_that_elasticsearch_is_not_there(
         assert "连不上 Elasticsearch；" in run_error(words, state, capsys, 3)
     monkeypatch.setenv("EDUSOC_LANGUAGE", "en")
     assert "can't be reached — check that" in run_error(["store", "stats"], state, capsys, 3)
+
+
+@pytest.mark.slow
+def test_the_console_serves_while_elasticsearch_is_away(state: Path) -> None:
+    """Who looks after alerts goes on; what is said at the start is what is wrong."""
+    environment = {
+        **os.environ,
+        "EDUSOC_ELASTICSEARCH_URL": f"http://127.0.0.1:{free_port()}",
+        "EDUSOC_LANGUAGE": "zh",
+    }
+    words = [sys.executable, "-m", "edusoc", "serve", "--port", "0", "--state", str(state)]
+    with subprocess.Popen(
+        words, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        assert server.stderr is not None
+        try:
+            found = re.search(r"http://[0-9.:]+", server.stdout.readline())
+            assert found is not None
+            with urllib.request.urlopen(f"{found.group()}/login") as page:
+                assert page.status == 200
+        finally:
+            server.terminate()
+        said = server.stderr.read()
+    assert "存储：不可用" in said
+    assert "连不上 Elasticsearch；" in said
 
 
 def test_nothing_to_set_up_or_migrate(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
