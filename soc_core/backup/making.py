@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import column, select, table
+from sqlalchemy import ScalarResult, column, select, table
 
 from soc_core.backup.checking import check_backup
 from soc_core.backup.events import DIRECTORY as EVENTS
@@ -229,8 +229,8 @@ def _elsewhere(source: Source) -> int:
     """Return how many imported files lie outside the state directory."""
     inside = f"{source.settings.state_directory}/"
     with source.database.read() as connection:
-        paths = connection.scalars(select(column("path")).select_from(table(_SOURCES)))
-        return sum(not str(path).startswith(inside) for path in paths)
+        paths: ScalarResult[str] = connection.scalars(select(column("path")).select_from(table(_SOURCES)))
+        return sum(not path.startswith(inside) for path in paths)
 
 
 def _checked(path: Path, order: Order, meter: Meter) -> list[Finding]:
