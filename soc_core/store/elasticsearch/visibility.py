@@ -39,10 +39,10 @@ class Visibility:
 
     def _refresh(self, head: int) -> None:
         self.recent.refresh_begins()
+        absent = self._absent()
+        names = ",".join([self._pattern, *(f"-{name}" for name in absent)])
         try:
-            answer = self._client.indices.refresh(
-                index=self._answering(), ignore_unavailable=True, allow_no_indices=True
-            )
+            answer = self._client.indices.refresh(index=names, ignore_unavailable=True, allow_no_indices=True)
         except AuthorizationException:
             # Who may only read (no privilege ``maintenance``) sees events as late as ``refresh_interval`` has it.
             if head < 0:
@@ -50,11 +50,13 @@ class Visibility:
         else:
             if answer["_shards"]["failed"]:
                 return  # asked for again by the next question
-        self._seen = head
+        self._seen = (
+            self._seen if absent else head
+        )  # they may hold some of it: asked for again while they are away
         self.recent.refresh_is_done()
 
-    def _answering(self) -> str:
-        """Return what to refresh: an index that lacks a shard would be waited for, and answers are partial anyway."""
+    def _absent(self) -> list[str]:
+        """Return the indices that lack a shard: a refresh would wait for them, and answers are partial anyway."""
         try:
             health = self._client.cluster.health(
                 index=self._pattern,
@@ -63,6 +65,5 @@ class Visibility:
                 filter_path="indices.*.status",
             ).body
         except ApiError:
-            return self._pattern
-        red = [name for name, index in health.get("indices", {}).items() if index["status"] == "red"]
-        return ",".join([self._pattern, *(f"-{name}" for name in sorted(red))])
+            return []
+        return sorted(name for name, index in health.get("indices", {}).items() if index["status"] == "red")
