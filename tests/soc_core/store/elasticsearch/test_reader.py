@@ -9,19 +9,21 @@ from datetime import UTC, datetime
 
 import pytest
 
-from soc_core.errors import StoreError, UsageError
+from soc_core.errors import StoreAccessError, StoreError, UsageError
 from soc_core.model.event import Event
 from soc_core.query.evaluate import compile_query
 from soc_core.query.tree import Cidr, Exists, Not, OneOf, Query, Range, Regex, Text, equal
 from soc_core.store.asking import Key, encode_cursor
 from soc_core.store.counting import Counting
+from soc_core.store.elasticsearch.client import connect
 from soc_core.store.elasticsearch.store import ElasticsearchStore
 from soc_core.store.elasticsearch.templates import IGNORE_ABOVE
 from soc_core.store.interface import SYSTEM_SCOPE, Aggregation, Grouping, Search
 from soc_core.store.shape import shape
-from tests.contract.elasticsearch_places import opener
+from tests.contract.elasticsearch_places import clean, opener
 from tests.contract.samples import make, question
 from tests.contract.store_contract import ids, pages
+from tests.elasticsearch_security import Secured
 
 LONG = "x" * IGNORE_ABOVE + " needle " + "学" * 20_000
 SENT: list[Event] = [
@@ -197,3 +199,23 @@ def test_answers_what_elasticsearch_finds_too_hard(store: ElasticsearchStore) ->
     assert store.count(question(query=hard)) == sum(map(matches, ODD))
     many = OneOf("message", tuple(f"Record {n}" for n in range(20_000)))
     assert store.count(question(query=many)) == sum(map(compile_query(many), ODD))
+
+
+def test_who_may_only_read_sees_what_was_refreshed(secured_elasticsearch: Secured) -> None:
+    writing = secured_elasticsearch.settings("writer")
+    store = ElasticsearchStore.at(writing, writer=True)
+    reader = ElasticsearchStore.at(secured_elasticsearch.settings("reader"), writer=False)
+    try:
+        store.append([make(n) for n in range(20)])
+        assert store.count(question()) == 20
+        assert reader.count(question()) == 20
+        assert reader.end_offset() == 20
+        assert len(reader.read_from(0)[0]) == 20
+        with pytest.raises(StoreAccessError, match="lacks"):
+            ElasticsearchStore.at(secured_elasticsearch.settings("reader"), writer=True)
+    finally:
+        reader.close()
+        store.close()
+        client = connect(writing)
+        clean(client, writing.elasticsearch_prefix)
+        client.close()
