@@ -34,6 +34,8 @@ MIGRATIONS: Final = (("out", 10), ("back", 10))
 MOST_EVENTS: Final = 30_000
 MIGRATED: Final = 30_000
 ROUNDS_AT_MOST: Final = 200
+STARTED_SECONDS: Final = 60.0
+"""So long a process may take until it first acknowledges something, on a machine with much else to do."""
 _CONTEXT = get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["benchmarks._fault_work"])
 
@@ -147,6 +149,8 @@ class _Killer:
             jobs.append(Job("seal", self._state, told.acknowledged))
         running = [begin(job, self._chance.randrange(2**31)) for job in jobs]
         seconds = self._chance.uniform(0.02, 1.5)
+        if self._chance.random() < 0.7:  # while it works, not while it opens
+            running[-1][1].poll(STARTED_SECONDS)
         for process, pipe in reversed(running):  # the one that writes is followed
             if not follow(pipe, seconds, told):
                 row.wrong.append(f"{self._name} ended by itself with {process.exitcode}")
