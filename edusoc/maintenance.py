@@ -9,6 +9,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
+from sqlalchemy import Connection
+
 from soc_core.config import Settings
 from soc_core.errors import StoreError
 from soc_core.jobs import jobs
@@ -22,24 +24,46 @@ from soc_core.store.retention import Policy
 KIND: Final = "retention"
 EVERY: Final = timedelta(days=1)
 LEASE: Final = timedelta(hours=1)
+LEAP: Final = timedelta(days=31)
+"""What is deleted stays deleted when the clock is set right: beyond this a person gets a day to look at it."""
+DAILY: Final = "daily"
 
 
 def retain_daily(store: EventStore, database: Database, settings: Settings, now: datetime) -> Kept | None:
     """Apply retention if a day has passed since the last time; ``None`` when it is not due.
 
-    Raises ``StoreError`` when the store refuses; it is then tried again when the lease has run out.
+    Raises ``StoreError`` when the store refuses; it is then tried again when the lease has run out. When the clock says
+    that it was not done for very long, the clock may be wrong: that is said, and it is done a day later.
     """
     with database.write() as connection:
-        if not jobs.waiting(connection, KIND):
-            jobs.add(connection, KIND, ["daily"], now)
+        since = _leap(connection, now)
         due = jobs.lease(connection, KIND, now=now, length=LEASE)
+    if since is not None:
+        raise StoreError(
+            f"by the clock of this machine retention was due {since.days} days ago: nothing is removed today",
+            todo="check the clock; if it is right there is nothing to do",
+        )
     if not due:
         return None
     kept = apply_retention(store, Policy.of(settings), now)
     with database.write() as connection:
         jobs.finish(connection, due)
-        jobs.add(connection, KIND, ["daily"], now + EVERY)
+        jobs.put(connection, KIND, DAILY, now + EVERY)
     return kept
+
+
+def _leap(connection: Connection, now: datetime) -> timedelta | None:
+    """Put the job where the clock says it belongs; return how far the clock seems to have leapt ahead, if it has.
+
+    What a clock put far ahead before it was set right is due now.
+    """
+    due = jobs.due_of(connection, KIND, DAILY)
+    if due is None or due > now + EVERY:
+        jobs.put(connection, KIND, DAILY, now)
+    elif now - due > LEAP:
+        jobs.put(connection, KIND, DAILY, now + EVERY)
+        return now - due
+    return None
 
 
 def make_room(store: EventStore, settings: Settings, now: datetime) -> Removal:

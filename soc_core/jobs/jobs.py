@@ -14,7 +14,7 @@ from typing import Final
 
 from sqlalchemy import Column, Connection, Integer, String, Table, bindparam, delete, select, text, update
 
-from soc_core.clock import format_instant
+from soc_core.clock import format_instant, parse_instant
 from soc_core.state.database import metadata
 
 jobs = Table(
@@ -84,6 +84,18 @@ def finish(connection: Connection, done: Sequence[Job]) -> None:
     connection.execute(delete(jobs).where(*same, jobs.c.generation == bindparam("seen")), parameters)
     left = [{"of_kind": job.kind, "of_key": job.key} for job in done]
     connection.execute(update(jobs).where(*same).values(leased_until="", attempts=0), left)
+
+
+def due_of(connection: Connection, kind: str, key: str) -> datetime | None:
+    """Return when a job is due, ``None`` when there is none of the name."""
+    found = connection.scalar(select(jobs.c.due_at).where(jobs.c.kind == kind, jobs.c.key == key))
+    return None if found is None else parse_instant(found)
+
+
+def put(connection: Connection, kind: str, key: str, due: datetime) -> None:
+    """Make a job due at ``due``, whatever it was before; who holds it loses it."""
+    connection.execute(delete(jobs).where(jobs.c.kind == kind, jobs.c.key == key))
+    add(connection, kind, [key], due)
 
 
 def waiting(connection: Connection, kind: str) -> list[str]:

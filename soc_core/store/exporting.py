@@ -203,8 +203,9 @@ def _mended(event: Event) -> Event:
     ]
     if not odd:
         return event
-    extra = [*values_of(event, EXTRA), *(f"{name}={event[name]}" for name in odd)]
-    return {name: value for name, value in event.items() if name not in odd} | {EXTRA: extra}
+    mended: Event = {name: value for name, value in event.items() if name not in odd}
+    mended[EXTRA] = [*map(str, values_of(event, EXTRA)), *(f"{name}={event[name]}" for name in odd)]
+    return mended
 
 
 def _is_instant(value: Value) -> bool:

@@ -50,6 +50,25 @@ def test_runs_once_a_day(store: EventStore, database: Database, settings: Settin
     assert second.removal.events == 1
 
 
+def test_a_clock_that_leaps_removes_nothing_that_day(
+    store: EventStore, database: Database, settings: Settings
+) -> None:
+    auth = flow(1, day="20261120") | {"event.dataset": "linux.auth"}
+    assert retain_daily(store, database, settings, NOW) is not None
+    store.append([auth])
+    leap = NOW + timedelta(days=3_650)
+    assert "clock" in maintain(store, database, settings, leap)
+    assert [row.dataset for row in store.days(SYSTEM_SCOPE)] == ["linux.auth"]
+    assert maintain(store, database, settings, leap + timedelta(hours=2)) == ""  # not every time anew
+    # The clock is right again: what it put ten years ahead is done now.
+    assert retain_daily(store, database, settings, NOW + timedelta(days=1)) is not None
+    assert [row.dataset for row in store.days(SYSTEM_SCOPE)] == ["linux.auth"]
+    # Who was really away so long gets it done a day later.
+    assert "clock" in maintain(store, database, settings, leap)
+    assert retain_daily(store, database, settings, leap + timedelta(days=1)) is not None
+    assert store.days(SYSTEM_SCOPE) == []
+
+
 def test_failing_is_said_and_tried_again(
     store: EventStore, database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
