@@ -50,9 +50,9 @@ class Visibility:
         else:
             if answer["_shards"]["failed"]:
                 return  # asked for again by the next question
-        self._seen = (
-            self._seen if absent else head
-        )  # they may hold some of it: asked for again while they are away
+        if absent:
+            return  # they may hold some of it: asked for again while they are away
+        self._seen = head
         self.recent.refresh_is_done()
 
     def _absent(self) -> list[str]:
