@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (tables of events and questions read better in long lines)
 """Ask the questions of the goals of our store and of Elasticsearch, each time with other values, and compare answers."""
 
 from __future__ import annotations

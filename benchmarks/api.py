@@ -32,7 +32,7 @@ from pathlib import Path
 import orjson
 from sqlalchemy import insert, text
 
-from benchmarks.store import Generator
+from benchmarks._store_events import Generator
 from cases.alerts.tables import alerts
 from edusoc.composition import open_database
 from intake.pipeline import CURSOR

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (tables of events and questions read better in long lines)
 """Measure the embedded store against Elasticsearch: ``python -m benchmarks.store [--peer URL] [--keep DIRECTORY]``.
 
 Makes the events of ``benchmarks._store_events`` (5 million over 180 days by default), appends them durably in batches of
@@ -120,6 +121,7 @@ def ask(question: Question, store: EmbeddedStore, peer: Peer | None, turns: int)
         answer = question.ours(store, turn)
         ours.append((time.perf_counter() - begin) * 1e3)
         if peer is not None:
+            peer.forget()
             begin = time.perf_counter()
             other = question.peer(peer, turn)
             theirs.append((time.perf_counter() - begin) * 1e3)
@@ -158,6 +160,7 @@ def main() -> None:
         else None
     )
     store, cost = open_store(directory, Generator(arguments.events, arguments.days))
+    store.seal()  # what was compacted away goes once its grace is over
     try:
         report_cost(store, cost, peer, other)
         store.close()

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (tables of events and questions read better in long lines)
 """Load the store benchmark's events into a real Elasticsearch: ``python -m benchmarks.store_peer URL [--events N]``.
 
 It is set up as someone who knows it would: an explicit mapping from the field dictionary (nothing dynamic), indices a
@@ -92,6 +93,10 @@ class Peer:
         """Return the answer of a search; results are never taken from the server's cache of requests."""
         query = "&".join(f"{key}={value}" for key, value in {"request_cache": "false", **options}.items())
         return self.ask("POST", f"/{indices}/_search?{query}", orjson.dumps(body))
+
+    def forget(self) -> None:
+        """Drop what the server keeps of filters it was asked before: people ask of other values each time."""
+        self.ask("POST", f"/{self.prefix}*/_cache/clear?query=true&request=true&fielddata=false")
 
     def make_template(self) -> None:
         """Set mapping and settings of all indices with our prefix."""

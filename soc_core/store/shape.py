@@ -17,7 +17,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from itertools import chain
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import orjson
 
@@ -85,16 +85,19 @@ def shape(event: Event) -> Event:
     return shaped
 
 
+_Getter: TypeAlias = Callable[[Event], tuple[Any, ...]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Layout:
     """Say which values of events with the same fields and classes must be looked at; ``None``: at all of them."""
 
-    longs: Callable[[Event], tuple[int, ...]]
-    dates: Callable[[Event], tuple[str, ...]]
-    addresses: Callable[[Event], tuple[str, ...]]
-    texts: Callable[[Event], tuple[list[object], ...]]
-    address_lists: Callable[[Event], tuple[list[object], ...]]
-    long_lists: Callable[[Event], tuple[list[object], ...]]
+    longs: _Getter
+    dates: _Getter
+    addresses: _Getter
+    texts: _Getter
+    address_lists: _Getter
+    long_lists: _Getter
     joined: re.Pattern[str]
 
 
@@ -124,7 +127,7 @@ def _is_in_shape(event: Event) -> bool:
     if layout is None:
         return False
     longs, dates = layout.longs(event), layout.dates(event)
-    listed = list(chain.from_iterable(layout.long_lists(event)))
+    listed: list[Any] = list(chain.from_iterable(layout.long_lists(event)))
     if listed:
         longs = (*longs, *listed) if set(map(type, listed)) <= _WHOLE_ONLY else (_LONG,)
     return (
@@ -153,8 +156,16 @@ def _layout(names: tuple[str, ...], kinds: tuple[type, ...]) -> _Layout | None:
         parts[_part(name, kind)].append(name)
     if parts[""]:
         return None
-    looked_at = [_getter(parts[part]) for part in _LOOKED_AT]
-    return _Layout(*looked_at, re.compile(f"(?:{DATE_FORM.pattern}){{{len(parts['date'])}}}"))
+    longs, dates, addresses, texts, listed, long_lists = (_getter(parts[part]) for part in _LOOKED_AT)
+    return _Layout(
+        longs,
+        dates,
+        addresses,
+        texts,
+        listed,
+        long_lists,
+        re.compile(f"(?:{DATE_FORM.pattern}){{{len(parts['date'])}}}"),
+    )
 
 
 def _part(name: str, kind: type) -> str:
@@ -170,7 +181,7 @@ def _part(name: str, kind: type) -> str:
     return field.type if usual and field.type in {"long", "date", "ip"} else ""
 
 
-def _getter(names: list[str]) -> Callable[[Event], tuple[Any, ...]]:
+def _getter(names: list[str]) -> _Getter:
     """Return a function that returns the values of fields that are there."""
     if len(names) > 1:
         return itemgetter(*names)
@@ -184,7 +195,7 @@ def _are_sound(addresses: list[object]) -> bool:
             return True
     except TypeError:  # something in a list that is no scalar
         return False
-    if not all(item.__class__ is str and _canonical_address(item) == item for item in addresses):  # type: ignore[arg-type] # text here
+    if not all(item.__class__ is str and _canonical_address(item) == item for item in addresses):
         return False
     if len(_SOUND_ADDRESSES) > _MOST_ADDRESSES:
         _SOUND_ADDRESSES.clear()

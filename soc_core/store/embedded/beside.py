@@ -33,8 +33,8 @@ class SidecarBuilder:
         self._filters.add(table)
         self._cells.add(table)
         self._ids.append(hash_column(table[EVENT_ID]))
-        times = pc.min_max(table[TIMESTAMP]).as_py()
-        self._spans.append((_instant(times["min"]), _instant(times["max"]), len(table)))
+        first, last = str(pc.min(table[TIMESTAMP]).as_py()), str(pc.max(table[TIMESTAMP]).as_py())
+        self._spans.append((_instant(first), _instant(last), len(table)))
 
     def content(self, columns: Sequence[str]) -> Sidecar:
         """Return what lies beside a segment of these columns.

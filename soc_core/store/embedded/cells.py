@@ -34,7 +34,7 @@ class Cells:
     units: Sequence[str]
     datasets: Sequence[str]
     unit: npt.NDArray[np.int32]
-    dataset: npt.NDArray[np.int16] | npt.NDArray[np.int32]
+    dataset: npt.NDArray[np.int32]
     hour: npt.NDArray[np.int32]
     count: npt.NDArray[np.int64]
 
@@ -59,7 +59,7 @@ class CellsBuilder:
         self._note(table, keys["dataset"])
 
     def _note(self, table: pa.Table, dataset: pa.ChunkedArray[Any]) -> None:
-        runs = pc.run_end_encode(dataset.combine_chunks())
+        runs = pc.run_end_encode(dataset.combine_chunks())  # type: ignore[attr-defined] # the stubs lack it
         start = 0
         for name, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
             there = self._present.setdefault(str(name), set())
@@ -136,7 +136,7 @@ def unpack_cells(beside: Sidecar) -> Cells:
         texts["units"],
         texts["datasets"],
         unit.astype(np.int32),
-        dataset.astype(np.int16 if len(texts["datasets"]) < 2**15 else np.int32),
+        dataset.astype(np.int32),
         (hour + first).astype(np.int32),
         _unpacked(arrays["counts"]),
     )

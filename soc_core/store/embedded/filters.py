@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from soc_core.fields import FIELDS
 from soc_core.query.evaluate import fold, text_of, wildcard_tokens
 from soc_core.query.tree import And, OneOf, Or, Query, Text
-from soc_core.store.embedded.hashing import Hashes, hash_column, hash_texts
+from soc_core.store.embedded.hashing import Hashes, hash_column, hash_texts, text_buffers
 from soc_core.store.embedded.sidecars import Sidecar
 
 FILTERED: Final = frozenset(name for name, field in FIELDS.items() if field.type == "ip") | {
@@ -73,7 +73,8 @@ _LETTERS: Final = _letters()
 
 def _grams(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
     one, two, three = _LETTERS
-    return one[data[:-2]] + two[data[1:-1]] + three[data[2:]]
+    numbers: npt.NDArray[np.uint16] = one[data[:-2]] + two[data[1:-1]] + three[data[2:]]
+    return numbers
 
 
 class FilterBuilder:
@@ -105,7 +106,10 @@ class FilterBuilder:
 
 
 def _flat(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
-    return pc.list_flatten(column) if pa.types.is_list(column.type) else column
+    if not pa.types.is_list(column.type):
+        return column
+    flat: pa.ChunkedArray[Any] = pc.list_flatten(column)  # type: ignore[assignment] # of chunks it makes chunks
+    return flat
 
 
 def _hashes(column: pa.ChunkedArray[Any]) -> Hashes:
@@ -114,20 +118,19 @@ def _hashes(column: pa.ChunkedArray[Any]) -> Hashes:
     if not len(values):
         return np.zeros(0, np.uint64)
     plain = pc.string_is_ascii(values)
-    folded = [pc.ascii_lower(values.filter(plain))]
+    folded = pc.ascii_lower(values.filter(plain))
     others = [fold(str(item), cased=False) for item in values.filter(pc.invert(plain)).to_pylist()]
-    return np.concatenate([hash_column(part) for part in (*folded, pa.array(others, pa.string()))])
+    return np.concatenate([hash_column(folded), hash_column(pa.array(others, pa.string()))])
 
 
 def _texts(column: pa.ChunkedArray[Any]) -> Iterator[npt.NDArray[np.uint8]]:
     """Yield the bytes of the distinct texts of a column, one behind the other."""
     for chunk in _flat(column).chunks:
         array = pc.unique(chunk) if chunk.null_count < len(chunk) else chunk.slice(0, 0)
-        _, ends, content = array.buffers()
-        if content is None or not len(array):
+        if not len(array):
             continue
-        offsets = np.frombuffer(ends, np.int32, len(array) + 1, array.offset * 4)
-        data = np.frombuffer(content, np.uint8)[offsets[0] : offsets[-1]]
+        offsets, content = text_buffers(array)
+        data = content[offsets[0] : offsets[-1]]
         if len(data) >= 3:
             yield data
 
@@ -153,8 +156,8 @@ def _bloom(hashes: Hashes, bits: int) -> npt.NDArray[np.uint8]:
 
 def _all_set(matrix: npt.NDArray[np.uint8], places: npt.NDArray[np.int64]) -> Mask:
     """Tell of each row whether all bits at ``places`` are set."""
-    found: Mask = ((matrix[:, places >> 3] >> (places & 7).astype(np.uint8)) & 1).all(axis=1)
-    return found
+    bits = (matrix[:, places >> 3] >> (places & 7).astype(np.uint8)) & 1
+    return np.asarray(bits.all(axis=1), np.bool_)
 
 
 def compile_filter(query: Query) -> Prune | None:
@@ -185,7 +188,7 @@ def _values_filter(texts: Sequence[str]) -> Prune:
     def prune(beside: Sidecar) -> Mask:
         matrix = beside.arrays["values"]
         places = _places(hashes, matrix.shape[1] * 8)
-        return np.logical_or.reduce([_all_set(matrix, row) for row in places])
+        return np.asarray(np.logical_or.reduce([_all_set(matrix, row) for row in places]), np.bool_)
 
     return prune
 

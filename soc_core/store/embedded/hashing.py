@@ -32,9 +32,7 @@ def hash_texts(texts: Sequence[str]) -> Hashes:
 
 
 def _hash_array(array: pa.Array[Any]) -> Hashes:
-    _, ends, content = array.buffers()
-    offsets = np.frombuffer(ends, np.int32, len(array) + 1, array.offset * 4).astype(np.int64)
-    data = np.frombuffer(content, np.uint8) if content is not None else np.zeros(0, np.uint8)
+    offsets, data = text_buffers(array)
     lengths = np.diff(offsets)
     order = np.argsort(lengths, kind="stable")
     hashes = np.empty(len(array), np.uint64)
@@ -45,6 +43,14 @@ def _hash_array(array: pa.Array[Any]) -> Hashes:
             run = alike[start : start + _RUN]
             hashes[run] = _hash_equally_long(data, offsets[run], length)
     return hashes
+
+
+def text_buffers(array: pa.Array[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """Return where each text of an array (not an empty one) begins and the last ends, and the bytes of all texts."""
+    _, ends, content = array.buffers()
+    size = len(array) + 1
+    offsets = np.frombuffer(memoryview(ends or b""), np.int32, size, array.offset * 4).astype(np.int64)
+    return offsets, np.frombuffer(memoryview(content or b""), np.uint8)
 
 
 def _hash_equally_long(data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], length: int) -> Hashes:

@@ -86,8 +86,8 @@ class SegmentWriter:
         self._beside.add(table)
         self._events += len(table)
         self._sources = merge_statistics([*self._sources, *count_sources(table)])
-        numbers = pc.min_max(table[SEQUENCE]).as_py()
-        self._low, self._high = min(self._low, numbers["min"]), max(self._high, numbers["max"])
+        self._low = min(self._low, int(pc.min(table[SEQUENCE]).as_py()))
+        self._high = max(self._high, int(pc.max(table[SEQUENCE]).as_py()))
 
     def finish(self, mark: str = "") -> Sealed:
         """Make the segment durable under its name; ``mark`` tells it from that of another of the same rows.

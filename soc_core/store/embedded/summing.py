@@ -135,7 +135,7 @@ def _by_key(
         return {counting.start(first + int(at)): int(sums[at]) for at in np.flatnonzero(sums)}
     names, number = (cells.datasets, cells.dataset) if asked.field == DATASET else (cells.units, cells.unit)
     sums = np.bincount(number[meant], counts, len(names)).astype(np.int64)
-    found: dict[Scalar, int] = {names[at]: int(sums[at]) for at in np.flatnonzero(sums)}
+    found: dict[Scalar, int] = {names[int(at)]: int(sums[at]) for at in np.flatnonzero(sums)}
     return None if "" in found else found
 
 
