@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 from typing import Final
@@ -41,9 +41,10 @@ LATENESS: Final = timedelta(hours=1)
 def due(segments: Sequence[Segment], now: datetime, *, at_once: bool = False) -> Iterator[list[Segment]]:
     """Yield the segments (by day) that should become one now; ``at_once`` does not wait for what may come late."""
     limit = now - LATENESS
+    last_over = f"{limit - timedelta(days=1):%Y%m%d}"  # days are compared as texts: a calendar has ends
     for day, group in groupby(segments, key=lambda segment: segment.day):
         of_day = list(group)
-        over = datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC) + timedelta(days=1) <= limit
+        over = day <= last_over
         quiet = max(segment.created for segment in of_day) <= limit.timestamp()
         if at_once or (over and quiet):
             yield from _settled(of_day)

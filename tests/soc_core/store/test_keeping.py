@@ -226,6 +226,18 @@ def test_reports_silence_until_yesterday(store: EmbeddedStore) -> None:
     assert [(gap.start[:10], gap.days) for gap in report.gaps] == [("2026-11-21", 2)]
 
 
+@pytest.mark.parametrize("day", ["99991231", "00010101"])
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/New_York"])
+def test_the_ends_of_the_calendar_hinder_nothing(store: EmbeddedStore, day: str, zone: str) -> None:
+    settings = Settings(time_zone=zone)
+    at = {"@timestamp": f"{day[:4]}-{day[4:6]}-{day[6:]}T{'23' if day > '2' else '01'}:00:00.000000Z"}
+    store.append([flow(n, day=day) | at for n in range(3)])
+    assert len(retention_report(store, settings, NOW, SYSTEM_SCOPE)) == 1
+    removed = apply_retention(store, Policy.of(settings), NOW).removal
+    assert removed.events == (3 if day < "2" else 0)
+    assert len(retention_report(store, settings, NOW, SYSTEM_SCOPE)) == 1
+
+
 def test_only_keeping_removes_events() -> None:
     root = Path(__file__).resolve().parents[3]
     callers = {

@@ -56,6 +56,17 @@ def test_a_day_that_is_over_becomes_one_segment_when_it_is_quiet() -> None:
     assert names(list(due([segment(1, form=1)], LATER))) == [[1]]
 
 
+@pytest.mark.parametrize("day", ["99991231", "00010101"])
+def test_the_ends_of_the_calendar_hinder_nothing(tmp_path: Path, day: str) -> None:
+    store = EmbeddedStore(tmp_path / "store", writer=True, limits=SMALL)
+    time = f"{day[:4]}-{day[4:6]}-{day[6:]}T23:00:00.000000Z"
+    for number in range(MERGE_COUNT + 1):
+        store.append([make(number) | {"event.id": f"{day}-{number}", "@timestamp": time}])
+        assert store.seal() == 1
+    assert sum(row.events for row in store.days(SYSTEM_SCOPE)) == MERGE_COUNT + 1
+    store.close()
+
+
 def test_small_ones_are_merged_before_the_day_is_over() -> None:
     now = datetime(2026, 11, 20, 12, tzinfo=UTC)
     many = [segment(number) for number in range(MERGE_COUNT)]
