@@ -50,3 +50,11 @@ def parse_instant(text: str, *, zone: tzinfo = UTC) -> datetime:
 def epoch_us(instant: datetime) -> int:
     """Return whole microseconds since 1970-01-01 UTC of an aware ``instant``."""
     return (instant - EPOCH) // timedelta(microseconds=1)
+
+
+def local_time(instant: datetime, zone: tzinfo) -> datetime:
+    """Return an instant in a zone; in UTC where the zone's calendar would end, which only a wrong clock reaches."""
+    try:
+        return instant.astimezone(zone)
+    except OverflowError:
+        return instant

@@ -144,9 +144,9 @@ def _plan_lines(item: DatasetPlan, applied: bool) -> Iterable[str]:
 
 
 def _local(text: str, zone: ZoneInfo) -> str:
-    from soc_core.clock import parse_instant
+    from soc_core.clock import local_time, parse_instant
 
-    return parse_instant(text).astimezone(zone).strftime("%Y-%m-%d %H:%M")
+    return local_time(parse_instant(text), zone).strftime("%Y-%m-%d %H:%M")
 
 
 def _as_json(

@@ -20,7 +20,7 @@ from soc_api.security import Caller
 from soc_api.services import Services
 from soc_core import i18n
 from soc_core.access.accounts import list_users
-from soc_core.clock import LOCAL_ZONE, parse_instant
+from soc_core.clock import LOCAL_ZONE, local_time, parse_instant
 from soc_core.fields import FIELDS
 from soc_core.model.detection import Severity
 from soc_core.model.event import Event, Scalar
@@ -119,12 +119,12 @@ class View:
     def when(self, instant: str) -> Markup:
         """Return how long ago, with the exact local time on hover."""
         moment = parse_instant(instant)
-        exact = moment.astimezone(LOCAL_ZONE).strftime("%Y-%m-%d %H:%M:%S")
+        exact = local_time(moment, LOCAL_ZONE).strftime("%Y-%m-%d %H:%M:%S")
         return Markup('<time datetime="{}" title="{}">{}</time>').format(instant, exact, self._ago(moment))
 
     def exact(self, instant: str) -> str:
         """Return the local time to the second."""
-        return parse_instant(instant).astimezone(LOCAL_ZONE).strftime("%Y-%m-%d %H:%M:%S")
+        return local_time(parse_instant(instant), LOCAL_ZONE).strftime("%Y-%m-%d %H:%M:%S")
 
     def level(self, severity: str) -> Markup:
         """Return the badge of a severity: colour, shape and word."""

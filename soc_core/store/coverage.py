@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby, pairwise
 
-from soc_core.clock import format_instant, parse_instant
+from soc_core.clock import format_instant, local_time, parse_instant
 from soc_core.config import Settings
 from soc_core.store.interface import EventReader, Scope, SourceDay, SourceStatistics
 from soc_core.store.retention import DatasetClass, Policy, class_of
@@ -77,7 +77,7 @@ def _coverage(
     cut = policy.cut(how.kind, now)
     there = sorted(_day(row.day) for row in days if row.day >= cut)
     known = since.get(source.organization_id)
-    first = _local_day(source.first, policy)
+    first = local_time(parse_instant(source.first), policy.zone).date()
     return SourceCoverage(
         organization_id=source.organization_id,
         dataset=source.dataset,
@@ -92,14 +92,6 @@ def _coverage(
         else tuple(_gaps(there, any(row.day < cut for row in days), cut, now)),
         short=known is not None and known <= required < first,
     )
-
-
-def _local_day(instant: str, policy: Policy) -> date:
-    at = parse_instant(instant)
-    try:
-        return at.astimezone(policy.zone).date()
-    except OverflowError:  # the first or last day of the calendar, by a clock that is wrong
-        return at.date()
 
 
 def _gaps(there: list[date], before: bool, cut: str, now: datetime) -> Iterable[Gap]:
