@@ -15,6 +15,7 @@ import statistics
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -35,14 +36,15 @@ from soc_core.store.interface import SYSTEM_SCOPE, Search
 
 def moved(table: pa.Table, days: int, offset: int) -> pa.Table:
     """Return rows moved to earlier days and to other offsets."""
-    times = np.array([text[:-1] for text in table[TIMESTAMP].to_pylist()], "datetime64[us]")
-    texts = np.char.add(np.datetime_as_string(times - np.timedelta64(days, "D"), unit="us"), "Z")
-    ids = table[EVENT_ID].to_pylist()
+    times = np.array([str(text)[:-1] for text in table[TIMESTAMP].to_pylist()], "datetime64[us]")
+    shifted = (times - np.timedelta64(days, "D")).astype("datetime64[us]")
+    texts = [f"{text}Z" for text in np.datetime_as_string(shifted, unit="us").tolist()]
+    ids = [str(name) for name in table[EVENT_ID].to_pylist()]
     day = (datetime.strptime(ids[0][:8], "%Y%m%d").replace(tzinfo=UTC) - timedelta(days=days)).strftime(
         "%Y%m%d"
     )
-    changed = {
-        TIMESTAMP: pa.array(texts.tolist(), pa.string()),
+    changed: dict[str, Any] = {
+        TIMESTAMP: pa.array(texts, pa.string()),
         EVENT_ID: pa.array([day + name[8:] for name in ids], pa.string()),
         SEQUENCE: pc.add(table[SEQUENCE], pa.scalar(offset)),
     }
