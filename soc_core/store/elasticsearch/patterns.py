@@ -328,10 +328,18 @@ def _cases_of_range(low: int, high: int) -> Iterable[tuple[int, int]]:
 
 
 def _bracket(ranges: Iterable[tuple[int, int]], *, negative: bool) -> str:
-    parts: list[str] = []
-    for low, high in merged(ranges):
-        parts.append(_escaped(chr(low)) + ("" if low == high else "-" + _escaped(chr(high))))
-    return f"[{'^' if negative else ''}{''.join(parts)}]"
+    parts = "".join(_written(low, high) for low, high in merged(ranges))
+    return f"[{'^' if negative else ''}{parts}]"
+
+
+def _written(low: int, high: int) -> str:
+    """Return a range; its ends are no signs, since Lucene misreads a backslash that begins one."""
+    before = after = ""
+    while low < high and chr(low) in _RESERVED:
+        before, low = before + _escaped(chr(low)), low + 1
+    while low < high and chr(high) in _RESERVED:
+        after, high = after + _escaped(chr(high)), high - 1
+    return before + _escaped(chr(low)) + ("" if low == high else "-" + chr(high)) + after
 
 
 def merged(ranges: Iterable[tuple[int, int]]) -> Ranges:
