@@ -15,7 +15,7 @@ from soc_core.store.embedded.batches import concat, to_events
 from soc_core.store.embedded.blocks import Block, Blocks, Span, instant
 from soc_core.store.embedded.catalogue import Segment
 from soc_core.store.embedded.cells import text_column
-from soc_core.store.embedded.engine import View
+from soc_core.store.embedded.engine import UnreadableError, View
 from soc_core.store.embedded.hashing import hash_texts
 from soc_core.store.embedded.ids import IdIndex
 from soc_core.store.embedded.schema import SEQUENCE
@@ -31,7 +31,12 @@ class Fetching:
     def whole(self, view: View, rows: pa.Table) -> pa.Table:
         """Return all columns of rows of which number, time and data set are known."""
         numbers = rows[SEQUENCE].combine_chunks()
-        times = np.array([instant(str(text)) for text in rows[TIMESTAMP].to_pylist()])
+        try:
+            times = np.array([instant(str(text)) for text in rows[TIMESTAMP].to_pylist()])
+        except ValueError as error:  # what a damaged page can say
+            raise UnreadableError(
+                f"a segment can't be read: {error}", todo="run: edusoc store verify"
+            ) from error
         named = text_column(rows, DATASET).to_pylist()
         low, high = pc.min(numbers).as_py(), pc.max(numbers).as_py()
         span = Span(int(times.min()), int(times.max()) + 1)
