@@ -175,6 +175,8 @@ class EmbeddedStore(Reader):
             self.seal()
         except StoreError as error:
             fault = str(error)
+        except Exception as error:  # noqa: BLE001 the thread must not end: events go on coming
+            fault = f"{type(error).__name__}: {error}"
         with self._room:
             self.sealing_fault = fault
             self._room.notify_all()
@@ -187,9 +189,11 @@ class EmbeddedStore(Reader):
         """
         self._need_writer()
         with self._changing:
-            moved = self._seal_log()
-            self._compact_due()
-            self._remove_retired()
+            try:
+                moved = self._seal_log()
+                self._compact_due()
+            finally:  # on a disk that is full, most of all
+                self._remove_retired()
         pa.default_memory_pool().release_unused()  # sealing takes 150 MB, which Arrow would keep for the next time
         return moved
 
@@ -285,7 +289,7 @@ class EmbeddedStore(Reader):
             with self._lock:
                 waiting = any(partition_of(name) < max(cuts.values(), default="") for name in self._tail_ids)
             if waiting:
-                self.seal()
+                self._seal_log()
             removed = remove_days(self.segments_directory, self.catalogue, cuts, self._clock)
             self._remove_retired()
             return removed

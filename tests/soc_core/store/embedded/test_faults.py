@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
+from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -98,6 +101,61 @@ def fill_up(path: Path) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount")
+def test_whatever_fails_beside_appends_sealing_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = EmbeddedStore(tmp_path / "events", writer=True, limits=Limits(seal_events=5, reserve=0))
+
+    def surprised() -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "_compact_due", surprised)
+        for number in range(40):
+            store.append([make(number)])
+        wait_until(lambda: bool(store.sealing_fault))
+    assert "MemoryError" in store.sealing_fault
+    store.append([make(100)])
+    for number in range(101, 110):
+        store.append([make(number)])
+    wait_until(lambda: not store.sealing_fault)
+    store.close()
+
+
+def test_room_is_made_although_nothing_can_be_compacted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment = [datetime(2026, 11, 24, tzinfo=UTC)]
+    store = EmbeddedStore(tmp_path / "events", writer=True, limits=SMALL, clock=lambda: moment[0])
+    for number in range(9):
+        store.append([make(number)])
+        store.seal()
+    before = len(list((tmp_path / "events" / "segments").iterdir()))
+    store.append([make(number) for number in range(20, 30)])
+    moment[0] += timedelta(days=3)
+
+    def full() -> None:
+        raise StoreError("no room")
+
+    monkeypatch.setattr(store, "_compact_due", full)
+    with pytest.raises(StoreError, match="no room"):
+        store.seal()
+    assert len(list((tmp_path / "events" / "segments").iterdir())) < before  # what was merged away is gone
+    store.append([make(number) for number in range(30, 40)])
+    assert store.remove({"packets.flow": "20271124", "packets.dns": "20271124"}).events == 29
+    store.close()
+
+
+def wait_until(reached: Callable[[], bool]) -> None:
+    """Return when something is so; fail when it does not come about."""
+    ended = threading.Event()
+    for _ in range(600):
+        if reached():
+            return
+        ended.wait(0.05)
+    pytest.fail("it never came about")
+
+
 def test_a_disk_without_one_free_byte_is_read(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 8) as disk:
         store = EmbeddedStore(disk / "events", writer=True, limits=SMALL)
