@@ -49,7 +49,12 @@ class Database:
         self.engine = kind.make_engine(self.url, WAIT_SECONDS)
         snapshot = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._reading = self.engine.execution_options(**(snapshot if self.is_postgresql else {}))
-        self._writing = self.engine.execution_options(edusoc_writing=True, edusoc_wait=WAIT_SECONDS)
+        committed = (
+            {"isolation_level": "READ COMMITTED"} if self.is_postgresql else {}
+        )  # whatever its own default is
+        self._writing = self.engine.execution_options(
+            edusoc_writing=True, edusoc_wait=WAIT_SECONDS, **committed
+        )
         self._reached = False
 
     @classmethod

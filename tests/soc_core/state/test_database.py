@@ -27,7 +27,7 @@ from soc_core.state.database import Database
 from soc_core.store.interface import SYSTEM_SCOPE
 from tests.conftest import NOW
 from tests.elasticsearch_security import Authority
-from tests.postgresql_server import Server, settings_of
+from tests.postgresql_server import Server, new_database, settings_of
 
 ROOT = Path(__file__).parents[3]
 
@@ -285,3 +285,23 @@ def test_without_the_driver_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(postgresql, "import_module", refuse)
     with pytest.raises(UsageError, match=r"pip install 'edusoc\[postgresql\]'"):
         Database.of(Settings(database_url="postgresql://a@localhost/c"))
+
+
+@pytest.mark.slow
+def test_a_writer_sees_what_the_one_before_committed_whatever_the_server_is_set_to(
+    postgresql_url: str,
+) -> None:
+    """In REPEATABLE READ the snapshot would be taken while the writers' lock is still waited for."""
+    with new_database(postgresql_url) as url:
+        database = Database.of(settings_of(url))
+        name = database.url.database
+        with database.write() as connection:
+            connection.execute(
+                text(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+            )
+        database.close()
+        with database.write() as connection:
+            assert connection.scalar(text("SHOW transaction_isolation")) == "read committed"
+        with database.read() as connection:
+            assert connection.scalar(text("SHOW transaction_isolation")) == "repeatable read"
+        database.close()
