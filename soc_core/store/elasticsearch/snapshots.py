@@ -146,6 +146,8 @@ class Snapshots:
         What an earlier attempt brought back already is left as it is. Raises ``UsageError`` when there are other
         indices of the prefix, ``StoreError`` when numbers of documents differ.
         """
+        if not all(name.startswith(f"{snapshot.prefix}-") for name in snapshot.documents):
+            raise StoreError("the manifest is damaged", where=f"{snapshot.repository}/{snapshot.name}")
         wanted = {self._renamed(name, snapshot.prefix): name for name in snapshot.documents}
         with in_words(self._where):
             there = self._documents(self._pattern)

@@ -110,3 +110,11 @@ def test_what_does_not_fit_is_refused(kept: Kept, elasticsearch_url: str) -> Non
 def test_nothing_stored_is_no_snapshot(kept: Kept) -> None:
     repository = kept.snapshots.repository(kept.path)
     assert kept.snapshots.take(repository, "edusoc-1") == Snapshot("", "", kept.place.prefix)
+
+
+def test_a_manifest_can_not_name_indices_of_others(elasticsearch_url: str) -> None:
+    place = place_at(elasticsearch_url, "test-none")
+    foreign = Snapshot("repository", "name", "test-old", {"test-old-state": 1, ".security-7": 1})
+    with pytest.raises(StoreError, match="manifest is damaged"):
+        Snapshots(place.client, place.prefix, place.where, SilentMeter()).restore(foreign)
+    place.client.close()
