@@ -184,7 +184,7 @@ def test_all_together_ask_some_questions_at_once(app: FastAPI, log_in: LogIn) ->
     for turn in held:
         turn.__enter__()
     answer = school.get("/api/v1/events", headers={"Accept-Language": "zh"})
-    assert (answer.status_code, answer.json()["detail"]) == (503, "请稍候再试")
+    assert (answer.status_code, answer.json()["detail"]) == (503, "请稍后再试")
     assert school.get("/alerts").status_code == 200
     held.pop().__exit__(None, None, None)
     assert school.get("/api/v1/events").status_code == 200
