@@ -191,15 +191,16 @@ def _getter(names: list[str]) -> _Getter:
 def _are_sound(addresses: list[object]) -> bool:
     """Tell whether all are canonical addresses."""
     try:
-        if _SOUND_ADDRESSES.issuperset(addresses):
-            return True
+        unknown = set(addresses) - _SOUND_ADDRESSES
     except TypeError:  # something in a list that is no scalar
         return False
-    if not all(item.__class__ is str and _canonical_address(item) == item for item in addresses):
+    if not unknown:
+        return True
+    if not all(item.__class__ is str and _canonical_address(item) == item for item in unknown):
         return False
     if len(_SOUND_ADDRESSES) > _MOST_ADDRESSES:
         _SOUND_ADDRESSES.clear()
-    _SOUND_ADDRESSES.update(addresses)
+    _SOUND_ADDRESSES.update(unknown)
     return True
 
 

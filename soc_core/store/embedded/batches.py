@@ -22,6 +22,8 @@ from soc_core.store.embedded.schema import SEQUENCE, arrow_schema
 
 MAX_BATCH_BYTES: Final = 200 * 1024 * 1024
 _RUN_EVENTS: Final = 4_096
+_FEW_ROWS: Final = 1_024
+"""Rows of which each value is simply made: looking for equal ones takes longer."""
 _UNIQUE: Final = frozenset({EVENT_ID, TIMESTAMP})
 
 
@@ -103,8 +105,7 @@ def widened(table: pa.Table, schema: pa.Schema) -> pa.Table:
 def to_events(table: pa.Table) -> list[Event]:
     """Return the rows as events: null cells are absent fields, the sequence column is left out."""
     events: list[Event] = [{} for _ in range(table.num_rows)]
-    for name in table.column_names:
-        column = table[name]
+    for name, column in zip(table.column_names, table.columns, strict=True):
         if name == SEQUENCE or column.null_count == len(column):
             continue
         for event, value in zip(events, _values(name, column), strict=True):
@@ -115,7 +116,7 @@ def to_events(table: pa.Table) -> list[Event]:
 
 def _values(name: str, column: pa.ChunkedArray[Any]) -> list[Any]:
     """Return the values of a column; texts that come again and again are one object each, not thousands."""
-    if name in _UNIQUE or not pa.types.is_string(column.type):
+    if len(column) < _FEW_ROWS or name in _UNIQUE or not pa.types.is_string(column.type):
         return column.to_pylist()
     values: list[Any] = []
     for chunk in column.chunks:

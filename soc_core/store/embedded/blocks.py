@@ -11,9 +11,10 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -26,15 +27,20 @@ from soc_core.model.event import TIMESTAMP
 from soc_core.store.embedded.batches import widened
 from soc_core.store.embedded.catalogue import Segment
 from soc_core.store.embedded.filters import Prune
-from soc_core.store.embedded.schema import SEQUENCE, arrow_schema
+from soc_core.store.embedded.narrowing import Narrowing
+from soc_core.store.embedded.schema import EMPTY, SEQUENCE, arrow_schema
 from soc_core.store.embedded.sidecars import Sidecars
 
 THREADS: Final = 2
 _AHEAD: Final = 3
 _TOGETHER: Final = 4
+_FEW_ROWS: Final = 8_192
 _Item = TypeVar("_Item")
-_FOOTERS: Final = 5 * 1024 * 1024
-"""Bytes of footers, as they lie in files, that are kept read; in memory they take twelve times as much."""
+_FOOTERS: Final = 10 * 1024 * 1024
+"""Bytes of footers, as they lie in files, that are kept read; in memory they take ten times as much.
+
+Half a year of days fits: reading a footer takes longer than reading a column, and a question that goes through more
+files than are kept would find none of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +127,19 @@ class Blocks:
 
     def _read(self, run: Sequence[Block], names: Collection[str] | None, *, alone: bool) -> pa.Table:
         """Return the rows of blocks of one segment."""
+        with self._opened(run) as read:
+            return read(names, alone)
+
+    @contextmanager
+    def _opened(self, run: Sequence[Block]) -> Iterator[Callable[[Collection[str] | None, bool], pa.Table]]:
+        """Open the file of blocks of one segment; what comes back reads columns of them."""
         segment = run[0].segment
         footer = self._footers.of(segment)
-        path = self._sidecars.directory / segment.name
-        with pq.ParquetFile(path, metadata=footer.metadata) as file:
+        with pq.ParquetFile(self._sidecars.directory / segment.name, metadata=footer.metadata) as file:
             groups = list(range(file.num_row_groups)) if run[0].group < 0 else [block.group for block in run]
-            return file.reader.read_row_groups(groups, column_indices=footer.places(names), use_threads=alone)
+            yield lambda names, alone: file.reader.read_row_groups(
+                groups, column_indices=footer.places(names), use_threads=alone
+            )
 
     def each(self, items: Sequence[_Item], take: Callable[[_Item, bool], pa.Table]) -> Iterator[pa.Table]:
         """Yield what ``take`` makes of each item (told whether it is alone), in order, some being read ahead."""
@@ -147,21 +160,54 @@ class Blocks:
                 future.cancel()
 
     def stream(
-        self, blocks: Sequence[Block], names: Collection[str], within: Span | None = None
-    ) -> pa.RecordBatchReader:
-        """Return a reader of the rows of blocks with these columns, null where a segment lacks one.
+        self,
+        blocks: Sequence[Block],
+        names: Collection[str],
+        within: Span | None = None,
+        narrowing: Narrowing | None = None,
+    ) -> pa.RecordBatchReader | pa.Table:
+        """Return a reader (of few rows a table) of the rows of blocks with these columns.
 
-        The time of rows that all lie ``within`` a span, if one is given, is left out: nobody asks more of it.
+        They are null where a segment lacks one. Time and sequence of rows that all lie ``within`` a span, if one is
+        given, are left out: nobody asks more of them. Rows that
+        ``narrowing`` tells to be none of those looked for are left out too.
         """
         schema = arrow_schema(names)
 
         def take(run: Sequence[Block], alone: bool) -> pa.Table:
-            wanted = set(schema.names) - ({TIMESTAMP} if _lies_within(run[0], within) else set())
-            return widened(self._read(run, wanted, alone=alone), schema)
+            left_out = {TIMESTAMP, SEQUENCE} if _lies_within(run[0], within) else set[str]()
+            wanted = set(schema.names) - left_out
+            if narrowing is None:
+                return widened(self._read(run, wanted, alone=alone), schema)
+            return widened(self._narrowed(run, wanted, narrowing, alone=alone), schema)
 
         tables = self.each(_runs(blocks, within), take)
+        if narrowing is not None:
+            few, is_all = _few(tables)
+            if is_all:  # DuckDB need not wait for rows that come one by one
+                return pa.concat_tables([schema.empty_table(), *few])
+            tables = chain(few, tables)
         batches = (batch for table in tables for batch in table.to_batches())
         return pa.RecordBatchReader.from_batches(schema, batches)
+
+    def _narrowed(
+        self, run: Sequence[Block], names: set[str], narrowing: Narrowing, *, alone: bool
+    ) -> pa.Table:
+        """Return the rows of blocks that may match; of blocks that have none, no more is read than to know it."""
+        seen = narrowing.fields & run[0].segment.columns
+        if not seen:
+            return EMPTY
+        with self._opened(run) as read:
+            table = read(seen, alone)
+            mask = narrowing.mask(table)
+            if not mask.any():
+                return EMPTY
+            rest = (names - seen) & {SEQUENCE, *run[0].segment.columns}
+            if rest:
+                others = read(rest, alone)
+                columns = [*table.columns, *others.columns]
+                table = pa.table(columns, names=[*table.column_names, *others.column_names])
+        return table.filter(pa.array(mask))
 
     def columns_of(self, segment: Segment, datasets: Collection[str]) -> frozenset[str] | None:
         """Return the columns that events of some data sets have in a segment; ``None`` if that is not known."""
@@ -176,6 +222,18 @@ class Blocks:
     def close(self) -> None:
         """End the threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _few(tables: Iterator[pa.Table]) -> tuple[list[pa.Table], bool]:
+    """Return the first tables, of little more than ``_FEW_ROWS`` rows, and whether there are no others."""
+    few: list[pa.Table] = []
+    count = 0
+    for table in tables:
+        few.append(table)
+        count += table.num_rows
+        if count > _FEW_ROWS:
+            return few, False
+    return few, True
 
 
 def _lies_within(block: Block, span: Span | None) -> bool:

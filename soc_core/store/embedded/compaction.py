@@ -1,8 +1,9 @@
 """Make few large segments of many small ones, day by day, while others write and read.
 
 Which segments become one is decided by ``due`` alone: small ones of a day as soon as there are ``MERGE_COUNT``, and all
-of a day that is over and to which nothing was added for a while. A late event reopens its day no further than that its
-small segment joins the others after the same while. Segments of older formats are written anew on the way.
+of a day that is over, if they are more than ``FEW``, and to which nothing was added for a while. A late event reopens
+its day no further than that its small segment joins the others after the same while. Segments of older formats are
+written anew on the way.
 
 Rows are read in the order of time from all segments at once, a row group each at a time, so that memory is bounded
 by what overlaps (``MOST_INPUTS`` row groups) and not by the day. A crash leaves files that the catalogue does not know;
@@ -33,7 +34,10 @@ FULL: Final = 512 * 1024
 SMALL: Final = 32 * 1024
 MERGE_COUNT: Final = 8
 MERGE_EVENTS: Final = 64 * 1024
-MOST_INPUTS: Final = 64
+MOST_INPUTS: Final = 16
+FEW: Final = 4
+"""Segments of a day that are left as they are: questions read row groups, in whatever file they lie, and writing all
+anew costs a third of what storing costs."""
 LATENESS: Final = timedelta(hours=1)
 """How long after its end a day waits for what comes late; and how long nothing must have been added to it."""
 
@@ -57,9 +61,14 @@ def due(segments: Sequence[Segment], now: datetime, *, at_once: bool = False) ->
 def _settled(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
     """Yield what makes a day few segments: those that are not half full together, old formats in any case."""
     open_ones = [segment for segment in segments if segment.events < FULL // 2 or segment.format < FORMAT]
-    for group in _groups(open_ones, FULL):
-        if len(group) > 1 or group[0].format < FORMAT:
-            yield group
+    if len(open_ones) > FEW:
+        yield from (group for group in _groups(open_ones, FULL) if len(group) > 1 or _is_old(group[0]))
+        return
+    yield from ([segment] for segment in open_ones if _is_old(segment))
+
+
+def _is_old(segment: Segment) -> bool:
+    return segment.format < FORMAT
 
 
 def _groups(segments: Sequence[Segment], most: int) -> Iterator[list[Segment]]:

@@ -197,6 +197,7 @@ def _options(names: Sequence[str]) -> dict[str, Any]:
     return {
         "compression": "zstd",
         "compression_level": LEVEL,
+        "store_schema": False,  # Parquet's own says the same, and is read with each opening anyway
         "write_page_checksum": True,  # so that the sound parts of a damaged file can be told
         "use_dictionary": [_leaf(name) for name in names if name not in plain],
         "column_encoding": {

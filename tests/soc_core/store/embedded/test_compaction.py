@@ -19,7 +19,7 @@ from soc_core.errors import StoreError
 from soc_core.query.tree import OneOf
 from soc_core.store.embedded import EmbeddedStore, Limits
 from soc_core.store.embedded.catalogue import VERSION, Catalogue, Segment
-from soc_core.store.embedded.compaction import FULL, LATENESS, MERGE_COUNT, MOST_INPUTS, due
+from soc_core.store.embedded.compaction import FEW, FULL, LATENESS, MERGE_COUNT, MOST_INPUTS, due
 from soc_core.store.embedded.sealing import ROW_GROUP
 from soc_core.store.embedded.sidecars import hash_ids, old_sidecar, sidecar
 from soc_core.store.interface import SYSTEM_SCOPE, Aggregation
@@ -46,14 +46,15 @@ def names(groups: list[list[Segment]]) -> list[list[int]]:
 
 def test_a_day_that_is_over_becomes_one_segment_when_it_is_quiet() -> None:
     end = datetime(2026, 11, 21, tzinfo=UTC)
-    two = [segment(1), segment(2)]
-    assert names(list(due(two, end + LATENESS))) == [[1, 2]]
-    assert names(list(due(two, end + LATENESS - timedelta(seconds=1)))) == []
-    fresh = [segment(1), segment(2, created=LATER.timestamp())]
+    numbers = list(range(FEW + 1))
+    many = [segment(number) for number in numbers]
+    assert names(list(due(many, end + LATENESS))) == [numbers]
+    assert names(list(due(many, end + LATENESS - timedelta(seconds=1)))) == []
+    fresh = [*many[:-1], segment(FEW, created=LATER.timestamp())]
     assert names(list(due(fresh, LATER))) == []
-    assert names(list(due(fresh, LATER, at_once=True))) == [[1, 2]]
-    assert names(list(due([segment(1)], LATER))) == []
-    assert names(list(due([segment(1, form=1)], LATER))) == [[1]]
+    assert names(list(due(fresh, LATER, at_once=True))) == [numbers]
+    assert names(list(due(many[:-1], LATER))) == []
+    assert names(list(due([segment(1, form=1), segment(2)], LATER))) == [[1]]
 
 
 @pytest.mark.parametrize("day", ["99991231", "00010101"])
@@ -99,7 +100,7 @@ def test_answers_stay_the_same(tmp_path_factory: pytest.TempPathFactory, data: s
         store.seal()
         before = answers(store)
         store.compact(at_once=True)
-        assert len(store.catalogue.snapshot().segments) <= 2
+        assert len(store.catalogue.snapshot().segments) <= 2 * FEW
         assert answers(store) == before
         assert store.compact(at_once=True) == 0
         assert store.verify() == []
@@ -120,8 +121,8 @@ def answers(store: EmbeddedStore) -> list[object]:
 
 def test_large_days_keep_their_order_in_row_groups(tmp_path: Path) -> None:
     store = EmbeddedStore(tmp_path / "events", writer=True, limits=SMALL)
-    for start in range(3):  # every third event: all inputs overlap
-        store.append([make(n) for n in range(start, 20_000, 3)])
+    for start in range(FEW + 1):  # every so many events: all inputs overlap
+        store.append([make(n) for n in range(start, 20_000, FEW + 1)])
         store.seal()
     assert store.compact(at_once=True) == 1
     (made,) = store.catalogue.snapshot().segments
