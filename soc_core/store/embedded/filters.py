@@ -184,10 +184,14 @@ def _joined(prunes: Sequence[Prune], join: Callable[[list[Mask]], Mask]) -> Prun
 
 def _values_filter(texts: Sequence[str]) -> Prune:
     hashes = hash_texts(texts)
+    known: dict[int, npt.NDArray[np.int64]] = {}  # filters of many days are of a few sizes
 
     def prune(beside: Sidecar) -> Mask:
         matrix = beside.arrays["values"]
-        places = _places(hashes, matrix.shape[1] * 8)
+        bits = matrix.shape[1] * 8
+        places = known.get(bits)
+        if places is None:
+            places = known[bits] = _places(hashes, bits)
         return np.asarray(np.logical_or.reduce([_all_set(matrix, row) for row in places]), np.bool_)
 
     return prune
