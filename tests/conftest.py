@@ -104,7 +104,7 @@ def elasticsearch_url() -> Iterator[str]:
     if given:
         yield given
         return
-    with Node(heap_mb=700) as node:
+    with Node(heap_mb=1_536) as node:
         yield node.url
 
 
