@@ -36,6 +36,7 @@ from soc_core.store.embedded.chain import (
 )
 from soc_core.store.embedded.schema import SEQUENCE
 from soc_core.store.interface import SourceDay, SourceStatistics
+from soc_core.wal import use_wal
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS segments (
@@ -202,7 +203,7 @@ class Catalogue:
         if self._frozen:
             return connection
         try:
-            connection.execute("PRAGMA journal_mode=WAL")
+            use_wal(connection)
             connection.execute("PRAGMA synchronous=FULL")
         except sqlite3.Error as error:
             connection.close()
