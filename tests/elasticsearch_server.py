@@ -333,6 +333,7 @@ class Cluster:
             "cluster.initial_master_nodes": self._first,
             "cluster.fault_detection.leader_check.interval": "500ms",
             "cluster.fault_detection.follower_check.interval": "500ms",
+            "cluster.info.update.interval": "10s",
             **self._settings,
         }
         return Node(name, self._heap_mb, settings)

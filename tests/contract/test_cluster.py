@@ -87,7 +87,6 @@ def test_a_full_disk_is_said_and_passes(cluster: Cluster, store: ElasticsearchSt
         f"{watermark}watermark.low": "900tb",
         f"{watermark}watermark.high": "900tb",
         f"{watermark}watermark.flood_stage": "900tb",
-        "cluster.info.update.interval": "10s",
     }
     cluster.nodes[0].ask("PUT", "/_cluster/settings", {"persistent": full})
     until(lambda: store.health().state == "read_only")

@@ -23,7 +23,7 @@ from soc_core.store.shape import shape
 from tests.soc_core.query.corpus import QUERIES, WORDS, make_corpus
 
 EVENTS: list[Event] = [shape(event) for event in make_corpus(250, seed=8)]
-CASES = int(os.environ.get("EDUSOC_TEST_CASES", "150"))
+CASES = int(os.environ.get("EDUSOC_TEST_CASES", "100"))
 
 
 class Index:
