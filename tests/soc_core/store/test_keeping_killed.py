@@ -49,13 +49,13 @@ def test_killed_at_any_moment_and_repeated_ends_the_same(tmp_path: Path) -> None
     fill(tmp_path / "events")
     chance = random.Random(11)
     killed = 0
-    for _ in range(5):
+    for turn in range(5):
         process = subprocess.Popen(
             [sys.executable, "-c", RUN, str(tmp_path / "events")], cwd=ROOT, stdout=subprocess.PIPE, text=True
         )
         assert process.stdout is not None
         process.stdout.readline()
-        timer = threading.Timer(chance.uniform(0.0, 0.8), process.kill)
+        timer = threading.Timer(chance.uniform(0.0, 0.03 * 2**turn), process.kill)
         timer.start()
         killed += process.wait() != 0
         timer.cancel()
