@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from typing import Final
 
 from hypothesis import strategies as st
@@ -276,9 +275,19 @@ LEAVES: Final[st.SearchStrategy[Query]] = st.one_of(
         st.sampled_from((0, 8, 20, 47, 2026)),
     ),
 )
-_inner: Callable[[st.SearchStrategy[Query]], st.SearchStrategy[Query]] = lambda inner: st.one_of(  # noqa: E731
-    st.builds(Not, inner),
-    st.builds(And, st.lists(inner, max_size=3).map(tuple)),
-    st.builds(Or, st.lists(inner, max_size=3).map(tuple)),
-)
-QUERIES: Final[st.SearchStrategy[Query]] = st.recursive(LEAVES, _inner, max_leaves=6)
+
+
+def trees(leaves: st.SearchStrategy[Query]) -> st.SearchStrategy[Query]:
+    """Return queries of up to six leaves."""
+    return st.recursive(
+        leaves,
+        lambda inner: st.one_of(
+            st.builds(Not, inner),
+            st.builds(And, st.lists(inner, max_size=3).map(tuple)),
+            st.builds(Or, st.lists(inner, max_size=3).map(tuple)),
+        ),
+        max_leaves=6,
+    )
+
+
+QUERIES: Final[st.SearchStrategy[Query]] = trees(LEAVES)

@@ -15,13 +15,10 @@ from soc_core.model.event import Event
 from soc_core.query.evaluate import compile_query, fold, wildcard_regex, wildcard_test
 from soc_core.query.regex import to_re2
 from soc_core.query.tree import (
-    And,
     Cidr,
     Everything,
     Exists,
-    Not,
     OneOf,
-    Or,
     Query,
     Range,
     Regex,
@@ -34,6 +31,7 @@ from soc_core.store.embedded.batches import encode, to_table
 from soc_core.store.embedded.engine import View
 from soc_core.store.embedded.sql import compile_condition
 from soc_core.store.shape import encode_line, shape
+from tests.soc_core.query.corpus import HOWS, NETWORKS, PATTERNS, trees
 
 LETTERS = st.text(alphabet="abAB1 .*?\\/\nÄäßΣσςİı学😀%_'\"", max_size=6)
 ADDRESSES = st.sampled_from(["10.0.0.1", "10.255.3.4", "192.168.1.1", "::ffff:a00:1", "2001:db8::1", "::"])
@@ -55,38 +53,6 @@ FIELDS = {
 EVENTS = st.lists(st.fixed_dictionaries({}, optional=FIELDS), min_size=1, max_size=6)
 NAMES = st.sampled_from([*FIELDS, "host.name", "no.such"])
 SCALARS = st.one_of(LETTERS, NUMBERS, FLOATS, st.booleans(), ADDRESSES)
-PATTERNS = st.sampled_from(
-    [
-        "a",
-        "^a",
-        "a$",
-        "[^ab]",
-        r"\d",
-        r"\w+",
-        r"\s",
-        "a|B",
-        "(?:a|b){2}",
-        r"\bA",
-        "(?=a)",
-        ".",
-        r"a\.",
-        "[a-b]$",
-        r"\W",
-        "ä",
-    ]
-)
-NETWORKS = st.sampled_from(
-    [
-        "10.0.0.0/8",
-        "10.0.0.0/15",
-        "10.128.0.0/9",
-        "10.0.0.1/32",
-        "0.0.0.0/0",
-        "192.168.0.0/22",
-        "2001:db8::/32",
-        "::/0",
-    ]
-)
 LEAVES: st.SearchStrategy[Query] = st.one_of(
     st.just(Everything()),
     st.builds(Exists, NAMES),
@@ -94,7 +60,7 @@ LEAVES: st.SearchStrategy[Query] = st.one_of(
     st.builds(
         Text,
         st.one_of(NAMES, st.just("")),
-        st.sampled_from(["contains", "startswith", "endswith", "wildcard"]),
+        HOWS,
         LETTERS,
         st.booleans(),
     ),
@@ -106,15 +72,7 @@ LEAVES: st.SearchStrategy[Query] = st.one_of(
         TimePart, NAMES, st.sampled_from(["minute", "hour", "day", "week", "month", "year"]), NUMBERS, NUMBERS
     ),
 )
-QUERIES: st.SearchStrategy[Query] = st.recursive(
-    LEAVES,
-    lambda inner: st.one_of(
-        st.builds(Not, inner),
-        st.builds(And, st.lists(inner, max_size=3).map(tuple)),
-        st.builds(Or, st.lists(inner, max_size=3).map(tuple)),
-    ),
-    max_leaves=6,
-)
+QUERIES: st.SearchStrategy[Query] = trees(LEAVES)
 
 
 @pytest.fixture(scope="module")
