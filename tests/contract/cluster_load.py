@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from soc_core.errors import StoreError
-from soc_core.model.event import Event
 from soc_core.store.elasticsearch.store import ElasticsearchStore
 from soc_core.store.interface import EventStore
 from tests.contract.elasticsearch_places import place_at
-from tests.contract.samples import make, question
+from tests.contract.samples import all_of, make, question
 from tests.elasticsearch_server import Cluster
 
 BATCH: Final = 40
@@ -103,20 +102,9 @@ def load_on(store: ElasticsearchStore, cluster: Cluster) -> Iterator[Load]:
         reader.close()
 
 
-def everything(store: EventStore) -> list[Event]:
-    found: list[Event] = []
-    offset = 0
-    while True:
-        batch, following = store.read_from(offset)
-        if following == offset:
-            return found
-        found.extend(batch)
-        offset = following
-
-
 def holds_exactly(store: EventStore, acknowledged: list[str]) -> None:
     """Hold that there is each acknowledged event once, and nothing else."""
-    counted = Counter(str(event["event.id"]) for event in everything(store))
+    counted = Counter(str(event["event.id"]) for event in all_of(store))
     doubled = [name for name, times in counted.items() if times > 1]
     assert not doubled, f"{len(doubled)} are doubled: {doubled[:3]}"
     lost = sorted(set(acknowledged) - set(counted))

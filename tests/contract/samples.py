@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from soc_core.model.event import Event
-from soc_core.store.interface import SYSTEM_SCOPE, Scope, Search
+from soc_core.store.interface import SYSTEM_SCOPE, EventStore, Scope, Search
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 END = datetime(2026, 12, 1, tzinfo=UTC)
@@ -31,3 +31,15 @@ def make(number: int, *, day: int = 20, month: int = 11, organization: str = "o1
 def question(scope: Scope = SYSTEM_SCOPE, **parts: object) -> Search:
     """Return a search over all of the month."""
     return Search(scope=scope, start=START, end=END, **parts)  # type: ignore[arg-type] # tests pass right types
+
+
+def all_of(store: EventStore) -> list[Event]:
+    """Return all events of the log, in its order."""
+    found: list[Event] = []
+    offset = 0
+    while True:
+        batch, following = store.read_from(offset)
+        if following == offset:
+            return found
+        found.extend(batch)
+        offset = following

@@ -296,28 +296,28 @@ class Catalogue:
 
     def statistics(self, sealed: int) -> list[SourceStatistics] | None:
         """Return counts of all segments per unit and data set; ``None`` if the sealed offset has moved on."""
-        with self._connect() as connection:
-            connection.execute("BEGIN")
-            rows = connection.execute(
-                "SELECT organization_id, dataset, sum(events), min(first), max(last) FROM statistics GROUP BY 1, 2"
-            ).fetchall()
-            now = connection.execute("SELECT value FROM state WHERE name = 'sealed'").fetchone()
-            connection.execute("COMMIT")
-            rows = list(_checked(rows, (str, str, int, str, str)))
-        return [SourceStatistics(*row) for row in rows] if (now[0] if now else 0) == sealed else None
+        sql = "SELECT organization_id, dataset, sum(events), min(first), max(last) FROM statistics GROUP BY 1, 2"
+        rows = self._counted(sql, (str, str, int, str, str), sealed)
+        return None if rows is None else [SourceStatistics(*row) for row in rows]
 
     def days(self, sealed: int) -> list[SourceDay] | None:
         """Return counts of all segments per unit, data set and day; ``None`` if the sealed offset has moved on."""
+        sql = (
+            "SELECT organization_id, dataset, day, sum(statistics.events) FROM statistics "
+            "JOIN segments ON segments.name = statistics.segment GROUP BY 1, 2, 3"
+        )
+        rows = self._counted(sql, (str, str, str, int), sealed)
+        return None if rows is None else [SourceDay(*row) for row in rows]
+
+    def _counted(self, sql: str, kinds: Sequence[type], sealed: int) -> list[sqlite3.Row] | None:
+        """Return the checked rows of ``sql``; ``None`` if the sealed offset has moved on."""
         with self._connect() as connection:
             connection.execute("BEGIN")
-            rows = connection.execute(
-                "SELECT organization_id, dataset, day, sum(statistics.events) FROM statistics "
-                "JOIN segments ON segments.name = statistics.segment GROUP BY 1, 2, 3"
-            ).fetchall()
+            found = connection.execute(sql).fetchall()
             now = connection.execute("SELECT value FROM state WHERE name = 'sealed'").fetchone()
             connection.execute("COMMIT")
-            rows = list(_checked(rows, (str, str, str, int)))
-        return [SourceDay(*row) for row in rows] if (now[0] if now else 0) == sealed else None
+            rows = list(_checked(found, kinds))
+        return rows if (now[0] if now else 0) == sealed else None
 
     def statistics_of(self, names: Collection[str]) -> list[SourceStatistics]:
         """Return counts per unit and data set of some segments."""

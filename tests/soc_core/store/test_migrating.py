@@ -18,7 +18,7 @@ from soc_core.store.embedded import EmbeddedStore, Limits
 from soc_core.store.interface import SYSTEM_SCOPE, Ack, EventStore
 from soc_core.store.migrating import Checkpoint, compare, copy
 from tests.contract.elasticsearch_places import opener
-from tests.contract.samples import make
+from tests.contract.samples import all_of, make
 
 SMALL = Limits(seal_events=400, reserve=0)
 
@@ -67,17 +67,6 @@ def target(tmp_path: Path) -> Iterator[EmbeddedStore]:
 
 def checkpoint(tmp_path: Path) -> Checkpoint:
     return Checkpoint(tmp_path / "state" / "migration.json", "one", "other")
-
-
-def all_of(store: EventStore) -> list[Event]:
-    found: list[Event] = []
-    offset = 0
-    while True:
-        batch, following = store.read_from(offset)
-        if following == offset:
-            return found
-        found.extend(batch)
-        offset = following
 
 
 class Interrupted:
