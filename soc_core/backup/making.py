@@ -136,8 +136,11 @@ def make_backup(source: Source, order: Order, clock: Clock, meter: Meter) -> Mad
         )
     order.directory.mkdir(parents=True, exist_ok=True)
     with _held(order.directory):
-        now = format_instant(clock())
-        name = f"{PREFIX}{now[:19].translate({45: None, 58: None})}Z-{secrets.token_hex(4)}"
+        instant = clock()
+        now = format_instant(instant)
+        # The order of names is the order of making: within one second the microsecond tells, then chance.
+        last = f"{instant.microsecond:05x}{secrets.randbelow(4_096):03x}"
+        name = f"{PREFIX}{now[:19].translate({45: None, 58: None})}Z-{last}"
         target: Target = (
             ArchiveTarget(order.directory, name) if order.archive else FolderTarget(order.directory, name)
         )

@@ -1,0 +1,1 @@
+"""Collect from what never ends: sockets, growing files, interfaces. One input a module, all alike (``base``)."""
