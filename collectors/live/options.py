@@ -37,7 +37,7 @@ class Options:
             )
         return value
 
-    def flag(self, name: str, usual: bool) -> bool:  # noqa: FBT001  # a setting's usual value
+    def flag(self, name: str, usual: bool) -> bool:  # a setting's usual value
         """Return true or false."""
         value = self._take(name, usual)
         if not isinstance(value, bool):
