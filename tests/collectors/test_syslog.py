@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from collectors.syslog import Syslog
+from collectors import syslog_header
+from collectors.lines import Line
+from collectors.making import RecordError
+from collectors.syslog import Syslog, SyslogParser
 from soc_core.model.event import Event
 from tests.collectors.base import CONTEXT, GOLDEN, TextCollectorTests, read_all
 
@@ -112,3 +116,54 @@ def test_structured_data_is_taken_apart() -> None:
     event = _one('<34>1 2026-11-20T02:03:11.003Z web su 77 ID47 [a@1 x="1" y="q\\"\\]"][b z="2"] text')
     assert event["log.syslog.structured_data"] == ["a@1.x=1", 'a@1.y=q"]', "b.z=2"]
     assert event["message"] == "text"
+
+
+@pytest.mark.parametrize(
+    ("line", "time", "host", "message"),
+    [
+        (
+            "<190>Nov 20 10:00:00 2026 H3C %%10SHELL/5/SHELL_LOGIN: x",
+            "2026-11-20T02:00:00.000000Z",
+            "H3C",
+            "%%10SHELL/5/SHELL_LOGIN: x",
+        ),
+        ("<190>Nov 20 10:00:00:250 2026 sw app: x", "2026-11-20T02:00:00.250000Z", "sw", "x"),
+        ("<190>Nov 20 2025 10:00:00 sw app: x", "2025-11-20T02:00:00.000000Z", "sw", "x"),
+        ("<189>*Nov 20 10:00:00: sw app: x", "2026-11-20T02:00:00.000000Z", "sw", "x"),
+        ("<189>2026-11-20 10:00:00 sw app: x", "2026-11-20T02:00:00.000000Z", "sw", "x"),
+        ("<189>1 2026-11-20T10:00:00 sw app - - - x", "2026-11-20T02:00:00.000000Z", "sw", "x"),
+    ],
+)
+def test_heads_that_devices_write(line: str, time: str, host: str, message: str) -> None:
+    event = _one(line)
+    assert (event["@timestamp"], event["host.name"], event["message"]) == (time, host, message)
+    assert event["log.syslog.priority"] in (189, 190)
+
+
+def test_a_message_without_time_has_that_of_its_arrival_and_says_so() -> None:
+    event = _one("<34>1 - web su - - - text")
+    assert event["@timestamp"] == "2026-11-23T00:00:00.000000Z"
+    assert event["edusoc.time.fault"] == "missing"
+
+
+def test_a_received_message_without_head_is_of_its_sender() -> None:
+    event = SyslogParser(CONTEXT).parse_message("<13>登录失败 user=li", "10.8.1.5")
+    assert event["message"] == "登录失败 user=li"
+    assert event["host.name"] == "10.8.1.5"
+    assert event["log.syslog.severity.name"] == "notice"
+    assert event["edusoc.time.fault"] == "missing"
+
+
+@pytest.mark.parametrize(
+    "stamp", ["Nov 20 10:00:00", "Nov  2 10:00:00", "Feb 29 01:02:03", "Foo 20 10:00:00"]
+)
+def test_the_short_way_is_the_long_way(stamp: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = Line(0, 1, f"<86>{stamp} gw a/b[12]: 正文 ".encode())
+    found = []
+    for pattern in (syslog_header._USUAL, re.compile("(?!)")):
+        monkeypatch.setattr(syslog_header, "_USUAL", pattern)
+        try:
+            found.append(SyslogParser(CONTEXT).parse(line))
+        except RecordError as fault:
+            found.append((str(fault),))
+    assert found[0] == found[1]
