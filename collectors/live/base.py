@@ -21,10 +21,15 @@ FLUSH_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Say where a batch comes from: the input's configured name and, where known, the sender's address."""
+    """Say where a batch comes from: the input's configured name and, where known, the sender's address.
+
+    ``waits`` says whether the sender waits when we don't read (TCP, files, HTTP). For what came by UDP it is ``False``:
+    while there is little room, ``deliver`` does not block for it but drops bulk first, and counts what it dropped.
+    """
 
     source: str
     sender: str = ""
+    waits: bool = True
 
 
 class Outlet(Protocol):

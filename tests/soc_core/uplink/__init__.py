@@ -1,0 +1,1 @@
+"""Tests of soc_core.uplink."""
