@@ -40,12 +40,13 @@ _ACCOUNTS: Final = {
     for name, field in FIELDS.items()
     if field.personal == "account" and name not in _NOT_PEOPLE
 }
-_TEXTS: Final = tuple(
+_TEXTS: Final = frozenset(
     name for name, field in FIELDS.items() if field.personal == "content" and name != _ORIGINAL
 )
-_DEVICES: Final = tuple(
+_DEVICES: Final = frozenset(
     name for name, field in FIELDS.items() if field.personal == "device" and field.type == "keyword"
 )
+_CONCERNED: Final = _ACCOUNTS.keys() | _TEXTS | _DEVICES
 _PEOPLE_BEGIN: Final = 1_000
 """Numeric user ids below it are the system's (LSB, login.defs); relative ids of Windows below it are built in."""
 _NOT_IN_NAMES: Final = frozenset("'\"<>;(){}[]|&`*?%=,")
@@ -85,13 +86,16 @@ class Privacy:
     def _event(self, event: Event) -> int:
         """Return how many values were replaced."""
         hiding = _Hiding(self._tokens)
+        concerned = [name for name in event if name in _CONCERNED]
         if self.policy.accounts != KEEP:
-            for name in _ACCOUNTS.keys() & event.keys():
-                self._field(event, name, self._account(name, hiding))
+            for name in concerned:
+                if name in _ACCOUNTS:
+                    self._field(event, name, self._account(name, hiding))
         if self.policy.devices != KEEP:
-            for name in event.keys() & set(_DEVICES):
-                self._field(event, name, lambda value: hiding.whole(DEVICE, value))
-        self._texts(event, hiding)
+            for name in concerned:
+                if name in _DEVICES:
+                    self._field(event, name, lambda value: hiding.whole(DEVICE, value))
+        self._texts(event, concerned, hiding)
         self._original(event, hiding)
         if hiding.correlations:
             event[CORRELATION] = sorted(hiding.correlations.union(map(str, values_of(event, CORRELATION))))
@@ -138,12 +142,12 @@ class Privacy:
         else:
             event[name] = _changed(event[name], change)
 
-    def _texts(self, event: Event, hiding: _Hiding) -> None:
+    def _texts(self, event: Event, concerned: Sequence[str], hiding: _Hiding) -> None:
         action = self.policy.content
         if action == KEEP and not hiding.words:
             return
-        for name in _TEXTS:
-            if name not in event:
+        for name in concerned:
+            if name not in _TEXTS:
                 continue
             if action == REMOVE and name != EXTRA:
                 del event[name]

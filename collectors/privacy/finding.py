@@ -33,7 +33,8 @@ _MAIL: Final = re.compile(
 )
 _WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECKS: Final = "10X98765432"
-_DIGITS: Final = re.compile(r"[0-9]{4}")
+_DIGITS: Final = re.compile(r"[0-9]{4}[ -]?[0-9]{4}")
+"""What all numbers looked for have: most texts need no closer look."""
 
 
 def is_identity_number(text: str) -> bool:
@@ -62,8 +63,8 @@ class Finder:
         """Return the text with personal values replaced."""
         if _DIGITS.search(text):
             text = _NUMBERS.sub(lambda match: _number(match, replace), text)
-            if self._student is not None:
-                text = self._student.sub(lambda match: replace(STUDENT, match.group()), text)
+        if self._student is not None:
+            text = self._student.sub(lambda match: replace(STUDENT, match.group()), text)
         if "@" in text or "%40" in text:
             text = _MAIL.sub(lambda match: replace(MAIL, match[1]) + match[2], text)
         if self._automaton is not None:
