@@ -27,6 +27,7 @@ COMMANDS: Final = (
     "import_",
     "search",
     "rules",
+    "privacy",
     "models",
     "organisations",
     "users",

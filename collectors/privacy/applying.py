@@ -76,6 +76,19 @@ class Privacy:
         if replaced:
             batch.count("privacy_replaced", replaced)
 
+    def changes(self, name: str, value: str) -> bool:
+        """Tell whether this value in the field ``name`` would be replaced: a rule that looks for it sees it no more."""
+        event: Event = {name: [value] if name in FIELDS and FIELDS[name].multi else value}
+        before = event[name]
+        self._event(event)
+        return event.get(name) != before
+
+    def removes(self, name: str) -> bool:
+        """Tell whether the field is removed whatever it holds."""
+        if name == _ORIGINAL:
+            return self.policy.original == REMOVE
+        return name in _TEXTS and name != EXTRA and self.policy.content == REMOVE
+
     def _raw(self, raw: bytes) -> bytes:
         if not raw or self.policy.content == REMOVE:
             return b""
