@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,10 +13,12 @@ from soc_core.clock import Clock
 from soc_core.model.organisation import Attribute
 from soc_core.organisations.repository import OrganisationTree, load_tree, put_unit, today
 from soc_core.state.database import Database
+from tests.demo_run import DemoRun, run_demo
 from tests.elasticsearch_security import Secured, secured
-from tests.elasticsearch_server import Node, log_sections
-from tests.postgresql_server import Server, fill, new_database, settings_of
+from tests.elasticsearch_server import log_sections
+from tests.postgresql_server import fill, new_database, settings_of
 
+pytest_plugins = ["tests.workers"]
 NOW = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 STATES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.slow))
 """The kinds of operational database that tests run on."""
@@ -26,17 +27,6 @@ STATES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.slow))
 @pytest.fixture
 def clock() -> Clock:
     return lambda: NOW
-
-
-@pytest.fixture(scope="session")
-def postgresql_url() -> Iterator[str]:
-    """Return the address, password included, of a PostgreSQL server on which tests make databases."""
-    given = os.environ.get("EDUSOC_TEST_POSTGRESQL_URL", "")
-    if given:
-        yield given
-        return
-    with Server() as server:
-        yield server.url
 
 
 @pytest.fixture(scope="session")
@@ -98,21 +88,17 @@ def tree(database: Database) -> OrganisationTree:
 
 
 @pytest.fixture(scope="session")
-def elasticsearch_url() -> Iterator[str]:
-    """Return the address of an Elasticsearch that all tests share: each takes an index prefix of its own."""
-    given = os.environ.get("EDUSOC_TEST_ELASTICSEARCH_URL", "")
-    if given:
-        yield given
-        return
-    with Node(heap_mb=1_536) as node:
-        yield node.url
-
-
-@pytest.fixture(scope="session")
 def secured_elasticsearch() -> Iterator[Secured]:
     """Return an Elasticsearch with TLS and users that tests share."""
     with secured() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
+    """Return the whole demo, run once in Chinese; tests that would change its state take a copy."""
+    state = tmp_path_factory.mktemp("demo") / "state"
+    return DemoRun(state, run_demo(state, "--language", "zh"))
 
 
 @pytest.hookimpl(wrapper=True)

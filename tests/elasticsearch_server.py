@@ -29,7 +29,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-import pytest
+from tests.needs import need
 
 ROOT: Final = Path(__file__).parent.parent
 VERSION: Final = "8.19.21"
@@ -39,10 +39,13 @@ STOP_SECONDS: Final = 30.0
 LOG_LINES: Final = 40
 ORDINARY_USER: Final = "nobody"
 """Elasticsearch refuses to run as root."""
-RUNNING: Final[set[Node]] = set()
-"""The nodes of this process whose logs are shown when a test fails."""
+LOGS: Final[set[Path]] = set()
+"""The logs of running nodes that are shown when a test fails."""
 _PORTS: Final = range(20_000, 32_000)
 """Below those the system gives to connections, so that a port stays free while its node restarts."""
+_CHANCE: Final = random.SystemRandom()
+"""Hypothesis seeds the common one: two runs side by side would draw the same ports."""
+_RESERVED: Final[list[socket.socket]] = []
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -66,12 +69,7 @@ def java_home() -> Path | None:
 
 def need_home() -> Path:
     """Return the folder of the Elasticsearch to start; skip the test without one, or fail where one is required."""
-    found = home()
-    if found is None:
-        if "elasticsearch" in os.environ.get("EDUSOC_REQUIRE", ""):
-            pytest.fail(f"EDUSOC_REQUIRE names elasticsearch, but there is {HOW_TO_GET}")
-        pytest.skip(HOW_TO_GET)
-    return _readable_home(found)
+    return _readable_home(need("elasticsearch", home(), HOW_TO_GET))
 
 
 @functools.cache
@@ -95,11 +93,21 @@ def temporary_directory(prefix: str) -> Path:
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on."""
-    for port in random.sample(_PORTS, 100):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+    """Return a loopback port that nobody listens on, and that no other call gives while this process lives.
+
+    A server needs seconds until it listens. Till then an abstract socket of the port's name keeps others from it.
+    """
+    for port in _CHANCE.sample(_PORTS, 100):
+        reservation = socket.socket(socket.AF_UNIX)
+        try:
+            reservation.bind(f"\0edusoc-test-port-{port}")
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            reservation.close()
+            continue
+        _RESERVED.append(reservation)
+        return port
     raise NodeError("no free port")
 
 
@@ -180,7 +188,7 @@ class Node:
         (self.directory / "tmp").mkdir(exist_ok=True)
         if os.getuid() == 0:
             shutil.chown(self.directory / "tmp", ORDINARY_USER)
-        with (self.directory / "out.log").open("ab") as output:
+        with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [self.home / "bin" / "elasticsearch", "-p", self.directory / "pid"],
                 stdout=output,
@@ -188,7 +196,7 @@ class Node:
                 stdin=subprocess.DEVNULL,
                 **self._surroundings(),
             )
-        RUNNING.add(self)
+        LOGS.add(self.log)
         atexit.register(self.stop)
         if wait:
             self.wait()
@@ -202,24 +210,11 @@ class Node:
             "ES_JAVA_HOME": str(java_home()),
             "ES_PATH_CONF": str(self.directory / "config"),
             "ES_TMPDIR": str(self.directory / "tmp"),
+            # Of the small process that starts the server, which would leave files in /tmp.
+            "CLI_JAVA_OPTS": f"-Djava.io.tmpdir={self.directory / 'tmp'} -XX:-UsePerfData -XX:TieredStopAtLevel=1",
         }
         user = {"user": ORDINARY_USER, "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}
         return {"env": environment, "cwd": self.directory, "preexec_fn": _die_with_parent, **user}
-
-    def tool(self, name: str, *arguments: str, feed: str = "") -> str:
-        """Run one of its command line tools (``elasticsearch-users``) on its configuration; return what it printed."""
-        done = subprocess.run(
-            [self.home / "bin" / name, *arguments],
-            check=False,
-            input=feed,
-            capture_output=True,
-            text=True,
-            timeout=START_SECONDS,
-            **self._surroundings(),
-        )
-        if done.returncode:
-            raise NodeError(f"{name}: {done.stdout}{done.stderr}")
-        return done.stdout
 
     def wait(self, *, nodes: int = 1, status: str = "yellow") -> None:
         """Wait until it answers, ``nodes`` have joined and the cluster is at least of ``status``."""
@@ -227,12 +222,12 @@ class Node:
         path = f"/_cluster/health?wait_for_status={status}&wait_for_nodes=>={nodes}&timeout=5s"
         while time.monotonic() < end:
             if not self.alive:
-                raise NodeError(f"{self.name} ended\n{self.log_tail()}")
+                raise NodeError(f"{self.name} ended\n{log_tail(self.log)}")
             with contextlib.suppress(OSError):
                 if not self.ask("GET", path)["timed_out"]:
                     return
             time.sleep(0.1)
-        raise NodeError(f"{self.name} is not ready after {START_SECONDS:.0f} s\n{self.log_tail()}")
+        raise NodeError(f"{self.name} is not ready after {START_SECONDS:.0f} s\n{log_tail(self.log)}")
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """Ask it something by itself, without our client; raise ``OSError`` when it does not answer 2xx."""
@@ -277,7 +272,7 @@ class Node:
         self._ended()
 
     def _ended(self) -> None:
-        RUNNING.discard(self)
+        LOGS.discard(self.log)
         atexit.unregister(self.stop)
         if self._process is None:
             return
@@ -290,12 +285,10 @@ class Node:
             self._process.wait(STOP_SECONDS)
         self._process = None
 
-    def log_tail(self) -> str:
-        """Return the end of what it printed, without the inner lines of stack traces."""
-        path = self.directory / "out.log"
-        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-        lines = [line for line in lines if not line.startswith("\tat ")]
-        return "\n".join(lines[-LOG_LINES:])
+    @property
+    def log(self) -> Path:
+        """Return the file of what it prints."""
+        return self.directory / "out.log"
 
     def __enter__(self) -> Node:
         return self if self.alive else self.start()
@@ -386,8 +379,15 @@ class Cluster:
         self.stop()
 
 
+def log_tail(path: Path) -> str:
+    """Return the end of what a node printed, without the inner lines of stack traces."""
+    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    lines = [line for line in lines if not line.startswith("\tat ")]
+    return "\n".join(lines[-LOG_LINES:])
+
+
 def log_sections(fixtures: Sequence[str]) -> list[tuple[str, str]]:
     """Return for a failed test that uses Elasticsearch what its nodes last said."""
     if not any("elasticsearch" in name or "cluster" in name for name in fixtures):
         return []
-    return [(f"log of {node.name}", node.log_tail()) for node in RUNNING]
+    return [(f"log of {path.parent.name}", log_tail(path)) for path in sorted(LOGS)]

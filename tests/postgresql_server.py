@@ -18,7 +18,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
 from sqlalchemy import create_engine, func, insert, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import OperationalError
@@ -28,6 +27,7 @@ from soc_core.config import Settings
 from soc_core.state.database import Database, metadata
 from soc_core.state.postgresql import DRIVER
 from tests.elasticsearch_server import ORDINARY_USER, free_port, temporary_directory
+from tests.needs import need
 
 HOW_TO_GET: Final = "no PostgreSQL: apt-get install postgresql, or set EDUSOC_TEST_POSTGRESQL_URL"
 START_SECONDS: Final = 60.0
@@ -50,12 +50,7 @@ def binaries() -> Path | None:
 
 def need_binaries() -> Path:
     """Return the programs' directory; skip the test without one, or fail where one is required."""
-    found = binaries()
-    if found is None:
-        if "postgresql" in os.environ.get("EDUSOC_REQUIRE", ""):
-            pytest.fail(f"EDUSOC_REQUIRE names postgresql, but there is {HOW_TO_GET}")
-        pytest.skip(HOW_TO_GET)
-    return found
+    return need("postgresql", binaries(), HOW_TO_GET)
 
 
 class Server:

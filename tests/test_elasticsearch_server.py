@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import urllib.request
 
 import pytest
 
-from tests.elasticsearch_server import RUNNING, Node, NodeError, log_sections
+from tests import elasticsearch_server
+from tests.elasticsearch_server import LOGS, Node, NodeError, free_port, log_sections, log_tail
 
 
 @pytest.mark.slow
@@ -19,11 +21,11 @@ def test_a_node_keeps_what_it_has_when_killed_and_ends_with_its_block() -> None:
         assert not node.alive
         node.start()
         assert node.ask("GET", "/kept/_count")["count"] == 1
-        assert (f"log of {node.name}", node.log_tail()) in log_sections(["elasticsearch_url"])
+        assert (f"log of {node.directory.name}", log_tail(node.log)) in log_sections(["elasticsearch_url"])
         assert log_sections(["tmp_path"]) == []
         pid, directory = node.pid, node.directory
     assert not directory.exists()
-    assert node not in RUNNING
+    assert node.log not in LOGS
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
@@ -38,3 +40,16 @@ def test_a_node_that_does_not_start_says_why() -> None:
 def test_the_shared_node_answers(elasticsearch_url: str) -> None:
     with urllib.request.urlopen(f"{elasticsearch_url}/_cluster/health") as answer:
         assert json.load(answer)["status"] in {"green", "yellow"}
+
+
+def test_a_port_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(elasticsearch_server, "_PORTS", range(port, port + 1))
+        monkeypatch.setattr(elasticsearch_server._CHANCE, "sample", lambda ports, _number: list(ports))
+        with pytest.raises(NodeError, match="no free port"):
+            free_port()
+    assert free_port() == port
+    with pytest.raises(NodeError, match="no free port"):
+        free_port()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -30,6 +29,7 @@ from soc_core.keys.store import KeyStore
 from soc_core.state.database import Database
 from soc_core.store.embedded import EmbeddedStore
 from tests.browser.world import PASSWORD, SampleRules, build
+from tests.needs import need
 
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 PHONE = (390, 844)
@@ -39,11 +39,8 @@ BINARIES = ("chromium", "chromium-browser", "google-chrome")
 def chromium() -> str:
     """Return the browser's path; skip (or fail, where it is required) without browser or driver."""
     found = next((path for name in BINARIES if (path := shutil.which(name))), None)
-    if found is None or shutil.which("chromedriver") is None:
-        if "chromium" in os.environ.get("EDUSOC_REQUIRE", ""):
-            pytest.fail("EDUSOC_REQUIRE names chromium, but chromium or chromedriver is not installed")
-        pytest.skip("chromium or chromedriver is not installed")
-    return found
+    driver = shutil.which("chromedriver")
+    return need("chromium", found if driver else None, "chromium or chromedriver is not installed")
 
 
 @dataclass(frozen=True)

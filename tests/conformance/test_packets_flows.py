@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import subprocess
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -33,6 +32,7 @@ from collectors.reading import Statistics, collect, read_paths
 from soc_core.model.event import Event
 from tests.collectors.base import assert_fits_dictionary
 from tests.collectors.packets.making import read
+from tests.needs import need_tshark
 from tests.shared_data import SHARED, needs
 
 _SHARED = SHARED / "pcaps"
@@ -81,8 +81,8 @@ def test_every_capture_is_read_and_conserved(everything: dict[Path, tuple[list[E
             assert_fits_dictionary(event)
 
 
-@pytest.mark.skipif(not shutil.which("capinfos"), reason="capinfos is not installed")
 def test_packet_counts_are_those_of_capinfos(everything: dict[Path, tuple[list[Event], Statistics]]) -> None:
+    need_tshark()  # capinfos comes with it
     command = ["capinfos", "-M", "-c", "-T", "-r", *map(str, CAPTURES)]
     lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
     counted = {Path(name): int(number) for name, number in (line.split("\t")[:2] for line in lines)}
@@ -92,11 +92,11 @@ def test_packet_counts_are_those_of_capinfos(everything: dict[Path, tuple[list[E
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("tshark"), reason="tshark is not installed")
 def test_ip_packets_are_those_of_tshark(
     everything: dict[Path, tuple[list[Event], Statistics]], tmp_path: Path
 ) -> None:
     """One tshark over all sound captures of one round; TCP and UDP payload need no dissection to count IP."""
+    need_tshark()
     sound = [path for path, (_, statistics) in everything.items() if not _damaged(statistics)]
     merged = tmp_path / "all.pcapng"
     subprocess.run(["mergecap", "-a", "-w", merged, *sound], check=True, capture_output=True)

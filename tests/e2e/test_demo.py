@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,31 +17,10 @@ import pytest
 from sqlalchemy import RowMapping
 
 from soc_core.clock import format_instant, parse_instant
+from tests.demo_run import ROOT, DemoRun, demo_command, environment, run_demo
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parent.parent.parent
 SMALL = ("ssh_bruteforce", "dns_tunnel", "host_scan")
-
-
-def command(state: Path, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "edusoc", "demo", "--once", "--state", str(state), *arguments]
-
-
-def environment() -> Mapping[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("EDUSOC_")}
-    return {**kept, "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "random"}
-
-
-def run(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(state, *arguments),
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
 
 
 @dataclass(frozen=True)
@@ -66,13 +44,12 @@ class Ran:
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    state = tmp_path_factory.mktemp("demo") / "state"
-    first = run(state, "--language", "zh")
-    before = contents(state)
-    second = run(state, "--json", "--language", "en")
+def ran(demo_run: DemoRun, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    again = tmp_path_factory.mktemp("again") / "state"
+    shutil.copytree(demo_run.state, again)
+    second = run_demo(again, "--json", "--language", "en")
     assert second.stdout, second.stderr
-    return Ran(first, before, second, contents(state), json.loads(second.stdout))
+    return Ran(demo_run.ended, contents(demo_run.state), second, contents(again), json.loads(second.stdout))
 
 
 def test_every_label_holds(ran: Ran) -> None:
@@ -190,7 +167,7 @@ def contents(state: Path) -> Contents:
 def killed_after(state: Path, stage: str, *arguments: str) -> None:
     """Run the demo and kill it as soon as it says that ``stage`` is done."""
     process = subprocess.Popen(
-        command(state, *arguments), cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True
+        demo_command(state, *arguments), cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True
     )
     assert process.stderr is not None
     with process:
@@ -203,7 +180,7 @@ def killed_after(state: Path, stage: str, *arguments: str) -> None:
 
 def test_kill_nine_and_again_gives_the_same_as_once(tmp_path: Path) -> None:
     arguments = ("--language", "en", *(part for name in SMALL for part in ("--scenario", name)))
-    whole = run(tmp_path / "once", *arguments)
+    whole = run_demo(tmp_path / "once", *arguments)
     assert whole.returncode == 0, whole.stdout
     for words in ("Alerts · demo data", "What to do:", "Why we think so:", "[attack]", "Checked:"):
         assert words in whole.stdout
@@ -213,7 +190,7 @@ def test_kill_nine_and_again_gives_the_same_as_once(tmp_path: Path) -> None:
     )  # the same anchor, also across a full hour
     for stage in ("importing history", "importing captures"):
         killed_after(tmp_path / "killed", stage, *arguments)
-    again = run(tmp_path / "killed", *arguments)
+    again = run_demo(tmp_path / "killed", *arguments)
     assert again.returncode == 0, again.stdout
     once, killed = contents(tmp_path / "once"), contents(tmp_path / "killed")
     assert len(once.events) > 5_000

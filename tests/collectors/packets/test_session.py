@@ -23,6 +23,7 @@ from tests.collectors.packets.making import (
     udp,
     udp_frame,
 )
+from tests.needs import need_tshark
 
 START = datetime.fromtimestamp(BEGIN, UTC) - timedelta(minutes=1)
 END = START + timedelta(hours=1)
@@ -78,11 +79,8 @@ def test_missing_tshark_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp
     assert "\n" not in found.missing
 
 
-needs_tshark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
-
-
-@needs_tshark
 def test_tree(tmp_path: Path) -> None:
+    need_tshark()
     pytest.importorskip("pyshark")
     file = tmp_path / "web.pcap"
     file.write_bytes(pcap(WEB))
@@ -93,8 +91,8 @@ def test_tree(tmp_path: Path) -> None:
     assert "\n  http" in text
 
 
-@needs_tshark
 def test_tree_of_nonsense_and_of_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    need_tshark()
     file = tmp_path / "nonsense.pcap"
     file.write_bytes(b"nonsense")
     assert "no protocol tree" in tree(file).missing

@@ -6,9 +6,6 @@ asked over the range it opens with, as Kibana would ask it.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,9 +29,9 @@ from soc_core.store.elasticsearch.writer import Writing
 from soc_core.store.embedded import EmbeddedStore
 from soc_core.store.interface import SYSTEM_SCOPE, Search
 from tests.contract.elasticsearch_places import new_prefix, place_at
+from tests.demo_run import DemoRun
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[5]
 BATCH = 4_000
 NOTHING_IN_THE_DEMO: Mapping[str, str] = {
     "rdp_from_outside": "the demo's remote desktops stand in Windows logs, not in flows",
@@ -69,27 +66,14 @@ class Demo:
         return next(ref.id for ref in one.references if ref.type == "index-pattern")
 
 
-def make_demo(state: Path) -> None:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("EDUSOC_")}
-    subprocess.run(
-        [sys.executable, "-m", "edusoc", "demo", "--once", "--state", str(state), "--language", "zh"],
-        cwd=ROOT,
-        env={**kept, "LC_ALL": "C.UTF-8"},
-        capture_output=True,
-        timeout=240,
-        check=True,
-    )
-
-
 @pytest.fixture(scope="module")
-def demo(elasticsearch_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    state = tmp_path_factory.mktemp("demo") / "state"
-    make_demo(state)
+def demo(elasticsearch_url: str, demo_run: DemoRun) -> Iterator[Demo]:
+    assert demo_run.ended.returncode == 0, demo_run.ended.stderr
     with new_prefix(elasticsearch_url) as prefix:
         place = place_at(elasticsearch_url, prefix)
         store = ElasticsearchStore(place, writer=True, how=Writing(replicas=0))
         try:
-            fill(store, state)
+            fill(store, demo_run.state)
             place.client.indices.refresh(index=place.pattern)
             yield Demo(place.client, {one.id: one for one in build_pack(PackOptions(prefix))})
         finally:
