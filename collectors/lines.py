@@ -78,12 +78,14 @@ def decode_text(raw: bytes) -> str:
 def read_lines(source: ByteSource) -> Iterator[Line]:
     """Yield the non-empty lines of ``source``; holds at most one record and one chunk in memory.
 
-    Raises ``InputError`` where decompression fails, after all lines before that point.
+    Offsets and numbers count on where the source resumes. Raises ``InputError`` where decompression fails, after all
+    lines before that point.
     """
     read = text_reader(source)
     buffer = read(_CHUNK)
-    position, number = 0, 1
-    if buffer.startswith(codecs.BOM_UTF8):
+    resume = source.resume
+    position, number = (resume.position, resume.line) if resume is not None else (0, 1)
+    if not position and buffer.startswith(codecs.BOM_UTF8):
         buffer, position = buffer[3:], 3
     ended = not buffer
     while buffer or not ended:

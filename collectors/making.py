@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from collectors.base import BATCH_EVENTS, Batch, ReadContext
+from collectors.base import BATCH_EVENTS, Batch, ReadContext, Span
 from collectors.secrets import hide_passwords
 from soc_core.errors import InputError
 from soc_core.model.event import (
@@ -40,7 +40,7 @@ class EventMaker:
     """Finish the events of one reading of one source.
 
     The source's fingerprint is the first record it is shown (``seen``), so ids stay the same when the file is
-    renamed, packed, copied or has grown.
+    renamed, packed, copied or has grown. ``first`` says where it lay, when this reading met it.
     """
 
     def __init__(self, collector: str, module: str, context: ReadContext) -> None:
@@ -49,6 +49,7 @@ class EventMaker:
         self.module = module
         self.context = context
         self.created = context.created_text
+        self.first: Span | None = None
         self._identity = b""
 
     def seen(self, record: bytes) -> None:
@@ -68,7 +69,9 @@ class EventMaker:
         if not isinstance(timestamp, str):
             raise RecordError("no usable time")
         hide_passwords(event)
-        self.seen(record)
+        if not self._identity:
+            self.seen(record)
+            self.first = (position, len(record))
         if EVENT_ID not in event:
             event[EVENT_ID] = make_event_id(timestamp, self._identity, position, record, ordinal)
         event.setdefault("event.kind", "event")

@@ -22,7 +22,7 @@ from typing import BinaryIO, Final, Protocol
 
 import zstandard
 
-from collectors.base import HEAD_BYTES
+from collectors.base import HEAD_BYTES, Resume
 from soc_core.errors import InputError
 
 _STEP: Final = 1 << 10
@@ -221,6 +221,7 @@ class OpenSource:
         self.modified = modified
         self.consumed = 0
         self.local_path: str | None = None
+        self.resume: Resume | None = None
         self.compression: tuple[str, ...] = ()
         self._raw = raw
         self._offset = 0
