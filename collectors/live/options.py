@@ -11,9 +11,10 @@ from soc_core.errors import UsageError
 class Options:
     """Give the settings of one ``[[inputs]]`` table by name; ``done`` refuses what nobody asked for."""
 
-    def __init__(self, values: Mapping[str, object], where: str) -> None:
-        """Take the table, and where it stands (file and name of the input) for errors."""
+    def __init__(self, values: Mapping[str, object], where: str, folder: Path | None = None) -> None:
+        """Take the table, where it stands (file and name of the input) for errors, and the folder for ``memory``."""
         self._values = dict(values)
+        self._folder = folder
         self._asked: set[str] = set()
         self.where = where
 
@@ -68,6 +69,12 @@ class Options:
         if not (number.isascii() and number.isdigit() and 0 <= int(number) <= 65_535) or not host:
             raise self.fault(name, f"'{text}' is no address with a port", f'write {name} = "0.0.0.0:514"')
         return host.strip("[]"), int(number)
+
+    def memory(self) -> Path:
+        """Return the folder where inputs keep what they must remember; it may not exist yet, and others use it too."""
+        if self._folder is None:
+            raise UsageError("this kind of input needs a folder to remember in", where=self.where)
+        return self._folder
 
     def done(self) -> None:
         """Refuse settings that nobody asked for: a typing error is not silently ignored."""
