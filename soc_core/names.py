@@ -1,30 +1,33 @@
-"""Split DNS names into registered domain and what stands before it."""
+"""Split DNS names into registered domain and what stands before it, by the public suffix list (publicsuffix.org)."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Final
+from functools import cache, lru_cache
 
-# Suffixes of two labels under which names are registered: China's (CNNIC) and the commonest others. A full public
-# suffix list is not needed here: a wrong guess merges or splits a group, it never changes who asked what.
-_SECOND_LEVEL: Final = frozenset(
-    {"ac", "co", "com", "edu", "gov", "mil", "net", "or", "org", "ne", "go", "sch", "k12"}
-)
-_CHINESE_PROVINCES: Final = frozenset(
-    {
-        "bj", "sh", "tj", "cq", "he", "sx", "nm", "ln", "jl", "hl", "js", "zj", "ah", "fj", "jx", "sd", "ha", "hb",
-        "hn", "gd", "gx", "hi", "sc", "gz", "yn", "xz", "sn", "gs", "qh", "nx", "xj", "tw", "hk", "mo",
-    }
-)  # fmt: skip
+from publicsuffixlist import PublicSuffixList
+
+
+@cache
+def _suffixes() -> PublicSuffixList:
+    """Return the list, read once: it takes 30 ms, which not every command needs to spend.
+
+    Names under domains where strangers get names of their own (dynamic DNS, hosting) belong to those strangers: the
+    list's private section says which.
+    """
+    return PublicSuffixList()
 
 
 @lru_cache(maxsize=65_536)
 def split_name(name: str) -> tuple[str, str]:
-    """Return (subdomain, registered domain) of ``name`` in lower case; the subdomain is empty for the domain itself."""
-    labels = name.lower().rstrip(".").split(".")
-    size = 2
-    if len(labels) >= 3 and len(labels[-1]) == 2:
-        second = labels[-2]
-        if second in _SECOND_LEVEL or (labels[-1] == "cn" and second in _CHINESE_PROVINCES):
-            size = 3
-    return ".".join(labels[:-size]), ".".join(labels[-size:])
+    """Return (subdomain, registered domain) of ``name`` in lower case; the subdomain is empty for the domain itself.
+
+    A name that is a public suffix itself counts as its own registered domain.
+    """
+    plain = name.lower().rstrip(".")
+    registered = _suffixes().privatesuffix(plain) or plain
+    return plain[: -len(registered) - 1], registered
+
+
+def is_public_suffix(name: str) -> bool:
+    """Tell whether anybody may register names right below ``name``, e.g. ``edu.cn``."""
+    return bool(_suffixes().is_public(name.lower().rstrip(".")))
