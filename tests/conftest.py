@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,15 @@ pytest_plugins = ["tests.workers"]
 NOW = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 STATES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.slow))
 """The kinds of operational database that tests run on."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let what killed programs leave lie among pytest's own temporary files, which it removes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
+        patch.setattr(tempfile, "tempdir", None)
+        yield
 
 
 @pytest.fixture

@@ -46,6 +46,8 @@ _PORTS: Final = range(20_000, 32_000)
 _CHANCE: Final = random.SystemRandom()
 """Hypothesis seeds the common one: two runs side by side would draw the same ports."""
 _RESERVED: Final[list[socket.socket]] = []
+_TEMPORARY: Final = Path(tempfile.gettempdir())
+_OURS: Final = "edusoc-test-"
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -85,11 +87,21 @@ def _readable_home(found: Path) -> Path:
 
 def temporary_directory(prefix: str) -> Path:
     """Return a new directory of the ordinary user, which ends with Python; pytest's own are root's alone."""
-    path = Path(tempfile.mkdtemp(prefix=f"edusoc-{prefix}"))
+    _remove_orphans()
+    path = Path(tempfile.mkdtemp(prefix=f"{_OURS}{os.getpid()}-{prefix}", dir=_TEMPORARY))
     atexit.register(shutil.rmtree, path, ignore_errors=True)
     if os.getuid() == 0:
         os.chown(path, pwd.getpwnam(ORDINARY_USER).pw_uid, pwd.getpwnam(ORDINARY_USER).pw_gid)
     return path
+
+
+@functools.cache
+def _remove_orphans() -> None:
+    """Remove the directories of runs that were killed."""
+    for path in _TEMPORARY.glob(f"{_OURS}*"):
+        owner = path.name.removeprefix(_OURS).partition("-")[0]
+        if not Path("/proc", owner).exists():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def free_port() -> int:

@@ -5,12 +5,23 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 
 from tests import elasticsearch_server
-from tests.elasticsearch_server import LOGS, Node, NodeError, free_port, log_sections, log_tail
+from tests.elasticsearch_server import (
+    LOGS,
+    Node,
+    NodeError,
+    free_port,
+    log_sections,
+    log_tail,
+    temporary_directory,
+)
 
 
 @pytest.mark.slow
@@ -53,3 +64,14 @@ def test_a_port_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert free_port() == port
     with pytest.raises(NodeError, match="no free port"):
         free_port()
+
+
+def test_directories_of_killed_runs_are_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(elasticsearch_server, "_TEMPORARY", tmp_path)
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    (tmp_path / f"edusoc-test-{process.pid}-node1-x" / "data").mkdir(parents=True)
+    (tmp_path / "edusoc-of-others").mkdir()
+    elasticsearch_server._remove_orphans.cache_clear()
+    made = temporary_directory("ours-")
+    assert sorted(tmp_path.iterdir()) == sorted([made, tmp_path / "edusoc-of-others"])

@@ -117,5 +117,8 @@ def holds_exactly(store: EventStore, acknowledged: list[str]) -> None:
 
 def is_green(cluster: Cluster, store: ElasticsearchStore) -> bool:
     living = next(node for node in cluster.nodes if node.alive)
-    health = living.ask("GET", f"/_cluster/health/{store.place.prefix}-*?expand_wildcards=all")
+    try:
+        health = living.ask("GET", f"/_cluster/health/{store.place.prefix}-*?expand_wildcards=all")
+    except OSError:  # as while there is no master
+        return False
     return health["status"] == "green" and health["number_of_nodes"] == sum(n.alive for n in cluster.nodes)
