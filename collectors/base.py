@@ -84,8 +84,6 @@ class ReadContext:
     ``organization_id`` is empty for ``edusoc read``. ``options`` are the collector's own settings as text.
     ``created`` is when the records were collected (for live sources); for files it is left out and ``reference``
     stands for it, so that reading the same file twice gives the same events to the last byte.
-    ``growing`` says that more may follow the end of the source: a record of several lines that may be unfinished there
-    is left for the next reading, which begins at ``Batch.position``.
     """
 
     reference: datetime
@@ -95,7 +93,6 @@ class ReadContext:
     keep_original: bool = True
     options: Mapping[str, str] = field(default_factory=dict)
     created: datetime | None = None
-    growing: bool = False
 
     @property
     def created_text(self) -> str:

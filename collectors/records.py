@@ -43,12 +43,13 @@ class JsonParser(Protocol):
 class Group(NamedTuple):
     """Hold what several lines together say: the first line, the events without id, the text of all lines.
 
-    The first line's offset and bytes name the events.
+    The first line's offset and bytes name the events. ``fault`` says why there are none.
     """
 
     first: Line
     events: Sequence[Event]
     original: str
+    fault: str = ""
 
 
 class GroupParser(Protocol):
@@ -186,6 +187,8 @@ def _take_groups(making: _Making, line: Line, parser: GroupParser) -> None:
 def _add_groups(making: _Making, groups: Iterable[Group]) -> None:
     for group in groups:
         line = group.first
+        if group.fault:
+            making.batches.bad(line.position, line.number, group.fault, line.raw)
         try:
             for ordinal, event in enumerate(group.events):
                 if making.maker.context.keep_original:
