@@ -111,6 +111,8 @@ class Writer:
 @contextmanager
 def open_writer(settings: Settings, clock: Clock = utc_now) -> Iterator[Writer]:
     """Open everything for writing; raise ``StoreBusyError`` when another process writes already."""
+    from intake.enrich.registry import default_enrichers  # takes 0.2 s, which readers need not spend
+
     database = open_database(settings)
     try:
         store = open_events(settings, writer=True)
@@ -120,6 +122,7 @@ def open_writer(settings: Settings, clock: Clock = utc_now) -> Iterator[Writer]:
     try:
         rules = open_rules(settings)
         pipeline = Pipeline(store, database, build_detectors(settings, rules), AlertSink(clock), clock)
+        pipeline.enrichers = default_enrichers(settings, database, clock)
         pipeline.release_leases()
         yield Writer(database, store, rules, pipeline, Importer(pipeline, database, clock))
     finally:

@@ -8,6 +8,7 @@ harmless, so replaying gives what one uninterrupted run gives.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from typing import Final, Protocol
 from sqlalchemy import Connection, insert, select, update
 
 from detectors.base import EventDetector, WindowDetector
+from intake.enrich.base import Enricher, enrich_all
 from intake.tables import cursors
 from intake.windows import JOB, DirtyWindow, WindowJudge, WindowMarker
 from soc_core.clock import Clock, format_instant
@@ -69,7 +71,10 @@ class Progress:
 
 
 class Pipeline:
-    """Be the one writer of events of a state directory, and run its detectors."""
+    """Be the one writer of events of a state directory, and run its detectors.
+
+    Any number of threads may take events; one at a time advances and settles.
+    """
 
     def __init__(
         self, store: EventStore, database: Database, detectors: Detectors, sink: DetectionSink, clock: Clock
@@ -82,19 +87,28 @@ class Pipeline:
         self._clock = clock
         self._marker = WindowMarker(detectors.windows)
         self._judge = WindowJudge(store, detectors.windows)
+        self._counting = threading.Lock()
+        self.enrichers: Sequence[Enricher] = ()
         self.progress = Progress()
 
     def take(self, events: Sequence[Event], *, organization_id: str, zone: str) -> Ack:
         """Say whose events these are, when they arrived, and store them durably; return the acknowledgement."""
-        arrived = format_instant(self._clock())
         for event in events:
             event[ORGANIZATION_ID] = organization_id
             event[ZONE] = zone
+        return self.take_placed(events)
+
+    def take_placed(self, events: Sequence[Event]) -> Ack:
+        """Store durably events that already say whose they are; several threads may do so at once."""
+        arrived = format_instant(self._clock())
+        for event in events:
             event["event.ingested"] = arrived
+        enrich_all(events, self.enrichers)
         ack = self._store.append(events)
-        self.progress.accepted += ack.accepted
-        self.progress.duplicates += ack.duplicates
-        self.progress.rejected += len(ack.rejected)
+        with self._counting:
+            self.progress.accepted += ack.accepted
+            self.progress.duplicates += ack.duplicates
+            self.progress.rejected += len(ack.rejected)
         return ack
 
     def advance(self) -> int:

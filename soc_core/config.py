@@ -24,7 +24,8 @@ class Settings:
     ``database_url`` (PostgreSQL) and ``elasticsearch_url`` replace the files in ``state`` for a centre that outgrows
     them. Passwords and keys have settings of their own, are never part of an address and are not shown.
     ``retention_months`` (calendar months) guards security logs, ``retention_detail_days`` flows and the like, and
-    ``disk_reserve_percent`` is the share of the disk that stays free.
+    ``disk_reserve_percent`` is the share of the disk that stays free. ``geoip_city`` and ``geoip_asn`` are files in the
+    MaxMind DB format and ``calendar`` a TOML file with terms, lessons and exams (``docs/how-to/enrichment.md``).
     """
 
     state: str = ".state"
@@ -46,6 +47,9 @@ class Settings:
     retention_months: int = 6
     retention_detail_days: int = 30
     disk_reserve_percent: int = 5
+    geoip_city: str = ""
+    geoip_asn: str = ""
+    calendar: str = ""
 
     @property
     def state_directory(self) -> Path:
