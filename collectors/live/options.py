@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from soc_core.errors import UsageError
@@ -62,7 +63,25 @@ class Options:
 
     def address(self, name: str, usual: str | None = None, *, port: int | None = None) -> tuple[str, int]:
         """Return host and port of ``host:port``, ``[v6]:port`` or, with a usual ``port``, a host alone."""
-        text = self.text(name, usual)
+        return self._address(name, self.text(name, usual), port)
+
+    def addresses(
+        self, name: str, usual: Sequence[str] = (), *, port: int | None = None
+    ) -> list[tuple[str, int]]:
+        """Return host and port of each text of a list, written as for ``address``."""
+        return [self._address(name, text, port) for text in self.texts(name, usual)]
+
+    def networks(self, name: str) -> list[IPv4Network | IPv6Network]:
+        """Return the networks of a list such as ``["10.0.0.0/8"]``; none where the setting is left out."""
+        found = []
+        for text in self.texts(name):
+            try:
+                found.append(ip_network(text, strict=False))
+            except ValueError:
+                raise self.fault(name, f"'{text}' is no network", f'write {name} = ["10.0.0.0/8"]') from None
+        return found
+
+    def _address(self, name: str, text: str, port: int | None) -> tuple[str, int]:
         host, colon, number = text.rpartition(":")
         if not colon or (":" in host and not host.startswith("[")):
             host, number = text, "" if port is None else str(port)
