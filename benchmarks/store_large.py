@@ -28,9 +28,9 @@ from benchmarks.store import memory
 from soc_core.log.files import sync_directory
 from soc_core.model.event import EVENT_ID, TIMESTAMP
 from soc_core.store.embedded import EmbeddedStore
-from soc_core.store.embedded.catalogue import Change, Segment
 from soc_core.store.embedded.schema import SEQUENCE
 from soc_core.store.embedded.sealing import Sealed, SegmentWriter
+from soc_core.store.embedded.segments import Change, Segment
 from soc_core.store.interface import SYSTEM_SCOPE, Search
 
 

@@ -24,7 +24,8 @@ from soc_core.errors import StoreError
 from soc_core.log import LogReader
 from soc_core.log.files import COMMITTED, file_name, publish
 from soc_core.log.frames import encode, file_header
-from soc_core.store.embedded.catalogue import Catalogue, Damaged, Segment
+from soc_core.store.embedded.catalogue import Catalogue
+from soc_core.store.embedded.segments import Damaged, Segment
 from soc_core.store.embedded.store import EmbeddedStore
 from soc_core.store.interface import SYSTEM_SCOPE
 

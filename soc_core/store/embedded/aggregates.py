@@ -15,7 +15,7 @@ from typing import Final
 from soc_core.clock import format_instant
 from soc_core.model.event import Scalar
 from soc_core.query.tree import Everything
-from soc_core.store.embedded.catalogue import Segment
+from soc_core.store.embedded.segments import Segment
 from soc_core.store.interface import Aggregation, Bucket, Buckets, Search, SourceStatistics
 
 MOST_KEPT: Final = 64

@@ -9,12 +9,11 @@ from __future__ import annotations
 import heapq
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -25,16 +24,15 @@ import pyarrow.parquet as pq
 from soc_core.clock import epoch_us, parse_instant
 from soc_core.model.event import TIMESTAMP
 from soc_core.store.embedded.batches import widened
-from soc_core.store.embedded.catalogue import Segment
+from soc_core.store.embedded.columns import Column, Columns
 from soc_core.store.embedded.filters import Prune
-from soc_core.store.embedded.narrowing import Narrowing
-from soc_core.store.embedded.schema import EMPTY, SEQUENCE, arrow_schema
+from soc_core.store.embedded.schema import SEQUENCE, arrow_schema
+from soc_core.store.embedded.segments import Segment
 from soc_core.store.embedded.sidecars import Sidecars
 
 THREADS: Final = 2
 _AHEAD: Final = 3
-_TOGETHER: Final = 4
-_FEW_ROWS: Final = 8_192
+KEPT_BYTES: Final = 96 * 1024 * 1024
 _Item = TypeVar("_Item")
 _FOOTERS: Final = 10 * 1024 * 1024
 """Bytes of footers, as they lie in files, that are kept read; in memory they take ten times as much.
@@ -72,9 +70,10 @@ def instant(text: str) -> int:
 class Blocks:
     """Find and read blocks of the segments in a directory; safe for threads."""
 
-    def __init__(self, sidecars: Sidecars) -> None:
-        """Take what lies beside the segments."""
+    def __init__(self, sidecars: Sidecars, kept_bytes: int = KEPT_BYTES) -> None:
+        """Take what lies beside the segments, and how many bytes of columns may be kept read."""
         self._sidecars = sidecars
+        self._columns = Columns(kept_bytes)
         self._footers = _Footers(sidecars.directory)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="edusoc-blocks")
 
@@ -105,9 +104,10 @@ class Blocks:
             return [Block(segment, -1, segment.events, instant(segment.first), instant(segment.last))]
         beside = self._sidecars.of(segment)
         spans = beside.arrays["spans"]
-        wanted = (spans[:, 1] >= span.start) & (spans[:, 0] < span.end)
-        if prune is not None and wanted.any():
-            wanted &= prune(beside)
+        wanted = np.ones(len(spans), np.bool_) if prune is None else prune(beside)
+        if not wanted.any():
+            return []
+        wanted &= (spans[:, 1] >= span.start) & (spans[:, 0] < span.end)
         places = np.flatnonzero(wanted).tolist()
         return [Block(segment, at, *_span(spans[at].tolist())) for at in places]
 
@@ -118,96 +118,102 @@ class Blocks:
         at = int(np.searchsorted(ends, row, side="right"))
         return Block(segment, at, *_span(spans[at].tolist())), row - int(ends[at] - spans[at, 2])
 
-    def read(self, block: Block, names: Collection[str] | None, *, alone: bool = True) -> pa.Table:
+    def read(
+        self, block: Block, names: Collection[str] | None, *, alone: bool = True, keep: bool = True
+    ) -> pa.Table:
         """Return the rows of a block with these columns and the sequence (``None``: all columns there are).
 
-        ``alone`` says that no other block is read meanwhile: the columns are then shared out among threads.
+        ``alone`` says that no other block is read meanwhile: the columns are then shared out among threads. What is
+        read is kept for the next question unless ``keep`` says that it is not worth it.
         """
-        return self._read([block], None if names is None else {SEQUENCE, *names}, alone=alone)
+        footer = self._footers.of(block.segment)
+        wanted = footer.names if names is None else [n for n in footer.names if n in names or n == SEQUENCE]
+        return self._read(block, wanted, alone=alone, keep=keep)
 
-    def _read(self, run: Sequence[Block], names: Collection[str] | None, *, alone: bool) -> pa.Table:
-        """Return the rows of blocks of one segment."""
-        with self._opened(run) as read:
-            return read(names, alone)
+    def _read(self, block: Block, names: Sequence[str], *, alone: bool, keep: bool = True) -> pa.Table:
+        """Return the rows of a block with these columns."""
+        place = (block.segment.name, block.group)
+        columns = self._columns.known(*place, names)
+        missing = [name for name in names if name not in columns]
+        if missing:
+            table = self._decoded(block, missing, alone=alone)
+            fresh = dict(zip(table.column_names, table.columns, strict=True))
+            if keep and block.group >= 0:
+                self._columns.keep(*place, fresh)
+            columns.update(fresh)
+        return _table(names, columns)
 
-    @contextmanager
-    def _opened(self, run: Sequence[Block]) -> Iterator[Callable[[Collection[str] | None, bool], pa.Table]]:
-        """Open the file of blocks of one segment; what comes back reads columns of them."""
-        segment = run[0].segment
-        footer = self._footers.of(segment)
-        with pq.ParquetFile(self._sidecars.directory / segment.name, metadata=footer.metadata) as file:
-            groups = list(range(file.num_row_groups)) if run[0].group < 0 else [block.group for block in run]
-            yield lambda names, alone: file.reader.read_row_groups(
-                groups, column_indices=footer.places(names), use_threads=alone
-            )
+    def _known(self, block: Block, names: Sequence[str]) -> pa.Table | None:
+        """Return the rows of a block with these columns if all of them are kept."""
+        columns = self._columns.known(block.segment.name, block.group, names)
+        return _table(names, columns) if len(columns) == len(names) else None
 
-    def each(self, items: Sequence[_Item], take: Callable[[_Item, bool], pa.Table]) -> Iterator[pa.Table]:
-        """Yield what ``take`` makes of each item (told whether it is alone), in order, some being read ahead."""
-        if len(items) == 1:
-            yield take(items[0], True)
-            return
+    def _decoded(self, block: Block, names: Sequence[str], *, alone: bool) -> pa.Table:
+        footer = self._footers.of(block.segment)
+        path = self._sidecars.directory / block.segment.name
+        with pq.ParquetFile(path, metadata=footer.metadata) as file:
+            groups = list(range(file.num_row_groups)) if block.group < 0 else [block.group]
+            return file.reader.read_row_groups(groups, column_indices=footer.places(names), use_threads=alone)
+
+    def each(
+        self,
+        items: Sequence[_Item],
+        take: Callable[[_Item, bool], pa.Table],
+        known: Callable[[_Item], pa.Table | None] = lambda _item: None,
+    ) -> Iterator[pa.Table]:
+        """Yield what ``take`` makes of each item (told whether it is alone), in order, some being read ahead.
+
+        What ``known`` has at once is not given to a thread: that takes longer.
+        """
         coming = iter(items)
-        ahead: deque[Future[pa.Table]] = deque()
+        ahead: deque[Future[pa.Table] | pa.Table] = deque()
         try:
             while True:
-                free = _AHEAD - len(ahead)
-                ahead.extend(self._pool.submit(take, item, False) for item in islice(coming, free))
+                for item in islice(coming, _AHEAD - len(ahead)):
+                    alone = len(items) == 1
+                    there = take(item, True) if alone else known(item)
+                    ahead.append(self._pool.submit(take, item, False) if there is None else there)
                 if not ahead:
                     return
-                yield ahead.popleft().result()
+                first = ahead.popleft()
+                yield first.result() if isinstance(first, Future) else first
         finally:
             for future in ahead:
-                future.cancel()
+                if isinstance(future, Future):
+                    future.cancel()
 
     def stream(
-        self,
-        blocks: Sequence[Block],
-        names: Collection[str],
-        within: Span | None = None,
-        narrowing: Narrowing | None = None,
+        self, blocks: Sequence[Block], names: Collection[str], within: Span | None = None
     ) -> pa.RecordBatchReader | pa.Table:
-        """Return a reader (of few rows a table) of the rows of blocks with these columns.
+        """Return the rows of blocks with these columns: a table if all are kept, else a reader.
 
         They are null where a segment lacks one. Time and sequence of rows that all lie ``within`` a span, if one is
-        given, are left out: nobody asks more of them. Rows that
-        ``narrowing`` tells to be none of those looked for are left out too.
+        given, are left out: nobody asks more of them.
         """
         schema = arrow_schema(names)
 
-        def take(run: Sequence[Block], alone: bool) -> pa.Table:
-            left_out = {TIMESTAMP, SEQUENCE} if _lies_within(run[0], within) else set[str]()
-            wanted = set(schema.names) - left_out
-            if narrowing is None:
-                return widened(self._read(run, wanted, alone=alone), schema)
-            return widened(self._narrowed(run, wanted, narrowing, alone=alone), schema)
+        def chosen(block: Block) -> list[str]:
+            left_out = {TIMESTAMP, SEQUENCE} if _lies_within(block, within) else set[str]()
+            there = {SEQUENCE, *block.segment.columns} - left_out
+            return [name for name in schema.names if name in there]
 
-        tables = self.each(_runs(blocks, within), take)
-        if narrowing is not None:
-            few, is_all = _few(tables)
-            if is_all:  # DuckDB need not wait for rows that come one by one
-                return pa.concat_tables([schema.empty_table(), *few])
-            tables = chain(few, tables)
-        batches = (batch for table in tables for batch in table.to_batches())
-        return pa.RecordBatchReader.from_batches(schema, batches)
+        def take(block: Block, alone: bool) -> pa.Table:
+            wanted = chosen(block)
+            return (
+                widened(self._read(block, wanted, alone=alone), schema) if wanted else _nulls(block, schema)
+            )
 
-    def _narrowed(
-        self, run: Sequence[Block], names: set[str], narrowing: Narrowing, *, alone: bool
-    ) -> pa.Table:
-        """Return the rows of blocks that may match; of blocks that have none, no more is read than to know it."""
-        seen = narrowing.fields & run[0].segment.columns
-        if not seen:
-            return EMPTY
-        with self._opened(run) as read:
-            table = read(seen, alone)
-            mask = narrowing.mask(table)
-            if not mask.any():
-                return EMPTY
-            rest = (names - seen) & {SEQUENCE, *run[0].segment.columns}
-            if rest:
-                others = read(rest, alone)
-                columns = [*table.columns, *others.columns]
-                table = pa.table(columns, names=[*table.column_names, *others.column_names])
-        return table.filter(pa.array(mask))
+        def known(block: Block) -> pa.Table | None:
+            table = self._known(block, chosen(block))
+            return None if table is None or not table.num_columns else widened(table, schema)
+
+        kept = [table for table in map(known, blocks) if table is not None]
+        if len(kept) == len(blocks):
+            return pa.concat_tables(kept)
+        tables = self.each(blocks, take, known)
+        return pa.RecordBatchReader.from_batches(
+            schema, (batch for table in tables for batch in table.to_batches())
+        )
 
     def columns_of(self, segment: Segment, datasets: Collection[str]) -> frozenset[str] | None:
         """Return the columns that events of some data sets have in a segment; ``None`` if that is not known."""
@@ -220,43 +226,23 @@ class Blocks:
         return frozenset(names[at] for at in np.flatnonzero(there).tolist())
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads and free what is kept."""
         self._pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _few(tables: Iterator[pa.Table]) -> tuple[list[pa.Table], bool]:
-    """Return the first tables, of little more than ``_FEW_ROWS`` rows, and whether there are no others."""
-    few: list[pa.Table] = []
-    count = 0
-    for table in tables:
-        few.append(table)
-        count += table.num_rows
-        if count > _FEW_ROWS:
-            return few, False
-    return few, True
+        self._columns.clear()
 
 
 def _lies_within(block: Block, span: Span | None) -> bool:
     return span is not None and span.start <= block.first and block.last < span.end
 
 
-def _runs(blocks: Sequence[Block], within: Span | None) -> list[list[Block]]:
-    """Return the blocks in runs to be read together: of one segment, and alike in whether their time is needed."""
-    runs: list[list[Block]] = []
-    for block in blocks:
-        last = runs[-1] if runs else []
-        alike = (
-            last
-            and block.segment is last[0].segment
-            and block.group >= 0
-            and len(last) < _TOGETHER
-            and _lies_within(block, within) == _lies_within(last[0], within)
-        )
-        if alike:
-            last.append(block)
-        else:
-            runs.append([block])
-    return runs
+def _table(names: Sequence[str], columns: Mapping[str, Column]) -> pa.Table:
+    there = [name for name in names if name in columns]
+    return pa.table([columns[name] for name in there], names=there)
+
+
+def _nulls(block: Block, schema: pa.Schema) -> pa.Table:
+    """Return as many rows as a block has, of which nothing is asked."""
+    return pa.table([pa.nulls(block.rows, field.type) for field in schema], schema=schema)
 
 
 def _span(row: list[int]) -> tuple[int, int, int]:
@@ -274,10 +260,12 @@ class _Footer:
             leaf = self.metadata.schema.column(at).path
             self._leaves[leaf.removesuffix(".list.element")] = at
 
-    def places(self, names: Collection[str] | None) -> list[int]:
-        if names is None:
-            return list(self._leaves.values())
-        return [at for name, at in self._leaves.items() if name in names]
+    @property
+    def names(self) -> list[str]:
+        return list(self._leaves)
+
+    def places(self, names: Sequence[str]) -> list[int]:
+        return [self._leaves[name] for name in names if name in self._leaves]
 
 
 class _Footers:

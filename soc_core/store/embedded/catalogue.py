@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sqlite3
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeVar
 from urllib.parse import quote
 
 from soc_core.audit.chain import Head, Link, Plain
-from soc_core.clock import parse_instant
 from soc_core.errors import StoreError
-from soc_core.fields import FIELDS
 from soc_core.store.embedded.chain import (
     SCHEMA,
     Named,
@@ -34,10 +30,31 @@ from soc_core.store.embedded.chain import (
     read_links,
     segments_by_chain,
 )
-from soc_core.store.embedded.schema import SEQUENCE
+from soc_core.store.embedded.segments import (
+    COLUMNS,
+    FORMAT,
+    Change,
+    Damaged,
+    Sealing,
+    Segment,
+    Snapshot,
+    insert_segment,
+    segment_of_row,
+)
+from soc_core.store.embedded.tallies import SCHEMA as TALLIES
+from soc_core.store.embedded.tallies import (
+    adopt_statistics,
+    checked,
+    delete_tallies,
+    miscounted_segments,
+    segments_holding,
+    sum_days,
+    sum_tallies,
+)
 from soc_core.store.interface import SourceDay, SourceStatistics
 from soc_core.wal import use_wal
 
+T = TypeVar("T")
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS segments (
     name TEXT PRIMARY KEY, day TEXT NOT NULL, events INTEGER NOT NULL, first TEXT NOT NULL, last TEXT NOT NULL,
@@ -46,92 +63,18 @@ CREATE TABLE IF NOT EXISTS segments (
     format INTEGER NOT NULL DEFAULT 1, created REAL NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS segments_by_day ON segments (day);
-CREATE TABLE IF NOT EXISTS statistics (
-    segment TEXT NOT NULL, organization_id TEXT NOT NULL, dataset TEXT NOT NULL, events INTEGER NOT NULL,
-    first TEXT NOT NULL, last TEXT NOT NULL, PRIMARY KEY (segment, organization_id, dataset)
-) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS quarantine (
     name TEXT PRIMARY KEY, day TEXT NOT NULL, events INTEGER NOT NULL, first TEXT NOT NULL, last TEXT NOT NULL,
     what TEXT NOT NULL
 ) WITHOUT ROWID;
 """
-_NAME: Final = re.compile(r"\d{8}-[0-9A-Za-z_-]{1,128}\.parquet")
-_NUMBERS: Final = frozenset({"events", "low", "high", "bytes", "format"})
 _NO_ROOM: Final = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN})
-_COLUMNS: Final = (
-    "name, day, events, first, last, low, high, bytes, sha256, ids_sha256, columns, format, created"
-)
-VERSION: Final = 2
-"""Version of the catalogue (``PRAGMA user_version``). The first had none and no formats; columns were added since."""
+VERSION: Final = 3
+"""Version of the catalogue (``PRAGMA user_version``).
+
+The first had none and no formats; the second had texts where ``tallies`` have numbers."""
 _ADDED: Final = {"format": "INTEGER NOT NULL DEFAULT 1", "created": "REAL NOT NULL DEFAULT 0"}
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """Describe a sealed segment: file name, day, number of events, first and last time, lowest and highest offset.
-
-    ``columns`` are the fields present. ``sha256`` is of the Parquet file, ``ids_sha256`` of what lies beside it
-    (``soc_core.store.embedded.sidecars``), which ``format`` tells: 1 of old stores, 2 today. ``created`` is when it
-    was entered, in seconds since 1970.
-    """
-
-    name: str
-    day: str
-    events: int
-    first: str
-    last: str
-    low: int
-    high: int
-    bytes: int
-    sha256: str
-    ids_sha256: str
-    columns: frozenset[str]
-    format: int = 2
-    created: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Damaged:
-    """Name a damaged segment, its day, how many events can't be read, their first and last time, and what is wrong."""
-
-    name: str
-    day: str
-    events: int
-    first: str
-    last: str
-    what: str
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """Hold what a question is answered from: the segments, and the log from ``sealed`` on.
-
-    ``damaged`` ones are not among the segments: answers say that they are left out.
-    """
-
-    segments: tuple[Segment, ...]
-    sealed: int
-    damaged: tuple[Damaged, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Hold what one sealing changes: segments added with their statistics, names retired, the new sealed offset.
-
-    ``kind`` and ``about`` go into the chain (``soc_core.store.embedded.chain``); without ``kind`` it is ``sealed``, or
-    ``merged`` where the sealed offset stays.
-    """
-
-    added: Sequence[tuple[Segment, Sequence[SourceStatistics]]]
-    retired: Sequence[str]
-    sealed: int
-    kind: str = ""
-    about: Mapping[str, Plain] = field(default_factory=dict)
-
-
-Sealing: TypeAlias = tuple[Segment, Sequence[SourceStatistics]]
-"""A segment and its counts per unit and data set."""
 
 
 class Catalogue:
@@ -159,7 +102,7 @@ class Catalogue:
             return
         with self._connect() as connection:
             self._bring_up_to_date(connection)
-            connection.executescript(_SCHEMA + SCHEMA)
+            connection.executescript(_SCHEMA + TALLIES + SCHEMA)
 
     def _bring_up_to_date(self, connection: sqlite3.Connection) -> None:
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
@@ -175,8 +118,14 @@ class Catalogue:
             for name, kind in _ADDED.items() if there else ():
                 if name not in there:
                     connection.execute(f"ALTER TABLE segments ADD COLUMN {name} {kind}")
+            for statement in TALLIES.split(";"):
+                connection.execute(statement)
+            adopt_statistics(connection)
             connection.execute(f"PRAGMA user_version = {VERSION}")
             connection.execute("COMMIT")
+            if there:
+                with suppress(sqlite3.OperationalError):  # without room, or while others read
+                    connection.execute("VACUUM")
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -259,10 +208,10 @@ class Catalogue:
             known = {name: self._known[name] for _, name in there if name in self._known}
             fresh = [number for number, name in there if name not in known]
             rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM segments WHERE rowid IN (SELECT value FROM json_each(?))",  # noqa: S608 constant
+                f"SELECT {COLUMNS} FROM segments WHERE rowid IN (SELECT value FROM json_each(?))",  # noqa: S608 constant
                 (json.dumps(fresh),),
             )
-            known.update((segment.name, segment) for segment in map(_segment, rows))
+            known.update((segment.name, segment) for segment in map(segment_of_row, rows))
             damaged = connection.execute("SELECT * FROM quarantine ORDER BY first, name").fetchall()
             sealed = connection.execute("SELECT value FROM state WHERE name = 'sealed'").fetchone()
         finally:
@@ -270,8 +219,8 @@ class Catalogue:
                 connection.execute("COMMIT")
         self._known = known
         segments = tuple(sorted(known.values(), key=lambda s: (s.day, s.low, s.name)))
-        number = _checked([sealed] if sealed else [(0,)], (int,))[0][0]
-        left_out = tuple(Damaged(*row) for row in _checked(damaged, (str, str, int, str, str, str)))
+        number = checked([sealed] if sealed else [(0,)], (int,))[0][0]
+        left_out = tuple(Damaged(*row) for row in checked(damaged, (str, str, int, str, str, str)))
         return Snapshot(segments, number, left_out)
 
     def close(self) -> None:
@@ -287,69 +236,51 @@ class Catalogue:
             connection.execute("BEGIN IMMEDIATE")
             _chain(connection, change, now)
             for segment, statistics in change.added:
-                _insert(connection, replace(segment, created=now), statistics)
+                insert_segment(connection, replace(segment, created=now), statistics)
             for name in change.retired:
                 connection.execute("UPDATE segments SET retired = ? WHERE name = ?", (now, name))
-                connection.execute("DELETE FROM statistics WHERE segment = ?", (name,))
+                delete_tallies(connection, name)
             connection.execute("INSERT OR REPLACE INTO state VALUES ('sealed', ?)", (change.sealed,))
             connection.execute("COMMIT")
 
     def statistics(self, sealed: int) -> list[SourceStatistics] | None:
         """Return counts of all segments per unit and data set; ``None`` if the sealed offset has moved on."""
-        sql = "SELECT organization_id, dataset, sum(events), min(first), max(last) FROM statistics GROUP BY 1, 2"
-        rows = self._counted(sql, (str, str, int, str, str), sealed)
-        return None if rows is None else [SourceStatistics(*row) for row in rows]
+        return self._counted(sum_tallies, sealed)
 
     def days(self, sealed: int) -> list[SourceDay] | None:
         """Return counts of all segments per unit, data set and day; ``None`` if the sealed offset has moved on."""
-        sql = (
-            "SELECT organization_id, dataset, day, sum(statistics.events) FROM statistics "
-            "JOIN segments ON segments.name = statistics.segment GROUP BY 1, 2, 3"
-        )
-        rows = self._counted(sql, (str, str, str, int), sealed)
-        return None if rows is None else [SourceDay(*row) for row in rows]
+        return self._counted(sum_days, sealed)
 
-    def _counted(self, sql: str, kinds: Sequence[type], sealed: int) -> list[sqlite3.Row] | None:
-        """Return the checked rows of ``sql``; ``None`` if the sealed offset has moved on."""
+    def _counted(self, count: Callable[[sqlite3.Connection], list[T]], sealed: int) -> list[T] | None:
+        """Return what is counted; ``None`` if the sealed offset has moved on."""
         with self._connect() as connection:
             connection.execute("BEGIN")
-            found = connection.execute(sql).fetchall()
+            rows = count(connection)
             now = connection.execute("SELECT value FROM state WHERE name = 'sealed'").fetchone()
             connection.execute("COMMIT")
-            rows = list(_checked(found, kinds))
         return rows if (now[0] if now else 0) == sealed else None
 
     def statistics_of(self, names: Collection[str]) -> list[SourceStatistics]:
         """Return counts per unit and data set of some segments."""
         with self._connect() as connection:
-            rows = connection.execute(
-                "SELECT organization_id, dataset, sum(events), min(first), max(last) FROM statistics "
-                "WHERE segment IN (SELECT value FROM json_each(?)) GROUP BY 1, 2",
-                (json.dumps(sorted(names)),),
-            ).fetchall()
-        return [SourceStatistics(*row) for row in rows]
+            return sum_tallies(connection, names)
 
     def holding(self, cuts: Mapping[str, str]) -> set[str]:
         """Return the names of segments that hold events of a data set and of a day before the data set's cut."""
         with self._connect() as connection:
-            rows = connection.execute(
-                "SELECT segment, dataset, day FROM statistics JOIN segments ON segments.name = statistics.segment "
-                "WHERE day < ?",
-                (max(cuts.values(), default=""),),
-            ).fetchall()
-        return {segment for segment, dataset, day in rows if day < cuts.get(dataset, "")}
+            return segments_holding(connection, cuts)
 
     def live(self) -> list[Segment]:
         """Return all segments that are not retired, damaged ones too."""
         with self._connect() as connection:
-            rows = connection.execute(f"SELECT {_COLUMNS} FROM segments WHERE retired IS NULL ORDER BY name")  # noqa: S608 constant
-            return [_segment(row) for row in rows]
+            rows = connection.execute(f"SELECT {COLUMNS} FROM segments WHERE retired IS NULL ORDER BY name")  # noqa: S608 constant
+            return [segment_of_row(row) for row in rows]
 
     def set_sidecar(self, name: str, ids_sha256: str) -> None:
         """Take the checksum of a sidecar that was made anew, in today's format."""
         with self._connect() as connection:
             connection.execute(
-                "UPDATE segments SET ids_sha256 = ?, format = ? WHERE name = ?", (ids_sha256, VERSION, name)
+                "UPDATE segments SET ids_sha256 = ?, format = ? WHERE name = ?", (ids_sha256, FORMAT, name)
             )
 
     def rebuild(self, links: Sequence[Link], added: Sequence[Sealing], sealed: int, now: float) -> None:
@@ -360,7 +291,7 @@ class Catalogue:
             connection.execute("BEGIN IMMEDIATE")
             adopt_links(connection, links)
             for segment, statistics in added:
-                _insert(connection, segment, statistics)
+                insert_segment(connection, segment, statistics)
             connection.execute("INSERT OR REPLACE INTO state VALUES ('sealed', ?)", (sealed,))
             fresh = [item for name, item in found.items() if chained.get(name) != item] if links else []
             gone = [item for name, item in chained.items() if found.get(name) != item]
@@ -432,13 +363,7 @@ class Catalogue:
     def miscounted(self) -> list[str]:
         """Return the names of sound segments whose counts per unit and data set do not add up to their events."""
         with self._connect() as connection:
-            rows = connection.execute(
-                "SELECT name FROM segments LEFT JOIN "
-                "(SELECT segment, sum(events) AS counted FROM statistics GROUP BY 1) ON segment = name "
-                "WHERE retired IS NULL AND counted IS NOT events "
-                "AND name NOT IN (SELECT name FROM quarantine) ORDER BY name"
-            ).fetchall()
-        return [row[0] for row in rows]
+            return miscounted_segments(connection)
 
     def fault(self) -> str:
         """Return what SQLite's own check finds wrong, or an empty text."""
@@ -447,41 +372,9 @@ class Catalogue:
         return "" if found == "ok" else found
 
 
-def _checked(rows: Sequence[Any], types: Sequence[type]) -> Sequence[Any]:
-    """Return the rows, whose values must be of these types: those of a damaged page can be anything."""
-    for row in rows:
-        if not all(isinstance(value, kind) for value, kind in zip(row, types, strict=True)):
-            raise sqlite3.DatabaseError("a row is written wrongly in it")
-    return rows
-
-
 def _is_without_room(error: sqlite3.Error) -> bool:
     """Tell whether SQLite could not make a file it needs; errors that we raise have no code."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _NO_ROOM
-
-
-def _is_instant(text: str) -> bool:
-    try:
-        parse_instant(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _segment(row: sqlite3.Row) -> Segment:
-    parts = dict(row)
-    kinds = {**dict.fromkeys(parts, str), **dict.fromkeys(_NUMBERS, int), "created": float}
-    sound = all(isinstance(parts[name], kind) for name, kind in kinds.items())
-    sound = sound and _is_instant(parts["first"]) and _is_instant(parts["last"])
-    if not sound or not _NAME.fullmatch(parts["name"]) or not parts["name"].startswith(parts["day"]):
-        raise sqlite3.DatabaseError("a segment is written wrongly in it")  # what a damaged page can look like
-    return Segment(**{**parts, "columns": _columns(parts["columns"])})
-
-
-@lru_cache(maxsize=256)
-def _columns(text: str) -> frozenset[str]:
-    """Return the names of columns; segments of the same columns share one set."""
-    return frozenset(name for name in text.split("\n") if name in FIELDS or name == SEQUENCE)
 
 
 def _moment(now: float) -> datetime:
@@ -502,16 +395,3 @@ def _chain(connection: sqlite3.Connection, change: Change, now: float) -> None:
     kind = change.kind or ("sealed" if moved else "merged")
     body = {**change.about, "added": listed(added), "retired": listed(retired), "sealed": change.sealed}
     append_link(connection, kind, body, _moment(now))
-
-
-def _insert(connection: sqlite3.Connection, segment: Segment, statistics: Sequence[SourceStatistics]) -> None:
-    row = (
-        segment.name, segment.day, segment.events, segment.first, segment.last, segment.low, segment.high,
-        segment.bytes, segment.sha256, segment.ids_sha256, "\n".join(sorted(segment.columns)),
-        segment.format, segment.created,
-    )  # fmt: skip
-    connection.execute(f"INSERT INTO segments ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", row)  # noqa: S608 constant
-    connection.executemany(
-        "INSERT INTO statistics VALUES (?,?,?,?,?,?)",
-        [(segment.name, s.organization_id, s.dataset, s.events, s.first, s.last) for s in statistics],
-    )

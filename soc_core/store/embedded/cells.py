@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import zstandard
 
 from soc_core.model.event import DATASET, ORGANIZATION_ID, TIMESTAMP
-from soc_core.store.embedded.catalogue import Segment
+from soc_core.store.embedded.segments import Segment
 from soc_core.store.embedded.sidecars import Array, Sidecar, Sidecars
 
 HOUR: Final = 3_600

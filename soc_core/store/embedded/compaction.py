@@ -25,10 +25,9 @@ import pyarrow.parquet as pq
 
 from soc_core.model.event import EVENT_ID, TIMESTAMP
 from soc_core.store.embedded.batches import concat
-from soc_core.store.embedded.catalogue import Segment
 from soc_core.store.embedded.sealing import BY_TIME, ROW_GROUP, Sealed, SegmentWriter, arranged
+from soc_core.store.embedded.segments import FORMAT, Segment
 
-FORMAT: Final = 2
 FULL: Final = 512 * 1024
 """Events a compacted segment has at most: about 90 MB, and well below what the index of ids can number."""
 SMALL: Final = 32 * 1024

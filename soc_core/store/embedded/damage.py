@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from soc_core.clock import format_instant
-from soc_core.store.embedded.catalogue import Damaged, Segment, Snapshot
 from soc_core.store.embedded.salvage import condition_of
+from soc_core.store.embedded.segments import Damaged, Segment, Snapshot
 from soc_core.store.interface import Search
 
 _MOST_NAMED: Final = 3

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence, Set
+from typing import Final, TypeAlias
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from soc_core.model.event import DATASET, EVENT_ID, TIMESTAMP, Event, partition_of
+from soc_core.model.event import DATASET, EVENT_ID, Event, partition_of
 from soc_core.store.embedded.asking import ALWAYS
-from soc_core.store.embedded.batches import concat, to_events
-from soc_core.store.embedded.blocks import Block, Blocks, Span, instant
-from soc_core.store.embedded.catalogue import Segment
+from soc_core.store.embedded.batches import concat, to_events, whole_numbers
+from soc_core.store.embedded.blocks import Block, Blocks
 from soc_core.store.embedded.cells import text_column
-from soc_core.store.embedded.engine import UnreadableError, View
+from soc_core.store.embedded.engine import View
 from soc_core.store.embedded.hashing import hash_texts
 from soc_core.store.embedded.ids import IdIndex
 from soc_core.store.embedded.schema import SEQUENCE
+
+FEW_ROWS: Final = 8
+"""Rows that are wanted of a block before its columns are kept: single events lie far apart, and would push out all."""
+_Places: TypeAlias = dict[Block, list[int]]
 
 
 class Fetching:
@@ -29,61 +31,74 @@ class Fetching:
         self._blocks, self._ids = blocks, ids
 
     def whole(self, view: View, rows: pa.Table) -> pa.Table:
-        """Return all columns of rows of which number, time and data set are known."""
+        """Return all columns of rows of which id, number and data set are known."""
         numbers = rows[SEQUENCE].combine_chunks()
-        try:
-            times = np.array([instant(str(text)) for text in rows[TIMESTAMP].to_pylist()])
-        except ValueError as error:  # what a damaged page can say
-            raise UnreadableError(
-                f"a segment can't be read: {error}", todo="run: edusoc store verify"
-            ) from error
-        named = text_column(rows, DATASET).to_pylist()
-        low, high = pc.min(numbers).as_py(), pc.max(numbers).as_py()
-        span = Span(int(times.min()), int(times.max()) + 1)
-        near = [s for s in view.segments if s.low <= high and s.high >= low]
-        meant: dict[Block, set[str]] = {}
-        for block in self._blocks.in_order(near, span, None):
-            places = np.flatnonzero((times >= block.first) & (times <= block.last)).tolist()
-            if places:
-                meant[block] = {str(named[place]) for place in places}
+        names = [str(name) for name in rows[EVENT_ID].to_pylist()]
+        kinds = dict(zip(names, text_column(rows, DATASET).to_pylist(), strict=True))
+        places, kinds_of = _Places(), dict[Block, set[str]]()
+        for block, name, chosen in self._found(view, names):
+            places.setdefault(block, []).extend(chosen)
+            kinds_of.setdefault(block, set()).add(str(kinds[name]))
 
-        def choose(block: Block, alone: bool) -> pa.Table:
-            names = self._blocks.columns_of(block.segment, meant[block])
-            table = self._blocks.read(block, names, alone=alone)
+        def take(block: Block, alone: bool) -> pa.Table:
+            columns = self._blocks.columns_of(block.segment, kinds_of[block])
+            table = self._rows(block, columns, places[block], alone=alone)
             return table.filter(pc.is_in(table[SEQUENCE], value_set=numbers))
 
         tail = view.tail.filter(pc.is_in(view.tail[SEQUENCE], value_set=numbers))
-        return concat([tail, *(table for table in self._blocks.each(list(meant), choose) if table.num_rows)])
+        found = [tail, *(table for table in self._blocks.each(list(places), take) if table.num_rows)]
+        if sum(table.num_rows for table in found) < len(numbers):  # an index or an id is damaged
+            there = {number for table in found for number in table[SEQUENCE].to_pylist()}
+            found.extend(self._numbered(view, set(whole_numbers(rows[SEQUENCE])) - there))
+        return concat(found)
+
+    def _numbered(self, view: View, numbers: Set[int]) -> Iterator[pa.Table]:
+        """Yield the rows that have certain numbers, wherever they may lie."""
+        wanted = pa.array(sorted(numbers), pa.int64())
+        for segment in view.segments:
+            if not any(segment.low <= number <= segment.high for number in numbers):
+                continue
+            for block in self._blocks.of(segment, ALWAYS, None):
+                here = pc.is_in(self._blocks.read(block, {SEQUENCE}, keep=False)[SEQUENCE], value_set=wanted)
+                if pc.any(here).as_py():
+                    yield self._blocks.read(block, None, keep=False).filter(here)
 
     def named(self, view: View, wanted: Sequence[str]) -> list[Event]:
         """Return the events that have one of the ids."""
         named = pa.array(wanted, pa.string())
         tables = [view.tail.filter(pc.is_in(view.tail[EVENT_ID], value_set=named))]
+        places = _Places()
+        for block, _, chosen in self._found(view, wanted):
+            places.setdefault(block, []).extend(chosen)
+        for block, rows in places.items():
+            table = self._rows(block, self._columns_at(block, rows), rows, alone=True)
+            tables.append(table.filter(pc.is_in(table[EVENT_ID], value_set=named)))
+        return [event for table in tables if table.num_rows for event in to_events(table)]
+
+    def _found(self, view: View, wanted: Sequence[str]) -> Iterator[tuple[Block, str, list[int]]]:
+        """Yield the blocks that may hold ids, each with an id and its rows there (none: look at all)."""
         days: dict[str, list[str]] = {}
         for name in wanted:
             days.setdefault(partition_of(name), []).append(name)
+        hashes = {day: hash_texts(names) for day, names in days.items()}
         for segment in view.segments:
-            names = days.get(segment.day, [])
-            rows = self._ids.rows(segment, names, hash_texts(names)) if names else {}
-            tables.extend(self._at(segment, rows, named))
-        return [event for table in tables if table.num_rows for event in to_events(table)]
+            names = days.get(segment.day)
+            found = self._ids.rows(segment, names, hashes[segment.day]) if names else {}
+            everywhere = segment.format == 1 or any(max(rows) >= segment.events for rows in found.values())
+            for name, rows in found.items():
+                if everywhere:
+                    yield from ((block, name, []) for block in self._blocks.of(segment, ALWAYS, None))
+                    continue
+                for row in rows:
+                    block, at = self._blocks.holding(segment, row)
+                    yield block, name, [at]
 
-    def _at(
-        self, segment: Segment, rows: Mapping[str, Sequence[int]], named: pa.Array[Any]
-    ) -> Iterator[pa.Table]:
-        """Yield the rows of a segment that have one of the ids, looking at no more blocks than can have them."""
-        if not rows:
-            return
-        places: dict[Block, list[int]] = {}
-        for block, row in (self._blocks.holding(segment, row) for found in rows.values() for row in found):
-            places.setdefault(block, []).append(row)
-        if segment.format == 1:
-            places = {block: [] for block in self._blocks.of(segment, ALWAYS, None)}
-        for block, chosen in places.items():
-            columns = self._columns_at(block, chosen)
-            table = self._blocks.read(block, columns)
-            table = table.take(chosen) if chosen else table
-            yield table.filter(pc.is_in(table[EVENT_ID], value_set=named))
+    def _rows(
+        self, block: Block, columns: frozenset[str] | None, rows: Sequence[int], *, alone: bool
+    ) -> pa.Table:
+        """Return some rows of a block; all if none are named."""
+        table = self._blocks.read(block, columns, alone=alone, keep=len(rows) >= FEW_ROWS)
+        return table.take(rows) if rows else table
 
     def _columns_at(self, block: Block, rows: Sequence[int]) -> frozenset[str] | None:
         """Return the columns that the events in some rows of a block have; ``None`` if that is not known."""

@@ -9,6 +9,7 @@ decide. ``tests`` hold that nothing is lost by them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -53,6 +54,7 @@ _FOREIGN: Final = (
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Prune: TypeAlias = Callable[[Sidecar], Mask]
+_Bits: TypeAlias = tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]
 
 
 def _letters() -> npt.NDArray[np.uint16]:
@@ -154,10 +156,15 @@ def _bloom(hashes: Hashes, bits: int) -> npt.NDArray[np.uint8]:
     return np.packbits(seen, bitorder="little")
 
 
-def _all_set(matrix: npt.NDArray[np.uint8], places: npt.NDArray[np.int64]) -> Mask:
-    """Tell of each row whether all bits at ``places`` are set."""
-    bits = (matrix[:, places >> 3] >> (places & 7).astype(np.uint8)) & 1
-    return np.asarray(bits.all(axis=1), np.bool_)
+def _bits(places: npt.NDArray[np.int64]) -> _Bits:
+    """Return bytes and the bits in them that places mean."""
+    return places >> 3, (1 << (places & 7)).astype(np.uint8)
+
+
+def _all_set(matrix: npt.NDArray[np.uint8], asked: _Bits) -> Mask:
+    """Tell of each row whether all bits asked for are set."""
+    there, bits = asked
+    return np.asarray(np.logical_and.reduce(matrix[:, there] & bits, axis=1), np.bool_)
 
 
 def compile_filter(query: Query) -> Prune | None:
@@ -165,44 +172,56 @@ def compile_filter(query: Query) -> Prune | None:
     match query:
         case And(children):
             useful = [prune for prune in map(compile_filter, children) if prune is not None]
-            return _joined(useful, np.logical_and.reduce) if useful else None
+            return _joined(useful, np.logical_and) if useful else None
         case Or(children):
             parts = [compile_filter(child) for child in children]
             useful = [prune for prune in parts if prune is not None]
-            return _joined(useful, np.logical_or.reduce) if useful and len(useful) == len(parts) else None
-        case OneOf(field) if field in FILTERED and 0 < len(query.values) <= _MOST_VALUES:
-            return _values_filter([fold(text_of(value), cased=False) for value in query.values])
-        case Text(field) if field in GRAMMED:
-            return _grams_filter(literals(query))
+            return _joined(useful, np.logical_or) if useful and len(useful) == len(parts) else None
+        case OneOf(name) if name in FILTERED and 0 < len(query.values) <= _MOST_VALUES:
+            return _Values(tuple(sorted({fold(text_of(value), cased=False) for value in query.values})))
+        case Text(name) if name in GRAMMED:
+            texts = tuple(sorted({text for text in literals(query) if len(text.encode()) >= 3}))
+            return _Grams(texts) if texts else None
         case _:
             return None
 
 
-def _joined(prunes: Sequence[Prune], join: Callable[[list[Mask]], Mask]) -> Prune:
-    return prunes[0] if len(prunes) == 1 else lambda beside: join([prune(beside) for prune in prunes])
+def _joined(prunes: Sequence[Prune], join: np.ufunc) -> Prune:
+    """Return what asks several filters, each once: of two fields the same value is one question to a filter."""
+    distinct = list(dict.fromkeys(prunes))
+    if len(distinct) == 1:
+        return distinct[0]
+    return lambda beside: np.asarray(join.reduce([prune(beside) for prune in distinct]), np.bool_)
 
 
-def _values_filter(texts: Sequence[str]) -> Prune:
-    hashes = hash_texts(texts)
-    known: dict[int, npt.NDArray[np.int64]] = {}  # filters of many days are of a few sizes
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """Ask the Bloom filters for texts; ``places`` are kept by size, for filters of many days are of a few sizes."""
 
-    def prune(beside: Sidecar) -> Mask:
+    texts: tuple[str, ...]
+    places: dict[int, list[_Bits]] = field(default_factory=dict, compare=False)
+
+    def __call__(self, beside: Sidecar) -> Mask:
         matrix = beside.arrays["values"]
         bits = matrix.shape[1] * 8
-        places = known.get(bits)
-        if places is None:
-            places = known[bits] = _places(hashes, bits)
-        return np.asarray(np.logical_or.reduce([_all_set(matrix, row) for row in places]), np.bool_)
-
-    return prune
+        if bits not in self.places:
+            self.places[bits] = [_bits(row) for row in _places(hash_texts(self.texts), bits)]
+        masks = [_all_set(matrix, item) for item in self.places[bits]]
+        return masks[0] if len(masks) == 1 else np.asarray(np.logical_or.reduce(masks), np.bool_)
 
 
-def _grams_filter(texts: Sequence[str]) -> Prune | None:
-    numbers = [_grams(np.frombuffer(text.encode(), np.uint8)) for text in texts if len(text.encode()) >= 3]
-    if not numbers:
-        return None
-    places = np.unique(np.concatenate(numbers)).astype(np.int64)
-    return lambda beside: _all_set(beside.arrays["grams"], places)
+@dataclass(frozen=True, slots=True)
+class _Grams:
+    """Ask the bitmaps for all groups of three bytes in texts."""
+
+    texts: tuple[str, ...]
+    places: list[_Bits] = field(default_factory=list, compare=False)
+
+    def __call__(self, beside: Sidecar) -> Mask:
+        if not self.places:
+            numbers = [_grams(np.frombuffer(text.encode(), np.uint8)) for text in self.texts]
+            self.places.append(_bits(np.unique(np.concatenate(numbers)).astype(np.int64)))
+        return _all_set(beside.arrays["grams"], self.places[0])
 
 
 def literals(query: Text) -> list[str]:

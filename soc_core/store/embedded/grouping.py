@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from soc_core.model.event import EVENT_ID
 from soc_core.query.tree import And, Query, Range
-from soc_core.store.embedded.catalogue import Segment
+from soc_core.store.embedded.segments import Segment
 from soc_core.store.embedded.sql import quote
 from soc_core.store.interface import Group, Grouping
 

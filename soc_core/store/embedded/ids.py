@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from soc_core.model.event import EVENT_ID
-from soc_core.store.embedded.catalogue import Segment
 from soc_core.store.embedded.hashing import Hashes, hash_texts
+from soc_core.store.embedded.segments import Segment
 from soc_core.store.embedded.sidecars import Sidecars, hash_ids
 
 MOST_ROWS: Final = 1 << 20

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 from soc_core.errors import StoreError
 from soc_core.log import LogReader
 from soc_core.log.files import DAMAGED
-from soc_core.store.embedded.catalogue import Catalogue, Segment
+from soc_core.store.embedded.catalogue import Catalogue
 from soc_core.store.embedded.schema import SEQUENCE
+from soc_core.store.embedded.segments import Segment
 from soc_core.store.embedded.sidecars import old_sidecar, sidecar
 
 Offsets = npt.NDArray[np.int64]

@@ -33,7 +33,7 @@ from soc_core.store.embedded.asking import grown, span_of
 from soc_core.store.embedded.batches import concat, decode, to_events, whole_numbers
 from soc_core.store.embedded.beside import rebuild_sidecar
 from soc_core.store.embedded.blocks import Block, Blocks, instant
-from soc_core.store.embedded.catalogue import Catalogue, Segment
+from soc_core.store.embedded.catalogue import Catalogue
 from soc_core.store.embedded.cells import CellsCache
 from soc_core.store.embedded.condition import health_of
 from soc_core.store.embedded.counting import SqlCounting
@@ -43,9 +43,9 @@ from soc_core.store.embedded.fetching import Fetching
 from soc_core.store.embedded.filters import compile_filter
 from soc_core.store.embedded.grouping import grouping_sql, groups_of_batch, of_days
 from soc_core.store.embedded.ids import IdIndex
-from soc_core.store.embedded.narrowing import compile_narrowing
 from soc_core.store.embedded.schema import EMPTY, SEQUENCE
 from soc_core.store.embedded.sealing import count_days, count_sources
+from soc_core.store.embedded.segments import Segment
 from soc_core.store.embedded.sidecars import Sidecars
 from soc_core.store.embedded.sql import compile_condition, quote
 from soc_core.store.embedded.summing import (
@@ -239,9 +239,8 @@ class Reader:
         rows = EMPTY
         tail = view.tail
         blocks = self._blocks.in_order(view.segments, span_of(request, after), compile_filter(request.query))
-        narrowing = compile_narrowing(request.query)
         for group, rest in grown(blocks):
-            part = View((), tail, view.sealed, group, narrowing=narrowing)
+            part = View((), tail, view.sealed, group)
             tail = EMPTY
             answer = self._engine.ask(part, sql, wanted & view.columns(), condition.parameters, budget)
             rows = _first(concat([rows, answer]), order == "ASC", size)
@@ -311,8 +310,7 @@ class Reader:
             counting.asked.field,
             *fields_of(request.query),
         }
-        narrowing = compile_narrowing(request.query)
-        return View((), view.tail, view.sealed, blocks, span if timeless else None, narrowing)
+        return View((), view.tail, view.sealed, blocks, span if timeless else None)
 
     def _summed(self, view: View, request: Search, counting: SqlCounting, budget: Budget) -> Buckets | None:
         """Return counts from the sums that lie beside segments, and from events only where hours are cut."""

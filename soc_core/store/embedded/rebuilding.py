@@ -24,12 +24,13 @@ from soc_core.fields import FIELDS
 from soc_core.log import LogReader
 from soc_core.log.files import sync_directory
 from soc_core.model.event import DATASET, EVENT_ID, ORGANIZATION_ID, TIMESTAMP, partition_of
-from soc_core.store.embedded.catalogue import Catalogue, Segment
+from soc_core.store.embedded.catalogue import Catalogue
 from soc_core.store.embedded.chain import STREAM, read_links
 from soc_core.store.embedded.orphans import put_aside
 from soc_core.store.embedded.salvage import sound_groups, write_rows
 from soc_core.store.embedded.schema import SEQUENCE
 from soc_core.store.embedded.sealing import Sealed, count_sources, file_sha256, write_sidecar
+from soc_core.store.embedded.segments import Segment
 from soc_core.store.embedded.sidecars import old_sidecar, sidecar
 
 NAMES: Final = ("catalogue.sqlite", "catalogue.sqlite-wal", "catalogue.sqlite-shm")

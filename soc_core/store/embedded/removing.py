@@ -19,10 +19,11 @@ from soc_core.clock import Clock
 from soc_core.errors import StoreError
 from soc_core.log.files import sync_directory
 from soc_core.model.event import DATASET
-from soc_core.store.embedded.catalogue import Catalogue, Change, Segment
+from soc_core.store.embedded.catalogue import Catalogue
 from soc_core.store.embedded.cells import text_column
 from soc_core.store.embedded.salvage import condition_of, write_rows
 from soc_core.store.embedded.sealing import Sealed
+from soc_core.store.embedded.segments import Change, Segment
 from soc_core.store.embedded.sidecars import unlink_segment
 from soc_core.store.interface import Removal
 

@@ -21,12 +21,13 @@ from soc_core.clock import Clock
 from soc_core.errors import StoreError
 from soc_core.log import LogReader, WriterLock
 from soc_core.log.files import DAMAGED, read_mark, sync_directory
-from soc_core.store.embedded.catalogue import Catalogue, Change, Damaged, Segment
+from soc_core.store.embedded.catalogue import Catalogue
 from soc_core.store.embedded.chain import sealed_by_chain
 from soc_core.store.embedded.orphans import put_aside, read_offsets, unknown_files
 from soc_core.store.embedded.rebuilding import NAMES, describe, rebuild_catalogue
 from soc_core.store.embedded.salvage import Salvaged, condition_of, look_at, sound_groups, write_rows
 from soc_core.store.embedded.sealing import write_sidecar
+from soc_core.store.embedded.segments import Change, Damaged, Segment
 from soc_core.store.embedded.sidecars import old_sidecar, sidecar, sidecar_of
 from soc_core.store.embedded.verifying import describes, verify_chain
 

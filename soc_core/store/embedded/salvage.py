@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 
 from soc_core.fields import FIELDS
 from soc_core.model.event import DATASET, EVENT_ID, ORGANIZATION_ID, TIMESTAMP
-from soc_core.store.embedded.catalogue import Segment
 from soc_core.store.embedded.schema import SEQUENCE, arrow_type
 from soc_core.store.embedded.sealing import Sealed, SegmentWriter, arranged, file_sha256
+from soc_core.store.embedded.segments import Segment
 from soc_core.store.embedded.sidecars import sidecar_of
 
 NEEDED: Final = frozenset({SEQUENCE, EVENT_ID, TIMESTAMP, ORGANIZATION_ID, DATASET})

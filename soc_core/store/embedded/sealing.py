@@ -24,9 +24,9 @@ from soc_core.model.event import DATASET, EVENT_ID, ORGANIZATION_ID, TIMESTAMP
 from soc_core.store.counting import merge_statistics
 from soc_core.store.embedded.batches import concat, widened
 from soc_core.store.embedded.beside import SidecarBuilder, rebuild_sidecar
-from soc_core.store.embedded.catalogue import Segment
 from soc_core.store.embedded.cells import text_column
 from soc_core.store.embedded.schema import SEQUENCE, arrow_schema
+from soc_core.store.embedded.segments import Segment
 from soc_core.store.embedded.sidecars import save_sidecar, sidecar
 from soc_core.store.interface import SourceDay, SourceStatistics
 

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from soc_core.errors import StoreError
 from soc_core.model.event import EVENT_ID
-from soc_core.store.embedded.catalogue import Segment
+from soc_core.store.embedded.segments import Segment
 
 MAGIC: Final = b"EDUSOC02"
 _ALIGNED: Final = 64

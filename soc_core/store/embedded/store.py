@@ -19,7 +19,6 @@ from soc_core.log.files import sync_directory
 from soc_core.log.writer import RESERVE
 from soc_core.model.event import EVENT_ID, BadRecord, Event, partition_of
 from soc_core.store.embedded.batches import decode_ids, encode, to_table
-from soc_core.store.embedded.catalogue import Change
 from soc_core.store.embedded.compaction import compact, due
 from soc_core.store.embedded.condition import health_of
 from soc_core.store.embedded.orphans import orphans
@@ -27,6 +26,7 @@ from soc_core.store.embedded.reader import Reader
 from soc_core.store.embedded.removing import remove_days
 from soc_core.store.embedded.salvage import condition_of
 from soc_core.store.embedded.sealing import Sealed, by_day, write_segment
+from soc_core.store.embedded.segments import Change
 from soc_core.store.embedded.sidecars import unlink_segment
 from soc_core.store.embedded.tail import grouped
 from soc_core.store.embedded.upkeep import Upkeep
@@ -203,8 +203,7 @@ class EmbeddedStore(Reader):
         moved, first = 0, self.catalogue.snapshot().sealed
         for group in grouped(self._sealed_log.records(first, writer.end_offset), _SEAL_BYTES):
             moved += self._seal_group(group)
-        if moved:
-            writer.drop_below(first)  # what was sealed the time before: readers are past it
+        writer.drop_below(first)  # what was sealed the time before: readers are past it
         return moved
 
     def _seal_between(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -16,8 +17,8 @@ from soc_core.query.evaluate import fold, text_of
 from soc_core.query.tree import And, Everything, OneOf, Query
 from soc_core.store.counting import Counting
 from soc_core.store.embedded.blocks import instant
-from soc_core.store.embedded.catalogue import Segment
 from soc_core.store.embedded.cells import HOUR, Cells
+from soc_core.store.embedded.segments import Segment
 from soc_core.store.interface import Aggregation, Bucket, Buckets, Search
 
 _HOUR_US: Final = HOUR * 1_000_000
@@ -32,15 +33,19 @@ class Named:
     field: str
     names: frozenset[str]
     cased: bool
+    known: dict[str, bool] = dataclass_field(default_factory=dict, compare=False)
+    """What was found of names before: hundreds of segments have the same."""
 
     def of(self, cells: Cells) -> npt.NDArray[np.bool_]:
         """Tell of each cell whether it is meant."""
         names, number = (
             (cells.datasets, cells.dataset) if self.field == DATASET else (cells.units, cells.unit)
         )
-        meant: npt.NDArray[np.bool_] = np.array([fold(name, self.cased) in self.names for name in names])[
-            number
-        ]
+        known = self.known
+        for name in names:
+            if name not in known:
+                known[name] = fold(name, self.cased) in self.names
+        meant: npt.NDArray[np.bool_] = np.array([known[name] for name in names], np.bool_)[number]
         return meant
 
 
@@ -106,7 +111,7 @@ def sum_cells(
 ) -> dict[Scalar, int] | None:
     """Return the counts by bucket; ``None`` where an absent name can't be told from an empty one."""
     low, high = hours.numbers
-    total: dict[Scalar, int] = {}
+    total: dict[int | str, int] = {}
     for cells in parts:
         meant = (cells.hour >= low) & (cells.hour < high)
         for condition in selection:
@@ -119,12 +124,13 @@ def sum_cells(
             return None
         for key, number in found.items():
             total[key] = total.get(key, 0) + number
-    return total
+    return {counting.start(key) if isinstance(key, int) else key: number for key, number in total.items()}
 
 
 def _by_key(
     cells: Cells, meant: npt.NDArray[np.bool_], counts: npt.NDArray[np.int64], counting: Counting
-) -> dict[Scalar, int] | None:
+) -> dict[int | str, int] | None:
+    """Return the counts of one segment's cells, of a histogram by the numbers of its buckets."""
     asked = counting.asked
     if asked.kind == "count":
         return {"": int(counts.sum())}
@@ -132,10 +138,10 @@ def _by_key(
         buckets = (cells.hour[meant].astype(np.int64) * HOUR + asked.offset_seconds) // asked.interval_seconds
         first = int(buckets.min())
         sums = np.bincount(buckets - first, counts).astype(np.int64)
-        return {counting.start(first + int(at)): int(sums[at]) for at in np.flatnonzero(sums)}
+        return {first + int(at): int(sums[at]) for at in np.flatnonzero(sums)}
     names, number = (cells.datasets, cells.dataset) if asked.field == DATASET else (cells.units, cells.unit)
     sums = np.bincount(number[meant], counts, len(names)).astype(np.int64)
-    found: dict[Scalar, int] = {names[int(at)]: int(sums[at]) for at in np.flatnonzero(sums)}
+    found: dict[int | str, int] = {names[int(at)]: int(sums[at]) for at in np.flatnonzero(sums)}
     return None if "" in found else found
 
 

@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 from soc_core.audit.verification import verify_links
 from soc_core.log import LogReader
 from soc_core.model.event import TIMESTAMP
-from soc_core.store.embedded.catalogue import Catalogue, Segment
+from soc_core.store.embedded.catalogue import Catalogue
 from soc_core.store.embedded.chain import STREAM, sealed_by_chain, segments_by_chain
 from soc_core.store.embedded.orphans import unknown_files
 from soc_core.store.embedded.schema import SEQUENCE
 from soc_core.store.embedded.sealing import file_sha256
+from soc_core.store.embedded.segments import Segment
 from soc_core.store.embedded.sidecars import sidecar_of
 from soc_core.store.interface import Finding
 

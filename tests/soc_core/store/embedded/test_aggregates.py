@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from soc_core.query.tree import Exists, Or
 from soc_core.store.embedded import EmbeddedStore, Limits
 from soc_core.store.embedded.aggregates import MOST_KEPT, SealedStatistics, SegmentCounts, can_be_kept
-from soc_core.store.embedded.catalogue import Segment
+from soc_core.store.embedded.segments import Segment
 from soc_core.store.interface import SYSTEM_SCOPE, Aggregation, Bucket, Buckets, Scope
 from tests.contract.samples import make, question
 

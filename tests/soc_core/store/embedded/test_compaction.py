@@ -18,10 +18,12 @@ from hypothesis import strategies as st
 from soc_core.errors import StoreError
 from soc_core.query.tree import OneOf
 from soc_core.store.embedded import EmbeddedStore, Limits
-from soc_core.store.embedded.catalogue import VERSION, Catalogue, Segment
+from soc_core.store.embedded.catalogue import VERSION, Catalogue
 from soc_core.store.embedded.compaction import FEW, FULL, LATENESS, MERGE_COUNT, MOST_INPUTS, due
 from soc_core.store.embedded.sealing import ROW_GROUP
+from soc_core.store.embedded.segments import Segment
 from soc_core.store.embedded.sidecars import hash_ids, old_sidecar, sidecar
+from soc_core.store.embedded.tallies import sum_tallies
 from soc_core.store.interface import SYSTEM_SCOPE, Aggregation
 from tests.contract.samples import make, question
 from tests.contract.store_contract import pages
@@ -194,6 +196,22 @@ def test_killed_while_compacting_nothing_is_lost_or_doubled(tmp_path: Path) -> N
     store.close()
 
 
+def with_texts(connection: sqlite3.Connection, version: int) -> None:
+    """Turn a catalogue into one of an earlier version, which kept counts as texts."""
+    connection.executescript(
+        "CREATE TABLE statistics (segment TEXT NOT NULL, organization_id TEXT NOT NULL, dataset TEXT NOT NULL,"
+        " events INTEGER NOT NULL, first TEXT NOT NULL, last TEXT NOT NULL,"
+        " PRIMARY KEY (segment, organization_id, dataset)) WITHOUT ROWID;"
+    )
+    for (name,) in connection.execute("SELECT name FROM segments WHERE retired IS NULL").fetchall():
+        rows = [
+            (name, s.organization_id, s.dataset, s.events, s.first, s.last)
+            for s in sum_tallies(connection, [name])
+        ]
+        connection.executemany("INSERT INTO statistics VALUES (?,?,?,?,?,?)", rows)
+    connection.executescript(f"DROP TABLE tallies; DROP TABLE words; PRAGMA user_version = {version};")
+
+
 def make_old(directory: Path) -> None:
     """Turn a store into one of the first version of the catalogue: no version, no formats, sorted hashes of ids."""
     with closing(sqlite3.connect(directory / "catalogue.sqlite")) as connection:
@@ -207,8 +225,8 @@ def make_old(directory: Path) -> None:
             sidecar(path).unlink()
         connection.executescript(
             "ALTER TABLE segments DROP COLUMN format; ALTER TABLE segments DROP COLUMN created;"
-            "PRAGMA user_version = 0;"
         )
+        with_texts(connection, 0)
 
 
 def test_an_old_store_is_read_taken_on_and_compacted(tmp_path: Path) -> None:
@@ -228,6 +246,26 @@ def test_an_old_store_is_read_taken_on_and_compacted(tmp_path: Path) -> None:
     assert answers(store) == before
     assert store.append([make(n, day=18 + n % 2) for n in range(100)]).duplicates == 100
     store.close()
+
+
+def test_a_catalogue_of_version_2_is_taken_over(tmp_path: Path) -> None:
+    store = EmbeddedStore(tmp_path / "events", writer=True, limits=SMALL)
+    for start in (0, 50):
+        store.append([make(n, day=18 + n % 2) for n in range(start, start + 50)])
+        store.seal()
+    before = (answers(store), store.statistics(SYSTEM_SCOPE), store.days(SYSTEM_SCOPE))
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "events" / "catalogue.sqlite")) as connection:
+        with_texts(connection, 2)
+    for writer in (False, True):
+        store = EmbeddedStore(tmp_path / "events", writer=writer, limits=SMALL)
+        assert (answers(store), store.statistics(SYSTEM_SCOPE), store.days(SYSTEM_SCOPE)) == before
+        assert store.verify() == []
+        store.close()
+    with closing(sqlite3.connect(tmp_path / "events" / "catalogue.sqlite")) as connection:
+        assert connection.execute(
+            "SELECT count(*) FROM sqlite_master WHERE name = 'statistics'"
+        ).fetchone() == (0,)
 
 
 def test_a_newer_store_is_refused(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from soc_core.model.event import Event
 from soc_core.query.tree import Text
 from soc_core.store.embedded import EmbeddedStore, Limits
 from soc_core.store.embedded.repair import repair
+from soc_core.store.embedded.tallies import delete_tallies
 from soc_core.store.interface import SYSTEM_SCOPE, Aggregation, Grouping
 from tests.contract.samples import make, question
 
@@ -255,7 +256,7 @@ def test_a_segment_that_an_older_catalogue_forgot_is_entered_again(whole: Path, 
     last = segments(hurt)[-1]
     connection = sqlite3.connect(hurt / "catalogue.sqlite")
     connection.execute("DELETE FROM segments WHERE name = ?", (last.name,))
-    connection.execute("DELETE FROM statistics WHERE segment = ?", (last.name,))
+    delete_tallies(connection, last.name)
     connection.commit()
     connection.close()
     store.append([make(5_000)])
