@@ -26,7 +26,7 @@ def say(key: str, **values: str | int) -> str:
 
 def said(reason: str) -> str:
     """Return the text of an error in the user's language."""
-    for package in ("collectors", "detectors", "edusoc"):
+    for package in ("collectors", "detectors", "intake", "edusoc"):
         i18n.load(package)
     return reason_text(reason, language_of())
 

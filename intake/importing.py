@@ -7,7 +7,6 @@ later one, so the same file gives the same ids whenever and under whatever name 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
@@ -18,15 +17,14 @@ from sqlalchemy import Connection, insert, select, update
 from collectors.base import ReadContext
 from collectors.opening import OpenSource
 from collectors.reading import ReadBatch, Statistics, read_paths
+from intake.keeping_aside import keep_aside, storable
 from intake.pipeline import Pipeline
-from intake.tables import quarantine, sources
+from intake.tables import sources
 from soc_core.clock import LOCAL_ZONE, Clock, format_instant, parse_instant
-from soc_core.model.event import BadRecord
 from soc_core.state.database import Database
 
 MAX_QUARANTINED_PER_FILE: Final = 1_000
 ADVANCE_EVERY: Final = 20_000
-LONGEST_SOURCE_BYTES: Final = 1_500
 Report = Callable[[ReadBatch], None]
 
 
@@ -98,10 +96,10 @@ class Importer:
             ).first()
             reference = row.reference if row is not None else format_instant(source.modified)
             if row is None:
-                _remember(connection, identity, _storable(source.name), place, (reference, now))
+                _remember(connection, identity, storable(source.name), place, (reference, now))
             else:
                 moved = update(sources).where(sources.c.identity == identity)
-                connection.execute(moved.values(path=_storable(source.name), last_at=now))
+                connection.execute(moved.values(path=storable(source.name), last_at=now))
         self._identity = identity
         return ReadContext(
             reference=parse_instant(reference),
@@ -115,8 +113,7 @@ class Importer:
         room = MAX_QUARANTINED_PER_FILE - kept
         if batch.bad and room > 0:
             with self._database.write() as connection:
-                for bad in batch.bad[:room]:
-                    _quarantine(connection, bad, place, format_instant(self._clock()))
+                keep_aside(connection, batch.bad[:room], place.organization_id, format_instant(self._clock()))
         return 0 if batch.last else kept + len(batch.bad)
 
 
@@ -153,21 +150,3 @@ def _remember(connection: Connection, identity: str, path: str, place: Place, ti
             last_at=times[1],
         )
     )
-
-
-def _storable(name: str) -> str:
-    r"""Return a file's name as text a database takes: bytes that are no UTF-8 become ``\\xff``."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def _ending(name: str) -> str:
-    """Return the end of a file's name, as much as an index of PostgreSQL holds beside the rest of the key."""
-    return name.encode()[-LONGEST_SOURCE_BYTES:].decode(errors="ignore")
-
-
-def _quarantine(connection: Connection, bad: BadRecord, place: Place, at: str) -> None:
-    key = {"source": _ending(_storable(bad.source)), "position": bad.position, "reason": bad.reason[:255]}
-    known = select(quarantine.c.position).where(*(quarantine.c[name] == value for name, value in key.items()))
-    if connection.execute(known).first() is None:
-        rest = {"line": bad.line, "raw": bad.raw[:4_096], "organization_id": place.organization_id, "at": at}
-        connection.execute(insert(quarantine).values(**key, **rest))

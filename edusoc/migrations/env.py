@@ -8,6 +8,7 @@ from sqlalchemy import Column, String
 from sqlalchemy.types import TypeEngine
 
 import cases.alerts.tables
+import intake.agents.tables
 import intake.tables
 import soc_core.access.answers
 import soc_core.access.tables
@@ -18,6 +19,7 @@ from soc_core.state.database import metadata
 
 TABLES = (
     cases.alerts.tables,
+    intake.agents.tables,
     intake.tables,
     soc_core.access.answers,
     soc_core.access.tables,

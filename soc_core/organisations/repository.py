@@ -11,6 +11,7 @@ from sqlalchemy import Connection, RowMapping, delete, func, insert, select, tup
 from soc_core.clock import LOCAL_ZONE, format_instant, parse_instant
 from soc_core.errors import UsageError
 from soc_core.model.organisation import AddressPlan, Asset, Attribute, Organisation
+from soc_core.organisations.networks import put_networks, zones_on
 from soc_core.organisations.tables import assets, attributes, organisations, zones
 from soc_core.state.among import among
 from soc_core.store.interface import Scope
@@ -101,9 +102,7 @@ def load_tree(connection: Connection, day: date) -> OrganisationTree:
     for row in connection.execute(select(attributes).order_by(attributes.c.number)):
         if Attribute(row.name, row.value, row.valid_from, row.valid_to).holds_on(day):
             held[row.organisation_id][row.name] = row.value
-    places: dict[str, dict[str, list[str]]] = {}
-    for row in connection.execute(select(zones).order_by(zones.c.zone, zones.c.network)):
-        places.setdefault(row.organisation_id, {}).setdefault(row.zone, []).append(row.network)
+    places = zones_on(connection, day)
     return OrganisationTree({id_: _unit(id_, values, places.get(id_, {})) for id_, values in held.items()})
 
 
@@ -116,9 +115,9 @@ def known_since(connection: Connection) -> dict[str, datetime]:
 class TreeCache:
     """Keep the tree of today until an attribute, a unit or a zone is added, closed or removed.
 
-    Attributes are never changed in place (``put_unit``), so a few counts tell whether the tree is still the same. They
-    are read anew with each use: what a person may see follows the units as they are now. Only a network swapped for
-    another is not noticed; who needs address plans loads the tree.
+    Attributes and networks are never changed in place (``put_unit``), so a few counts tell whether the tree is still
+    the same. They are read anew with each use: what a person may see follows the units as they are now. Only an end
+    that moves is not noticed before the day is over; who needs address plans loads the tree.
     """
 
     def __init__(self) -> None:
@@ -130,8 +129,9 @@ class TreeCache:
         known = select(func.count(), func.max(attributes.c.number), func.count(attributes.c.valid_to))
         parts = connection.execute(known.select_from(attributes)).one()
         units = connection.scalar(select(func.count()).select_from(organisations))
-        networks = connection.scalar(select(func.count()).select_from(zones))
-        state = (day, *parts, units, networks)
+        counts = select(func.count(), func.max(zones.c.number), func.count(zones.c.valid_to))
+        networks = connection.execute(counts.select_from(zones)).one()
+        state = (day, *parts, units, *networks)
         held = self._held
         if held is None or held[0] != state:
             held = self._held = (state, load_tree(connection, day))
@@ -163,7 +163,7 @@ def put_unit(
     """Create the unit, or bring the one with the same ``code`` up to date; return its id.
 
     An attribute whose value changed is closed at its successor's ``valid_from`` (today when none is given), never
-    overwritten, so that the past stays as it was.
+    overwritten, so that the past stays as it was; networks likewise, and where none are given they stay.
     """
     given = {value.name: value for value in values}
     code = given["code"].value
@@ -175,14 +175,8 @@ def put_unit(
         connection.execute(insert(organisations).values(id=unit_id, created_at=format_instant(now)))
     for value in given.values():
         _put_attribute(connection, unit_id, value, today(now))
-    connection.execute(delete(zones).where(zones.c.organisation_id == unit_id))
-    rows = [
-        {"organisation_id": unit_id, "zone": zone, "network": network}
-        for zone, blocks in networks.items()
-        for network in sorted(set(blocks))
-    ]
-    if rows:
-        connection.execute(insert(zones), rows)
+    start = next((value.valid_from for value in given.values() if value.valid_from), None)
+    put_networks(connection, unit_id, networks, start=start, day=today(now))
     return unit_id
 
 

@@ -28,9 +28,12 @@ attributes = Table(
 zones = Table(
     "organisation_zones",
     metadata,
-    Column("organisation_id", String(32), ForeignKey("organisations.id"), primary_key=True),
-    Column("zone", String(64), primary_key=True),
-    Column("network", String(49), primary_key=True),
+    Column("number", Number, primary_key=True, autoincrement=True),
+    Column("organisation_id", String(32), ForeignKey("organisations.id"), nullable=False, index=True),
+    Column("zone", String(64), nullable=False),
+    Column("network", String(49), nullable=False),
+    Column("valid_from", Date, nullable=True),
+    Column("valid_to", Date, nullable=True),
 )
 
 assets = Table(

@@ -187,5 +187,5 @@ SECOND = {
         {"user_name": "wang", "key": "k1", "request": "0" * 64, "answer": "{}", "created_at": AT}
     ],
 }
-RELEASED = {"0001": FIRST, "0002": SECOND}
+RELEASED = {"0001": FIRST, "0002": SECOND, "0003": SECOND}
 """What each released version's tables held."""
