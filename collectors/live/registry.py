@@ -11,6 +11,7 @@ from soc_core.errors import UsageError
 
 KINDS: Final[dict[str, str]] = {
     # kind → module with ``build(name, options)``; one line each, in alphabetical order
+    "neighbours": "collectors.live.neighbours",
     "syslog": "collectors.live.syslog",
 }
 
