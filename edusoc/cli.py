@@ -32,6 +32,8 @@ COMMANDS: Final = (
     "organisations",
     "users",
     "serve",
+    "collect",
+    "enrol",
     "store",
     "upgrade",
     "audit",

@@ -5,9 +5,10 @@ start at 0, only rise and never change. One process writes (``LogWriter``), any 
 what is committed, that is, written and fsynced, and nothing else.
 """
 
+from soc_core.log.cursor import Cursor
 from soc_core.log.frames import Damage, Record
 from soc_core.log.lock import WriterLock
 from soc_core.log.reader import LogReader
 from soc_core.log.writer import LogWriter
 
-__all__ = ["Damage", "LogReader", "LogWriter", "Record", "WriterLock"]
+__all__ = ["Cursor", "Damage", "LogReader", "LogWriter", "Record", "WriterLock"]

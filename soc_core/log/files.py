@@ -48,11 +48,11 @@ def read_committed(directory: Path) -> int:
     return read_mark(directory) or 0
 
 
-def read_mark(directory: Path) -> int | None:
-    """Return what the mark of committed offsets says: 0 when there is none yet, ``None`` when it is damaged."""
+def read_mark(directory: Path, name: str = COMMITTED) -> int | None:
+    """Return what a mark (``publish``) says: 0 when there is none yet, ``None`` when it is damaged."""
     for _ in range(100):  # a reader may meet the writer half way; the CRC tells
         try:
-            body = (directory / COMMITTED).read_bytes()
+            body = (directory / name).read_bytes()
         except FileNotFoundError:
             return 0
         if len(body) >= _MARK.size:

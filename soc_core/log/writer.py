@@ -51,7 +51,7 @@ class LogWriter:
         self._directory, self._max_file, self.reserve = directory, max_file, reserve
         self._lock = WriterLock(directory / "lock")
         self._write_lock, self._sync_lock = threading.Lock(), threading.Lock()
-        self._descriptor, self._failures = -1, 0
+        self._descriptor, self._failures, self._older = -1, 0, 0
         self.damage: list[Damage] = []
         self._mark = os.open(directory / COMMITTED, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -65,6 +65,11 @@ class LogWriter:
         """Return the offset after the last committed item."""
         return self._committed
 
+    @property
+    def size(self) -> int:
+        """Return the bytes of all log files; those of records that are just being written may count already."""
+        return self._older + self._size
+
     def _recover(self, at_least: int) -> None:
         """Find the end, cut a torn tail off, and never give an offset out twice."""
         promised = read_committed(self._directory)
@@ -77,6 +82,7 @@ class LogWriter:
             self._descriptor = os.open(files[-1][1], os.O_RDWR | os.O_CLOEXEC)
             os.fsync(self._descriptor)
         self._size = self._committed_size = size
+        self._measure()
         self._next = self._committed = max(end, promised, at_least)
         publish(self._mark, self._committed)
         sync_directory(self._directory)
@@ -129,6 +135,15 @@ class LogWriter:
         self._commit(offset + count, failures)
         return offset
 
+    def skip(self, count: int) -> int:
+        """Pass over ``count`` offsets, those of items that could not be kept; return the first.
+
+        Readers see a jump once a record follows. Should the power go out before, the offsets are given out again.
+        """
+        with self._write_lock:
+            offset, self._next = self._next, self._next + count
+        return offset
+
     def _write(self, payload: bytes, count: int) -> tuple[int, int]:
         self._check_room(len(payload))
         try:
@@ -174,6 +189,11 @@ class LogWriter:
         self._committed = self._next
         publish(self._mark, self._committed)
         self._descriptor, self._size, self._committed_size = descriptor, FILE_HEADER, FILE_HEADER
+        self._measure()
+
+    def _measure(self) -> None:
+        """Add up the files before the newest, whose size is known anyway."""
+        self._older = sum(path.stat().st_size for _, path in list_files(self._directory)[:-1])
 
     def _commit(self, ticket: int, failures: int) -> None:
         """Return when everything below ``ticket`` is on the disk: one fsync serves all who wait."""
@@ -233,17 +253,19 @@ class LogWriter:
 
         Files with damage are kept aside instead.
         """
-        files = list_files(self._directory)
         hurt = {item.path for item in self.damage}
         dropped = 0
-        for (_, path), (following, _) in pairwise(files):
-            if following > offset:
-                break
-            if path in hurt:
-                self._put_aside(path)
-            else:
-                path.unlink()
-            dropped += 1
+        with self._write_lock:
+            for (_, path), (following, _) in pairwise(list_files(self._directory)):
+                if following > offset:
+                    break
+                if path in hurt:
+                    self._put_aside(path)
+                else:
+                    path.unlink()
+                dropped += 1
+            if dropped:
+                self._measure()
         return dropped
 
     def close(self) -> None:

@@ -1,0 +1,1 @@
+"""Run the agent: inputs, privacy, spool, uplink, orders (``edusoc collect``). Imports nothing heavy by itself."""

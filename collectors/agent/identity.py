@@ -1,0 +1,94 @@
+"""Keep who this agent is to its centre: what joining gave it. The private key lies beside it and never leaves."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from collectors.uplink.connection import Centre
+from soc_core.errors import StoreError, UsageError
+from soc_core.keys.signing import PublicKey, SigningKey
+from soc_core.log.files import sync_directory
+
+FILE: Final = "identity.json"
+CA_FILE: Final = "centre-ca.pem"
+KEY: Final = "keys/agent.key"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Hold what the centre told: the agent's id, its unit, the key that signs orders, how the centre is known.
+
+    ``url`` is where it joined. ``ca`` says that ``centre-ca.pem`` lies beside it, ``name`` which name the centre's
+    certificate bears; without a CA ``fingerprint`` is the certificate's SHA-256.
+    """
+
+    agent: str
+    organization_id: str
+    organization_name: str
+    zone: str
+    order_key: str
+    url: str
+    ca: bool = False
+    name: str = ""
+    fingerprint: str = ""
+
+    @property
+    def orders_from(self) -> PublicKey:
+        """Return the key that signs orders."""
+        return PublicKey.parse(self.order_key)
+
+    def centre(self, state: Path, configured: Centre) -> Centre:
+        """Return how to reach the centre: what the configuration says of it, and for the rest what joining told."""
+        if configured.ca or configured.fingerprint:
+            return configured
+        return replace(
+            configured,
+            ca=str(state / CA_FILE) if self.ca else "",
+            name=configured.name or self.name,
+            fingerprint=self.fingerprint,
+        )
+
+
+def agent_key(state: Path) -> SigningKey:
+    """Return the agent's key; it is made when first asked for."""
+    return SigningKey.at(state / KEY)
+
+
+def read_identity(state: Path) -> Identity | None:
+    """Return who this agent is, ``None`` when it has joined no centre. Raises ``StoreError`` for a damaged file."""
+    path = state / FILE
+    try:
+        found = orjson.loads(path.read_bytes())
+        identity = Identity(**{name: found[name] for name in Identity.__slots__})
+        identity.orders_from  # noqa: B018 - a damaged key is told here
+    except FileNotFoundError:
+        return None
+    except (orjson.JSONDecodeError, KeyError, TypeError, UsageError) as error:
+        raise StoreError(
+            "what joining the centre gave is damaged", where=str(path), todo="join again with a new code"
+        ) from error
+    return identity
+
+
+def write_identity(state: Path, identity: Identity, ca: str) -> None:
+    """Keep who this agent is, all or nothing."""
+    if ca:
+        write_whole(state / CA_FILE, ca.encode())
+    write_whole(state / FILE, orjson.dumps(asdict(identity), option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Replace a file durably, all or nothing."""
+    new = path.with_name(path.name + ".new")
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    sync_directory(path.parent)

@@ -1,0 +1,106 @@
+"""Say how the agent is: as a heartbeat to the centre, and as a file for ``edusoc doctor``."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from collectors.agent.outlet import SpoolOutlet
+from collectors.agent.spool import Spool, stored_at
+from collectors.agent.supervisor import Runner
+from collectors.uplink.sender import LinkState
+from soc_core.log import LogReader
+from soc_core.uplink.heartbeat import Heartbeat, SourceState
+
+FILE: Final = "status.json"
+AGENT: Final = "agent"
+"""The name and kind of the source in a heartbeat that stands for the agent itself."""
+
+
+def memory_bytes() -> int:
+    """Return the memory this process holds; 0 where the system doesn't say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def oldest_waiting(spool: Spool) -> str:
+    """Return when the oldest event that the centre doesn't have was stored; empty when it has all."""
+    found = []
+    for lane in spool.lanes:
+        if lane.pending:
+            reader = LogReader(lane.log_directory)  # the uplink's own is not for two threads
+            record = next(iter(reader.records(lane.cursor.acknowledged)), None)
+            found.append(stored_at(record) if record is not None else "")
+    return min((text for text in found if text), default="")
+
+
+def source_state(runner: Runner, outlet: SpoolOutlet, dropped: Mapping[str, int]) -> SourceState:
+    """Return how one input is; counters of the spool stand beside its own: ``stored``, ``shed``, ``store_ms``."""
+    name, condition = runner.settings.name, runner.condition
+    counters = {**outlet.counters(name), **runner.counters(), "failures": condition.failures}
+    if name in dropped:
+        counters["shed"] = dropped[name]
+    fault = condition.fault if condition.state != "running" else ""
+    return SourceState(name, runner.settings.kind, counters, outlet.delivered(name).last, fault)
+
+
+def own_state(link: LinkState | None, offset_ms: int, trouble: str) -> SourceState:
+    """Return the state of the agent itself as a source: its link and its clock, in milliseconds behind or ahead."""
+    counters = {"clock_behind_ms": max(offset_ms, 0), "clock_ahead_ms": max(-offset_ms, 0)}
+    if link is not None:
+        counters |= {
+            "requests": link.requests,
+            "request_failures": link.failures,
+            "bytes_sent": link.bytes_sent,
+            "events_sent": link.events_sent,
+            "oversize": link.oversize,
+            "refused_events": link.bad,
+        }
+    return SourceState(AGENT, AGENT, counters, fault=trouble)
+
+
+def heartbeat(
+    spool: Spool, sources: Sequence[SourceState], shed: Mapping[str, int], *, started: str, version: str
+) -> Heartbeat:
+    """Return the heartbeat."""
+    disk = os.statvfs(spool.directory)
+    return Heartbeat(
+        started=started,
+        version=version,
+        platform=platform.platform(),
+        waiting=sum(lane.pending for lane in spool.lanes),
+        waiting_bytes=spool.size,
+        oldest=oldest_waiting(spool),
+        disk_free=disk.f_bavail * disk.f_frsize,
+        disk_total=disk.f_blocks * disk.f_frsize,
+        memory=memory_bytes(),
+        shed=shed,
+        sources=sources,
+    )
+
+
+def write_status(state: Path, status: Mapping[str, object]) -> None:
+    """Write the file that ``edusoc doctor`` reads; on a full disk there is none."""
+    path = state / FILE
+    new = path.with_name(path.name + ".new")
+    with suppress(OSError):
+        new.write_bytes(orjson.dumps(status, option=orjson.OPT_INDENT_2) + b"\n")
+        new.replace(path)
+
+
+def read_status(state: Path) -> Mapping[str, object]:
+    """Return what an agent wrote last; empty when there is none."""
+    try:
+        found = orjson.loads((state / FILE).read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return {}
+    return found if isinstance(found, dict) else {}
