@@ -54,7 +54,7 @@ class EcsNdjson:
 
     def read(self, source: ByteSource, context: ReadContext) -> Iterator[Batch]:
         """Yield the events of the file."""
-        return read_json_events(source, context, _Parser(context), name=self.name, module="ecs")
+        return read_json_events(source, context, EcsParser(context), name=self.name, module="ecs")
 
 
 def _document(tree: JsonTree) -> JsonTree:
@@ -72,10 +72,11 @@ def _at(tree: Mapping[str, object], name: str) -> object:
     return _at(inner, rest) if rest and isinstance(inner, Mapping) else None
 
 
-class _Parser:
+class EcsParser:
     """Map one object to one event."""
 
     def __init__(self, context: ReadContext) -> None:
+        """Take the context of the reading."""
         self._context = context
 
     def parse(self, record: JsonObject) -> Sequence[Event]:

@@ -39,13 +39,18 @@ def _is_evtx(head: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Name one collector: where its class is, what it reads in words, and a cheap test whether to import it at all."""
+    """Name one collector: where its class is, what it reads in words, and a cheap test whether to import it at all.
+
+    ``resumes`` says whether it goes on where an earlier reading stopped (``collectors.base.Resume``), as all do that
+    are driven by ``collectors.records``.
+    """
 
     name: str
     module: str
     class_name: str
     kind: str
     gate: Callable[[bytes], bool] = _always
+    resumes: bool = True
 
 
 ENTRIES: Final = (
@@ -55,10 +60,13 @@ ENTRIES: Final = (
         "PacketsCollector",
         "packet capture (pcap, pcapng)",
         _is_capture,
+        resumes=False,
     ),
-    Entry("evtx", "collectors.evtx", "Evtx", "Windows event log (EVTX)", _is_evtx),
+    Entry("evtx", "collectors.evtx", "Evtx", "Windows event log (EVTX)", _is_evtx, resumes=False),
     Entry("suricata", "collectors.suricata", "Suricata", "Suricata eve.json"),
     Entry("zeek", "collectors.zeek", "Zeek", "Zeek log (TSV or JSON)"),
+    Entry("opencanary", "collectors.honeypots.opencanary", "OpenCanary", "OpenCanary log"),
+    Entry("hfish", "collectors.honeypots.hfish", "HFish", "HFish threat reports as JSON"),
     Entry(
         "winlogbeat", "collectors.winlogbeat", "Winlogbeat", "Windows events as JSON (Winlogbeat and exports)"
     ),
@@ -113,6 +121,14 @@ def collector(name: str) -> Collector:
         if plugin.name == name:
             return plugin
     raise InputError(f"there is no collector '{name}'", todo=f"known: {', '.join(e.name for e in ENTRIES)}")
+
+
+def resumes(collector: Collector) -> bool:
+    """Tell whether a collector can go on where an earlier reading stopped; a plug-in says so by its own ``resumes``."""
+    for entry in ENTRIES:
+        if entry.name == collector.name:
+            return entry.resumes
+    return bool(getattr(collector, "resumes", False))
 
 
 def recognise(source: ByteSource) -> Collector:

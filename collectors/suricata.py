@@ -39,13 +39,14 @@ class Suricata:
 
     def read(self, source: ByteSource, context: ReadContext) -> Iterator[Batch]:
         """Yield the events of the file."""
-        return read_json_events(source, context, _Parser(context), name=self.name, module="suricata")
+        return read_json_events(source, context, EveParser(context), name=self.name, module="suricata")
 
 
-class _Parser:
+class EveParser:
     """Map one EVE object to one event."""
 
     def __init__(self, context: ReadContext) -> None:
+        """Take the context of the reading."""
         self._context = context
 
     def parse(self, record: JsonObject) -> Sequence[Event]:

@@ -25,22 +25,23 @@ class Winlogbeat:
         first = first_object(head)
         if first is None:
             return 60 if b'"winlog"' in head or (b'"Event"' in head and b'"EventRecordID"' in head) else 0
-        return 85 if _record(first) is not None else 0
+        return 85 if windows_record(first) is not None else 0
 
     def read(self, source: ByteSource, context: ReadContext) -> Iterator[Batch]:
         """Yield the events of the file."""
-        return read_json_events(source, context, _Parser(context), name=self.name, module="windows")
+        return read_json_events(source, context, WindowsParser(context), name=self.name, module="windows")
 
 
-class _Parser:
+class WindowsParser:
     """Map one JSON object to one event."""
 
     def __init__(self, context: ReadContext) -> None:
+        """Take the context of the reading."""
         self._context = context
 
     def parse(self, record: JsonObject) -> Sequence[Event]:
         """Return the event of one object. Raises ``RecordError`` when it is no Windows event."""
-        windows = _record(record.tree)
+        windows = windows_record(record.tree)
         if windows is None:
             raise RecordError("not a Windows event")
         event = map_record(windows, self._context.zone_info)
@@ -49,7 +50,7 @@ class _Parser:
         return (event,)
 
 
-def _record(tree: JsonTree) -> WindowsRecord | None:
+def windows_record(tree: JsonTree) -> WindowsRecord | None:
     """Return the Windows record in ``tree``, ``None`` when it has none of the known shapes."""
     source = nested(tree.get("_source"))
     if source:

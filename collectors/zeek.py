@@ -44,8 +44,7 @@ class Zeek:
         first = first_object(head)
         if first is None or "ts" not in first:
             return 0
-        own = {"_path", "uid", "id.orig_h", "fuid", "_write_ts"} & first.keys()
-        return 85 if own or _log_of(dict(flatten(first)), name) else 0
+        return 85 if is_zeek_json(first, name) else 0
 
     def read(self, source: ByteSource, context: ReadContext) -> Iterator[Batch]:
         """Yield the events of the file."""
@@ -53,8 +52,14 @@ class Zeek:
             return read_line_events(
                 source, context, _TsvParser(source.name, context), name=self.name, module="zeek"
             )
-        parser = _JsonParser(source.name, context)
+        parser = ZeekJsonParser(source.name, context)
         return read_json_events(source, context, parser, name=self.name, module="zeek")
+
+
+def is_zeek_json(tree: Mapping[str, object], name: str = "") -> bool:
+    """Tell whether an object with ``ts`` is a record of Zeek, by its columns or the file's name."""
+    own = {"_path", "uid", "id.orig_h", "fuid", "_write_ts"} & tree.keys()
+    return "ts" in tree and bool(own or _log_of(dict(flatten(tree)), name))
 
 
 def _is_tsv(head: bytes) -> bool:
@@ -145,7 +150,7 @@ class _TsvParser:
         return [item for item in cell.split(self._set_separator) if item != self._unset]
 
 
-class _JsonParser:
+class ZeekJsonParser:
     """Map one JSON object to one event."""
 
     def __init__(self, name: str, context: ReadContext) -> None:
