@@ -3,6 +3,8 @@
 An EVTX file is a header of 4,096 bytes and chunks of 65,536 bytes that stand alone (MS-EVEN6 and Schuster, "Introducing
 the Microsoft Vista event log file format", 2007). Each chunk goes to the parser on its own, so a broken chunk costs
 itself only, memory is bounded, and files that come compressed or through a pipe need no temporary copy.
+
+A live log is a ring, so offsets name no record; events are named by computer, log and record number (``windows_ids``).
 """
 
 from __future__ import annotations
@@ -19,19 +21,20 @@ from evtx import PyEvtxParser
 
 from collectors.base import Batch, ByteSource, ReadContext
 from collectors.making import BatchMaker, EventMaker, RecordError, fault_reason
+from collectors.windows_ids import give_own_id
 from collectors.windows_json import from_event, nested
 from collectors.windows_mapping import map_record
 from soc_core.errors import InputError
 from soc_core.model.event import Event
 
 _FILE_MAGIC: Final = b"ElfFile\x00"
-_CHUNK_MAGIC: Final = b"ElfChnk\x00"
+CHUNK_MAGIC: Final = b"ElfChnk\x00"
 _RECORD_MAGIC: Final = b"**\x00\x00"
-_HEADER_BYTES: Final = 4_096
-_CHUNK_BYTES: Final = 65_536
+HEADER_BYTES: Final = 4_096
+CHUNK_BYTES: Final = 65_536
 _CHUNK_HEADER_BYTES: Final = 512
 # A record takes at least 28 bytes, so no chunk holds more.
-_MAX_RECORDS: Final = _CHUNK_BYTES // 28
+_MAX_RECORDS: Final = CHUNK_BYTES // 28
 _NUMBER: Final = re.compile(r"record number (\d+)")
 _RECORD_HEADER: Final = struct.Struct("<4sIQQ")
 
@@ -54,7 +57,7 @@ class Evtx:
         """Return 100 for the magic number of a file, 90 for a bare chunk (carved, or the header is lost)."""
         if head.startswith(_FILE_MAGIC):
             return 100
-        return 90 if head.startswith(_CHUNK_MAGIC) else 0
+        return 90 if head.startswith(CHUNK_MAGIC) else 0
 
     def read(self, source: ByteSource, context: ReadContext) -> Iterator[Batch]:
         """Yield the events of the file in file order."""
@@ -73,11 +76,12 @@ class _Reading:
 
     def batches(self) -> Iterator[Batch]:
         """Yield what the chunks hold; a truncated last chunk gives its whole records."""
-        position = 0
+        resume = self._source.resume
+        position = resume.position if resume is not None else 0
         try:
-            if self._source.head.startswith(_FILE_MAGIC):
-                position = len(self._take(_HEADER_BYTES))
-            while chunk := self._take(_CHUNK_BYTES):
+            if not position and self._source.head.startswith(_FILE_MAGIC):
+                position = len(self._take(HEADER_BYTES))
+            while chunk := self._take(CHUNK_BYTES):
                 self._chunk(chunk, position)
                 position += len(chunk)
                 self._batches.at(position)
@@ -96,7 +100,7 @@ class _Reading:
 
     def _chunk(self, chunk: bytes, position: int) -> None:
         """Add the records of one chunk."""
-        if not chunk.startswith(_CHUNK_MAGIC):
+        if not chunk.startswith(CHUNK_MAGIC):
             if chunk.strip(b"\0"):
                 self._batches.bad(position, 0, "not an event log chunk", chunk)
             return
@@ -113,7 +117,9 @@ class _Reading:
         try:
             if isinstance(parsed, str):
                 raise RecordError(parsed)
-            self._batches.add(self._maker.finish(self._event(parsed), raw.data, offset))
+            event = self._event(parsed)
+            give_own_id(event, self._context)
+            self._batches.add(self._maker.finish(event, raw.data, offset))
         except RecordError as fault:
             self._batches.bad(offset, 0, str(fault), raw.data)
 
@@ -132,7 +138,7 @@ class _Reading:
 def _records_of(chunk: bytes) -> tuple[list[_Raw], tuple[int, str] | None]:
     """Return the records of a chunk in order, and offset and reason where the walk had to stop early."""
     free = int.from_bytes(chunk[48:52], "little")
-    end = min(free if _CHUNK_HEADER_BYTES <= free <= _CHUNK_BYTES else _CHUNK_BYTES, len(chunk))
+    end = min(free if _CHUNK_HEADER_BYTES <= free <= CHUNK_BYTES else CHUNK_BYTES, len(chunk))
     offset, found = _CHUNK_HEADER_BYTES, list[_Raw]()
     while offset + _RECORD_HEADER.size <= end:
         magic, size, number, _ = _RECORD_HEADER.unpack_from(chunk, offset)
@@ -196,6 +202,6 @@ def _items(chunk: bytes) -> Iterator[dict[str, object] | str]:
 
 def _lone_file(chunk: bytes) -> bytes:
     """Return an EVTX file that holds ``chunk`` only."""
-    head = struct.pack("<8sQQQIHHHH", _FILE_MAGIC, 0, 0, 1, 128, 1, 3, _HEADER_BYTES, 1).ljust(120, b"\0")
+    head = struct.pack("<8sQQQIHHHH", _FILE_MAGIC, 0, 0, 1, 128, 1, 3, HEADER_BYTES, 1).ljust(120, b"\0")
     head += struct.pack("<II", 0, zlib.crc32(head))
-    return head.ljust(_HEADER_BYTES, b"\0") + chunk.ljust(_CHUNK_BYTES, b"\0")
+    return head.ljust(HEADER_BYTES, b"\0") + chunk.ljust(CHUNK_BYTES, b"\0")

@@ -76,7 +76,7 @@ def first_object(head: bytes) -> JsonTree | None:
         return None
 
 
-def _is_ndjson(head: bytes) -> bool:
+def is_ndjson(head: bytes) -> bool:
     """Tell whether the first line that is not empty is one whole object or can't be anything else."""
     text = text_head(head).lstrip(b" \t\r\n\0")
     if not text.startswith(b"{"):
@@ -92,7 +92,7 @@ def _is_ndjson(head: bytes) -> bool:
 
 def read_json(source: ByteSource) -> Iterator[JsonObject]:
     """Yield the objects of ``source``; broken ones with their fault. Raises ``InputError`` as the source does."""
-    if _is_ndjson(source.head):
+    if is_ndjson(source.head):
         yield from _read_ndjson(source)
     else:
         yield from _read_loose(source)
@@ -136,8 +136,8 @@ class _Window:
         self._read = text_reader(source)
         self._text = ""
         self._start = 0
-        self.position = 0
-        self.line = 1
+        resume = source.resume
+        self.position, self.line = (resume.position, resume.line) if resume is not None else (0, 1)
         self.ended = False
 
     def _left(self) -> int:

@@ -15,9 +15,14 @@ from collectors.making import BatchMaker, EventMaker, RecordError, fault_reason
 from soc_core.errors import InputError
 from soc_core.model.event import Event
 
-_MOST_HEADERS: Final = 64
+MOST_HEADERS: Final = 64
 _LONGEST_KEY: Final = 64
 _LONGEST_HEADER: Final = 1 << 16
+
+
+def header_key(raw: bytes) -> bytes:
+    """Return the kind of a line that gave no events: its first word."""
+    return raw.split(None, 1)[0][:_LONGEST_KEY]
 
 
 class LineParser(Protocol):
@@ -92,8 +97,8 @@ class _Making:
         """Note a line that gave no events: later ones may be read by it."""
         if self._source.resume is None or len(line.raw) > _LONGEST_HEADER:
             return
-        key = line.raw.split(None, 1)[0][:_LONGEST_KEY]
-        if key in self._headers or len(self._headers) < _MOST_HEADERS:
+        key = header_key(line.raw)
+        if key in self._headers or len(self._headers) < MOST_HEADERS:
             self._headers[key] = (line.position, len(line.raw))
 
     def too_long(self, line: Line) -> None:

@@ -12,6 +12,7 @@ from soc_core.errors import UsageError
 KINDS: Final[dict[str, str]] = {
     # kind → module with ``build(name, options)``; one line each, in alphabetical order
     "neighbours": "collectors.live.neighbours",
+    "files": "collectors.live.files",
     "syslog": "collectors.live.syslog",
 }
 
