@@ -197,10 +197,10 @@ class Agent:
         return self._heartbeat().encode()
 
     def _heartbeat(self) -> Heartbeat:
-        gaps = self.spool.gaps
+        gaps, now = self.spool.gaps, format_instant(self._outside.clock())
         dropped = gaps.totals()
         sources = [source_state(runner, self.outlet, dropped) for runner in self.supervisor.runners]
-        sources.append(own_state(self.link.state, self._offset_ms, self.spool.trouble))
+        sources.append(own_state(self.link.state, self._offset_ms, self.spool.trouble, now))
         return heartbeat(
             self.spool, sources, gaps.by_dataset(), started=self._started, version=program_version()
         )

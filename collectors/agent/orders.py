@@ -26,9 +26,9 @@ from soc_core.model.event import DATASET, EVENT_ID, TIMESTAMP, Event, make_event
 from soc_core.uplink.orders import Order, read_order
 
 ANSWER: Final = "edusoc.order"
+NUMBER: Final = "edusoc.order.number"
 SUCCESS: Final = "success"
 FAILURE: Final = "failure"
-UNKNOWN: Final = "unknown"
 MOST_WAITING: Final = 100
 _MOST_JOURNAL: Final = 4 << 20
 _JOURNAL_FILE: Final = 1 << 20
@@ -61,7 +61,7 @@ class Addressee:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Hold how an order ended: ``success``, ``failure`` or ``unknown``, why or with what, and when."""
+    """Hold how an order ended: ``success`` or ``failure``, why or with what, and when."""
 
     outcome: str
     reason: str
@@ -159,10 +159,10 @@ class OrderDesk:
             try:
                 order = read_order(text, self._addressee.key)
                 words = self._handlers[order.kind].interrupted(order)
-                self._finish(order, UNKNOWN, f"interrupted: {words}")
+                self._finish(order, FAILURE, f"interrupted: {words}")
             except EdusocError as error:
                 self._journal.note(
-                    number, "done", kind="", outcome=UNKNOWN, reason=str(error), time=self._time()
+                    number, "done", kind="", outcome=FAILURE, reason=str(error), time=self._time()
                 )
         self._tell_all()
 
@@ -250,7 +250,7 @@ class OrderDesk:
             "event.action": f"order-{kind}" if kind else "order",
             "event.outcome": outcome.outcome,
             "event.reason": outcome.reason,
-            "event.sequence": number,
+            NUMBER: number,
             "event.created": outcome.time,
             "agent.id": who.agent,
         }

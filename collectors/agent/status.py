@@ -19,6 +19,7 @@ from soc_core.log import LogReader
 from soc_core.uplink.heartbeat import Heartbeat, SourceState
 
 FILE: Final = "status.json"
+FAR_OFF_MS: Final = 3_600_000
 AGENT: Final = "agent"
 """The name and kind of the source in a heartbeat that stands for the agent itself."""
 
@@ -53,8 +54,13 @@ def source_state(runner: Runner, outlet: SpoolOutlet, dropped: Mapping[str, int]
     return SourceState(name, runner.settings.kind, counters, outlet.delivered(name).last, fault)
 
 
-def own_state(link: LinkState | None, offset_ms: int, trouble: str) -> SourceState:
-    """Return the state of the agent itself as a source: its link and its clock, in milliseconds behind or ahead."""
+def own_state(link: LinkState | None, offset_ms: int, trouble: str, now: str) -> SourceState:
+    """Return the state of the agent itself as a source: its link and its clock, in milliseconds behind or ahead.
+
+    A clock that is hours off is set right for signing, so the centre can't see it by itself: it is told as a fault.
+    """
+    if not trouble and abs(offset_ms) >= FAR_OFF_MS:
+        trouble = f"this machine's clock is {abs(offset_ms) // 3_600_000} hours off"
     counters = {"clock_behind_ms": max(offset_ms, 0), "clock_ahead_ms": max(-offset_ms, 0)}
     if link is not None:
         counters |= {
@@ -65,7 +71,7 @@ def own_state(link: LinkState | None, offset_ms: int, trouble: str) -> SourceSta
             "oversize": link.oversize,
             "refused_events": link.bad,
         }
-    return SourceState(AGENT, AGENT, counters, fault=trouble)
+    return SourceState(AGENT, AGENT, counters, now, trouble)
 
 
 def heartbeat(

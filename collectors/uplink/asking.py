@@ -22,7 +22,7 @@ from soc_core.uplink.wire import Envelope
 
 TRIES: Final = 3
 """A request is tried again at once so often where the answer says how to do better."""
-FAR_OFF: Final = timedelta(hours=12)
+FAR_OFF: Final = timedelta(hours=23)
 """A clock further off than this is set right for signing: the centre refuses a whole day."""
 
 

@@ -147,7 +147,7 @@ class Sender:
             return False
         receipt = self._ask(RECORDS, lane, body, self._pauses, batch)
         if receipt is None:
-            return False
+            return self._records_at <= self._outside.monotonic()  # a smaller batch may be tried at once
         self.state.bytes_sent += len(body)
         self.state.events_sent += batch.events
         self.state.bad += receipt.bad
