@@ -26,6 +26,9 @@ class Settings:
     ``retention_months`` (calendar months) guards security logs, ``retention_detail_days`` flows and the like, and
     ``disk_reserve_percent`` is the share of the disk that stays free. ``geoip_city`` and ``geoip_asn`` are files in the
     MaxMind DB format and ``calendar`` a TOML file with terms, lessons and exams (``docs/how-to/enrichment.md``).
+    ``intake_…`` say where agents reach this centre, by which names (separated by commas) and certificate, and what one
+    agent may send on average; ``heartbeat_url`` is called every ``heartbeat_minutes``, so that somebody else notices
+    when this centre stops (``docs/how-to/centre.md``).
     """
 
     state: str = ".state"
@@ -50,6 +53,15 @@ class Settings:
     geoip_city: str = ""
     geoip_asn: str = ""
     calendar: str = ""
+    intake_host: str = "127.0.0.1"
+    intake_port: int = 8601
+    intake_names: str = ""
+    intake_certificate: str = ""
+    intake_key: str = ""
+    intake_events_per_second: int = 5_000
+    intake_megabytes_per_day: int = 20_000
+    heartbeat_url: str = ""
+    heartbeat_minutes: int = 5
 
     @property
     def state_directory(self) -> Path:
@@ -101,8 +113,13 @@ def _read_file(path: Path) -> Mapping[str, object]:
 def _checked(settings: Settings) -> Settings:
     if settings.language not in LANGUAGES:
         raise UsageError(f"setting 'language': '{settings.language}' is none of {', '.join(LANGUAGES)}")
-    if not 0 <= settings.port <= 65_535:
-        raise UsageError(f"setting 'port': {settings.port} is no port")
+    for name, port in (("port", settings.port), ("intake_port", settings.intake_port)):
+        if not 0 <= port <= 65_535:
+            raise UsageError(f"setting '{name}': {port} is no port")
+    if bool(settings.intake_certificate) != bool(settings.intake_key):
+        raise UsageError(
+            "settings 'intake_certificate' and 'intake_key' belong together", todo="set both, or none"
+        )
     try:
         ZoneInfo(settings.time_zone)
     except (ZoneInfoNotFoundError, ValueError):

@@ -1,0 +1,1 @@
+"""Serve agents (on a listener of their own) and show them to people."""
