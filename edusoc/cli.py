@@ -26,6 +26,7 @@ COMMANDS: Final = (
     "detect",
     "import_",
     "search",
+    "whois_was",
     "rules",
     "privacy",
     "models",
