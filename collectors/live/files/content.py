@@ -6,20 +6,22 @@ Plain files are read where wanted. Packed ones (gzip, zstd, xz, bzip2) are read 
 from __future__ import annotations
 
 import codecs
+import io
 import os
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import BinaryIO, Final, Protocol
+from typing import Final, Protocol
 
 from collectors.base import HEAD_BYTES, Resume
 from collectors.lines import text_head, utf16_codec
 from collectors.live.files.marks import Mark
-from collectors.opening import OpenSource, compression_of, open_source
+from collectors.opening import OpenSource, compression_of
 from soc_core.errors import InputError
 
 _MAGIC_BYTES: Final = 8
 _STEP: Final = 1 << 18
+_LONGEST_HOLE: Final = 1 << 20
 
 
 class Content(Protocol):
@@ -45,7 +47,7 @@ class PlainContent:
 
     packed: bool = False
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: io.FileIO) -> None:
         """Take the open, unbuffered file."""
         self._file = file
 
@@ -78,14 +80,21 @@ class PackedContent:
 
     packed: bool = True
 
-    def __init__(self, path: str, status: os.stat_result) -> None:
-        """Open it. Raises ``InputError`` when nothing of it can be read."""
-        self._path, self._status = path, status
+    def __init__(self, path: str, file: io.FileIO) -> None:
+        """Take the open file. Raises ``InputError`` when nothing of it can be read."""
+        self._path, self._file = path, io.BufferedReader(file, _STEP)
         self.fault: InputError | None = None
         self._open()
+        if not self._source.head:
+            self._source.read(1)
+            raise InputError("the file is empty", where=path)
 
     def _open(self) -> None:
-        self._source: OpenSource = open_source(self._path)
+        """Begin at the start of the file, whatever its name is now."""
+        self._file.seek(0)
+        status = self.status()
+        modified = datetime.fromtimestamp(max(status.st_mtime, 0.0), UTC)
+        self._source = OpenSource(self._path, self._file, size=status.st_size, modified=modified)
         self._start, self._buffer = 0, b""
 
     def at(self, offset: int, size: int) -> bytes:
@@ -93,7 +102,6 @@ class PackedContent:
         if offset + size <= len(self._source.head):
             return self._source.head[offset : offset + size]
         if offset < self._start:
-            self._source.close()
             self._open()
         while self._start + len(self._buffer) < offset + size:
             if self._start + len(self._buffer) < offset:
@@ -114,26 +122,23 @@ class PackedContent:
             return b""
 
     def status(self) -> os.stat_result:
-        """Return the state of the file when it was opened."""
-        return self._status
+        """Return the state of the open file."""
+        return os.fstat(self._file.fileno())
 
     def close(self) -> None:
         """Close the file."""
-        self._source.close()
+        self._file.close()
 
 
 def open_content(path: str) -> Content:
     """Open a file. Raises ``OSError``, and ``InputError`` where a packed file can't be unpacked at all."""
     file = open(path, "rb", buffering=0)  # noqa: SIM115, PTH123 - kept open; the path stays text
     try:
-        if compression_of(file.read(_MAGIC_BYTES)) is None:
-            return PlainContent(file)
-        status = os.fstat(file.fileno())
-    except OSError:
+        packed = compression_of(file.read(_MAGIC_BYTES)) is not None
+        return PackedContent(path, file) if packed else PlainContent(file)
+    except (OSError, InputError):
         file.close()
         raise
-    file.close()
-    return PackedContent(path, status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,5 +227,10 @@ class PartSource:
 
 
 def head_of(content: Content) -> bytes:
-    """Return the first bytes of a file."""
-    return content.at(0, HEAD_BYTES)
+    """Return the first bytes of a file; those behind the hole where it begins with one."""
+    head = content.at(0, HEAD_BYTES)
+    if len(head) < HEAD_BYTES or head.strip(b"\0"):
+        return head
+    offset = content.next_data(HEAD_BYTES) if isinstance(content, PlainContent) else HEAD_BYTES
+    data = content.at(offset, _LONGEST_HOLE).lstrip(b"\0")
+    return data[:HEAD_BYTES] or head

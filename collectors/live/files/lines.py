@@ -90,8 +90,7 @@ class LineReader:
         part = self._part(content)
         end = self._complete(part, final=final and not part.window.full)
         if self.mark.skipping:
-            self._skip(part)
-            return self._busy(part)
+            return self._busy(part, at_once=self._skip(part))
         too_long = False
         if end <= 0:
             if self._skip_hole(part):
@@ -143,18 +142,19 @@ class LineReader:
         return True
 
     def _busy(self, part: Part, *, at_once: bool = False) -> bool:
-        self.mark = self.mark.with_head(part.head)
+        self.mark = self.mark.with_head(part.head[: self.mark.raw])
         if part.window.full:
             return True
         self._limit = USUAL_WINDOW
         return at_once
 
-    def _skip(self, part: Part) -> None:
-        """Pass over the rest of a line that is too long."""
+    def _skip(self, part: Part) -> bool:
+        """Pass over the rest of a line that is too long; return whether more follows it."""
         data = part.window.data
         end = data.find(b"\n") + 1
         self._move(part, end or len(data))
         self.mark = replace(self.mark, skipping=not end, line=self.mark.line + bool(end))
+        return 0 < end < len(data)
 
     def _skip_hole(self, part: Part) -> bool:
         """Pass over NUL bytes that data follows (a log truncated under a program that writes on where it was).

@@ -29,11 +29,11 @@ class Mark:
     """Name a content and how far it was read.
 
     ``device`` and ``inode`` are those of the file it lay in last; ``head`` is the hash of its first ``head_size``
-    bytes, ``tail`` that of the last bytes before ``raw``. ``raw`` counts bytes of the file (unpacked), ``position``
-    those of its text as UTF-8, which differ for UTF-16 only. ``size`` is the size seen last. ``first`` and ``headers``
-    say where the records lie that later ones are read by (``collectors.base.Reached``). ``skipping``: inside a
-    line that is too long. ``record`` is the last record number of a Windows event log. ``finished``: nothing more is
-    expected.
+    bytes (of those that were read: others may still be written), ``tail`` that of the last bytes before ``raw``, which
+    counts bytes of the file (unpacked), ``position`` those of its text as UTF-8, which differ for UTF-16 only. ``size``
+    is the size seen last. ``first`` and ``headers`` say where the records lie that later ones are read by
+    (``collectors.base.Reached``). ``skipping``: inside a line that is too long. ``record`` is the last record number of
+    a Windows event log. ``finished``: nothing more is expected.
     """
 
     key: int

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from collectors.live.files.content import open_content
+from collectors.live.files.content import head_of, open_content
 from collectors.live.files.finding import Finder
 from collectors.live.files.marks import Mark
 from collectors.live.files.starting import holds
@@ -91,7 +91,7 @@ class Searcher:
         try:
             if content.packed and recent:
                 return None
-            return mark.begins(content.at(0, mark.head_size)) and holds(content, mark)
+            return mark.begins(head_of(content)) and holds(content, mark)
         finally:
             content.close()
 

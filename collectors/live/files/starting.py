@@ -121,7 +121,8 @@ def mark_end(content: Content, head: bytes, mark: Mark, found: Collector, contex
     back = min(raw, TAIL_BYTES)
     codec = utf16_codec(head)
     position = raw if codec is None else text_size(content, codec, raw)
-    return replace(mark, raw=raw, position=position, tail=fingerprint(content.at(raw - back, back)))
+    mark = replace(mark, raw=raw, position=position, tail=fingerprint(content.at(raw - back, back)))
+    return mark.with_head(head[:raw])
 
 
 def _last_line_end(content: Content, codec: str | None) -> int:

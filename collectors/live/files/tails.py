@@ -10,7 +10,7 @@ from collectors.live.files.checkpoints import Checkpoints
 from collectors.live.files.content import Content, head_of
 from collectors.live.files.gathering import Gatherer
 from collectors.live.files.index import MarkIndex
-from collectors.live.files.marks import LINES, WINDOWS, Mark
+from collectors.live.files.marks import LINES, WHOLE, WINDOWS, Mark
 from collectors.live.files.settings import Settings
 from collectors.live.files.starting import (
     Reader,
@@ -113,7 +113,7 @@ class Beginner:
         modified = tail.modified / NANOSECONDS
         choice = choose(tail.path, head, modified, self._settings.wanted, packed=content.packed)
         mark = Mark(self._store.new_key(), path=tail.path, kind=choice.kind, collector=choice.collector.name)
-        if choice.kind != WINDOWS:
+        if choice.kind == WHOLE:
             mark = mark.with_head(head)
         if not tail.old:
             return mark

@@ -11,6 +11,7 @@ import logging
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -21,7 +22,7 @@ from collectors.live.files.finding import Finder
 from collectors.live.files.gathering import Gatherer
 from collectors.live.files.handles import HOLD, Handles
 from collectors.live.files.lines import HELD_SECONDS, ReplacedError
-from collectors.live.files.marks import LINES, WHOLE, Mark
+from collectors.live.files.marks import LINES, WHOLE, WINDOWS, Mark
 from collectors.live.files.orphans import MOST, Found, Orphan, Searcher, due
 from collectors.live.files.settings import Settings
 from collectors.live.files.tails import Beginner, Identity, Tail
@@ -275,8 +276,10 @@ class Watcher:
             self._handles.drop(tail.identity)
             return
         if tail.trouble != fault.what:
-            content = self._handles.opened(tail.identity)
-            raw = head_of(content)[:RAW_KEPT] if content is not None else b""
+            raw, content = b"", self._handles.opened(tail.identity)
+            if content is not None:
+                with suppress(OSError, InputError):
+                    raw = head_of(content)[:RAW_KEPT]
             bad = BadRecord(tail.path, 0, 0, fault_reason(fault, tail.path), raw)
             self._gatherer.add([], [bad], {}, tail.path)
             self._counters.add("files_unknown")
@@ -319,21 +322,25 @@ class Watcher:
     def _set_free(self, mark: Mark, now: float) -> None:
         """Take a content for one whose file is to be found."""
         self._attached.pop(mark.key, None)
-        if mark.kind == WHOLE and not mark.finished:
-            self._counters.add("lost_files")
-            self._gatherer.reached(replace(mark, finished=True))
-        if mark.kind == LINES and not mark.finished:
-            if len(self._orphans) >= MOST:
-                self._count_lost(next(iter(self._orphans.values())))
-            self._orphans[mark.key] = Orphan(mark, now + self._settings.search)
+        if mark.finished or mark.kind == WINDOWS:
+            return
+        if mark.kind == WHOLE or not mark.raw:
+            self._count_lost(mark)
+            return
+        if len(self._orphans) >= MOST:
+            self._give_up_search(next(iter(self._orphans.values())))
+        self._orphans[mark.key] = Orphan(mark, now + self._settings.search)
 
     def _adopt_marks(self, now: float) -> None:
         """Look for the files of marks that an earlier run left unfinished and whose names are gone."""
         for mark in list(self._store.marks.values()):
             identity = (mark.device, mark.inode)
-            if mark.finished or mark.key in self._attached or identity in self._tails:
+            tail = self._tails.get(identity)
+            if mark.finished or mark.key in self._attached:
                 continue
-            found = self._searcher.by_inode(identity, mark.path, now)
+            if tail is not None and tail.reader is None and tail.size >= mark.raw:
+                continue  # it may be its file, once that can be read
+            found = None if tail is not None else self._searcher.by_inode(identity, mark.path, now)
             if found is not None and mark.kind == LINES:
                 self._add(found, now, mark)
             else:
@@ -348,7 +355,7 @@ class Watcher:
                 self._counters.add("found_again")
                 self._add(found, now, orphan.mark)
             elif now >= orphan.until or self._is_elsewhere(orphan.mark):
-                self._count_lost(orphan)
+                self._give_up_search(orphan)
 
     def _is_elsewhere(self, mark: Mark) -> bool:
         """Tell whether another file that is followed holds the content and was read farther."""
@@ -358,11 +365,17 @@ class Watcher:
             for other in others
         )
 
-    def _count_lost(self, orphan: Orphan) -> None:
+    def _give_up_search(self, orphan: Orphan) -> None:
+        """Stop looking for a content."""
+        del self._orphans[orphan.mark.key]
+        if self._is_elsewhere(orphan.mark):
+            self._gatherer.reached(replace(orphan.mark, finished=True))
+        else:
+            self._count_lost(orphan.mark)
+
+    def _count_lost(self, mark: Mark) -> None:
         """Give a content up; count what is known to be lost of it."""
-        mark = orphan.mark
-        del self._orphans[mark.key]
-        lost = 0 if self._is_elsewhere(mark) else max(0, mark.size - mark.raw)
+        lost = max(0, mark.size - mark.raw)
         if lost:
             self._counters.add("lost_files")
             self._counters.add("lost_bytes", lost)
