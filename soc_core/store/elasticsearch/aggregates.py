@@ -16,7 +16,7 @@ from soc_core.clock import epoch_us
 from soc_core.fields import FIELDS
 from soc_core.model.event import TIMESTAMP, Event, Scalar, values_of
 from soc_core.store.counting import Counting
-from soc_core.store.elasticsearch.dsl import Body
+from soc_core.store.elasticsearch.bodies import Body
 from soc_core.store.elasticsearch.questions import Question, Session
 from soc_core.store.interface import Aggregation, Bucket, Buckets, Search
 

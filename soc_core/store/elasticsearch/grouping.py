@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from soc_core.fields import FIELDS
 from soc_core.model.event import Event, Scalar
-from soc_core.store.elasticsearch.dsl import Body
+from soc_core.store.elasticsearch.bodies import Body
 from soc_core.store.elasticsearch.questions import LOG_ORDER, WINDOW, Question, Session
 from soc_core.store.grouping import groups_over
 from soc_core.store.interface import Group, Grouping

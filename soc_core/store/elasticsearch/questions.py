@@ -16,8 +16,9 @@ from soc_core.query.evaluate import Matcher, compile_query
 from soc_core.query.fields import fields_of
 from soc_core.store.asking import Key
 from soc_core.store.budget import Budget, Clock, too_long
+from soc_core.store.elasticsearch.bodies import ALL, NONE, Body
 from soc_core.store.elasticsearch.documents import event_of, micros_of
-from soc_core.store.elasticsearch.dsl import ALL, NONE, Body, Clause, Expressions, compile_clause
+from soc_core.store.elasticsearch.dsl import Clause, Expressions, compile_clause
 from soc_core.store.elasticsearch.faults import cause_of, in_words
 from soc_core.store.elasticsearch.place import Place
 from soc_core.store.elasticsearch.templates import IGNORED, OFFSET, TIME, unlike_itself

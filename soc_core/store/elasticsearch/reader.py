@@ -15,8 +15,9 @@ from soc_core.store.asking import Key, decode_cursor, encode_cursor
 from soc_core.store.budget import Budget, too_long
 from soc_core.store.counting import Counting, merge_days, merge_statistics
 from soc_core.store.elasticsearch.aggregates import Aggregates, can_count, doubted_field
+from soc_core.store.elasticsearch.bodies import ALL, Body
 from soc_core.store.elasticsearch.documents import event_of, events_of
-from soc_core.store.elasticsearch.dsl import ALL, Body, Expressions
+from soc_core.store.elasticsearch.dsl import Expressions
 from soc_core.store.elasticsearch.faults import in_words
 from soc_core.store.elasticsearch.grouping import Groups
 from soc_core.store.elasticsearch.health import health_of

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from soc_core.store.elasticsearch.dsl import ALL, Body
+from soc_core.store.elasticsearch.bodies import ALL, Body
 from soc_core.store.elasticsearch.faults import in_words
 from soc_core.store.elasticsearch.lease import read_log
 from soc_core.store.elasticsearch.place import Place
