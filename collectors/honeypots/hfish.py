@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import tzinfo
 from typing import Final
 
 from collectors.base import Batch, ByteSource, ReadContext
@@ -19,14 +20,14 @@ from collectors.network import put_side, put_transport
 from collectors.packets.dissectors.http_credentials import HIDDEN
 from collectors.records import read_json_events
 from soc_core.clock import format_instant
-from soc_core.model.event import TIMESTAMP, Event, extra_values
+from soc_core.model.event import TIMESTAMP, Event, Value, extra_values
 
 _NAMES: Final = (
     "client_ip", "client", "attack_type", "scan_type", "scan_port", "type", "class", "account", "src_ip", "labels",
     "dst_ip", "geo", "time", "threat_name", "threat_level", "info", "Server_ip", "server_ip", "title",
 )  # fmt: skip
 _NAMED: Final = re.compile(r"(?<![A-Za-z_])(" + "|".join(_NAMES) + r")\s*[:：=]\s*")
-_PASSWORD: Final = "hfish.account.password"
+_PASSWORD: Final = "hfish.account.password"  # noqa: S105 - the name of a field
 _OFFLINE: Final = re.compile(r"HFish-?(节点离线告警|蜜罐离线告警)")
 _NOTHING: Final = frozenset({"", "N/A", "n/a", "-", "null"})
 # Kind of attack → action, category, type, outcome.
@@ -97,29 +98,37 @@ class HFishSyslog:
     datasets: tuple[str, ...] = ("hfish.threat", "hfish.system")
     reference: tuple[str, ...] = ("HFish: Syslog外发信息字段 (github.com/hacklcx/HFish, docs/Syslog.md)",)
     verified: bool = False
+    setup: tuple[str, str] = (
+        "在“告警配置 → 通知配置”中添加 syslog 服务器（TCP 或 UDP），再在“告警策略”中选用它",
+        'add a syslog server (TCP or UDP) under "告警配置 → 通知配置" and choose it in "告警策略"',
+    )
+    opening: str = r"HFish"
+    programs: frozenset[str] = frozenset({"hfish"})
 
-    def recognise(self, _event: Event, message: str, /) -> bool:
+    def recognise(self, message: str, _head: Mapping[str, Value], /) -> bool:
         """Tell whether the message speaks of HFish."""
         return "HFish" in message[:200]
 
-    def interpret(self, event: Event, message: str, /) -> bool:
-        """Write what a threat report or a report of a node or honeypot that is offline says."""
+    def interpret(self, message: str, _head: Mapping[str, Value], _zone: tzinfo, /) -> Event | None:
+        """Return what a threat report says, or a report of a node or honeypot that is offline."""
         found = _pairs(message)
+        event: Event = {}
         if "attack_type" in found and "src_ip" in found:
             found.pop("time", None)
             _threat(event, dict(found))
             for password in extra_values(event, _PASSWORD):
-                event["message"] = str(event.get("message", "")).replace(password, HIDDEN)
-            return True
+                event["message"] = message.replace(password, HIDDEN)
+            return event
         offline = _OFFLINE.search(message)
         if offline is None:
-            return False
+            return None
         event["event.dataset"] = "hfish.system"
+        event["event.category"], event["event.type"] = ["host"], ["info"]
         event["event.action"] = (
             "honeypot_offline" if offline[1].startswith("蜜罐") else "honeypot_node_offline"
         )
         _observer(event, dict(found))
-        return True
+        return event
 
 
 def _pairs(message: str) -> dict[str, str]:

@@ -29,7 +29,7 @@ from collectors.live.listening import Gate, Limits, Network, listen, read_limits
 from collectors.live.options import Options
 from collectors.live.streams import Service, StreamServer
 from collectors.live.syslog_framing import Framer
-from collectors.live.syslog_records import Received, RecordMaker, SenderZones
+from collectors.live.syslog_records import Received, RecordMaker, Senders
 from soc_core.errors import StoreError, UsageError
 
 _UDP_OLDEST: Final = timedelta(days=7)
@@ -55,7 +55,7 @@ class SyslogSettings:
     allowed: Sequence[Network]
     limits: Limits
     buffer: int
-    zones: SenderZones
+    senders: Senders
 
 
 def build(name: str, options: Options) -> SyslogInput:
@@ -70,7 +70,7 @@ def build(name: str, options: Options) -> SyslogInput:
         allowed=options.networks("allow"),
         limits=read_limits(options, connections=1_000, each=64, idle=3_600),
         buffer=options.number("receive_buffer_mib", 16, least=1, most=1_024) << 20,
-        zones=_read_zones(options),
+        senders=_read_senders(options),
     )
     options.done()
     if not (settings.udp or settings.tcp or settings.tls):
@@ -78,18 +78,37 @@ def build(name: str, options: Options) -> SyslogInput:
     return SyslogInput(name, settings)
 
 
-def _read_zones(options: Options) -> SenderZones:
-    """Return the zones of ``zones = ["10.1.0.0/16=UTC"]``."""
+def _read_senders(options: Options) -> Senders:
+    """Return what ``zones = ["10.1.0.0/16=UTC"]``, ``devices = ["10.1.2.3=h3c"]`` and ``device`` say of senders."""
+    zones = [
+        (network, _zone(options, text)) for network, text in _by_network(options, "zones", "time zone", "UTC")
+    ]
+    devices = _by_network(options, "devices", "device", "h3c")
+    return Senders(tuple(zones), tuple(devices), options.text("device", ""))
+
+
+def _by_network(options: Options, name: str, what: str, example: str) -> list[tuple[Network, str]]:
     found = []
-    for text in options.texts("zones"):
-        network, _, zone = text.partition("=")
+    for text in options.texts(name):
+        network, equal, value = text.partition("=")
         try:
-            found.append((ip_network(network.strip(), strict=False), ZoneInfo(zone.strip())))
-        except (ValueError, ZoneInfoNotFoundError, OSError):
+            if not value.strip():
+                raise ValueError(text)
+            found.append((ip_network(network.strip(), strict=False), value.strip()))
+        except ValueError:
             raise options.fault(
-                "zones", f"'{text}' is no network with a time zone", 'write zones = ["10.1.0.0/16=UTC"]'
+                name, f"'{text}' is no network with a {what}", f'write {name} = ["10.1.0.0/16={example}"]'
             ) from None
-    return SenderZones(tuple(found))
+    return found
+
+
+def _zone(options: Options, text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (ValueError, ZoneInfoNotFoundError, OSError):
+        raise options.fault(
+            "zones", f"'{text}' is no time zone", 'write zones = ["10.1.0.0/16=UTC"]'
+        ) from None
 
 
 class SyslogInput:
@@ -146,7 +165,7 @@ class SyslogInput:
 
     def maker(self, label: bytes, oldest: timedelta) -> RecordMaker:
         """Return what makes the events of one part of the input, with an identity of its own."""
-        return RecordMaker(self.name, label + self._epoch, self.counters, oldest, self._settings.zones)
+        return RecordMaker(self.name, label + self._epoch, self.counters, oldest, self._settings.senders)
 
     def gate(self) -> Gate:
         """Return what decides who may send."""

@@ -33,23 +33,27 @@ class Received(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class SenderZones:
-    """Say the time zone of senders whose clocks run in another than the school's."""
+class Senders:
+    """Say what is special about senders: the time zone of their clocks, the device they are (``devices.registry``)."""
 
-    networks: tuple[tuple[Network, tzinfo], ...] = ()
+    zones: tuple[tuple[Network, tzinfo], ...] = ()
+    devices: tuple[tuple[Network, str], ...] = ()
+    device: str = ""
+    """The device of all other senders; empty where each message tells by itself."""
 
-    def of(self, sender: str) -> tzinfo | None:
-        """Return the zone of a sender, ``None`` where nothing special is known."""
-        return _zone_of(self, sender) if self.networks else None
+    def of(self, sender: str) -> tuple[tzinfo | None, str]:
+        """Return zone and device of a sender, ``None`` and empty where nothing special is known."""
+        return _known(self, sender) if self.zones or self.devices else (None, self.device)
 
 
 @lru_cache(maxsize=_SENDERS_KEPT)
-def _zone_of(zones: SenderZones, sender: str) -> tzinfo | None:
+def _known(senders: Senders, sender: str) -> tuple[tzinfo | None, str]:
     try:
         address = ip_address(sender)
     except ValueError:
-        return None
-    return next((zone for network, zone in zones.networks if address in network), None)
+        return None, senders.device
+    zone = next((zone for network, zone in senders.zones if address in network), None)
+    return zone, next((device for network, device in senders.devices if address in network), senders.device)
 
 
 class RecordMaker:
@@ -67,7 +71,7 @@ class RecordMaker:
         self._name = name
         self._source = source
         self._clocks = SenderClocks(counters, oldest)
-        self._zones = zones or SenderZones()
+        self._senders = senders or Senders()
         self._number = 0
 
     def make(self, records: Sequence[Received], context: ReadContext) -> Batch:
@@ -75,7 +79,7 @@ class RecordMaker:
         maker = EventMaker("syslog", "syslog", context)
         maker.seen(self._source)
         self._clocks.arrived(context.reference)
-        parsers: dict[tzinfo | None, SyslogParser] = {}
+        parsers: dict[tuple[tzinfo | None, str], SyslogParser] = {}
         batch = Batch()
         for record in records:
             self._number += 1
@@ -89,17 +93,16 @@ class RecordMaker:
         return batch
 
     def _event(
-        self, record: Received, maker: EventMaker, parsers: dict[tzinfo | None, SyslogParser]
+        self, record: Received, maker: EventMaker, parsers: dict[tuple[tzinfo | None, str], SyslogParser]
     ) -> Event:
         raw, sender, fault = record
         if fault:
             raise RecordError(fault)
         text = readable_text(raw)
-        zone = self._zones.of(sender)
-        parser = parsers.get(zone)
+        known = self._senders.of(sender)
+        parser = parsers.get(known)
         if parser is None:
-            context = maker.context if zone is None else replace(maker.context, zone_info=zone)
-            parser = parsers[zone] = SyslogParser(context)
+            parser = parsers[known] = SyslogParser(_context_of(maker.context, *known))
         event = parser.parse_message(text, sender)
         if sender:
             event["log.source.address"] = sender
@@ -107,6 +110,12 @@ class RecordMaker:
         if maker.context.keep_original:
             event["event.original"] = text
         return maker.finish(event, raw, self._number)
+
+
+def _context_of(context: ReadContext, zone: tzinfo | None, device: str) -> ReadContext:
+    """Return the context for senders of a zone and a device: the latter is the option ``device`` of the parser."""
+    options = {**context.options, "device": device} if device else context.options
+    return replace(context, zone_info=zone or context.zone_info, options=options)
 
 
 def readable_text(raw: bytes) -> str:
