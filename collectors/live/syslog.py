@@ -90,7 +90,7 @@ def _read_senders(options: Options) -> Senders:
 def _by_network(options: Options, name: str, what: str, example: str) -> list[tuple[Network, str]]:
     found = []
     for text in options.texts(name):
-        network, equal, value = text.partition("=")
+        network, _, value = text.partition("=")
         try:
             if not value.strip():
                 raise ValueError(text)

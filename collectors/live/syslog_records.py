@@ -65,9 +65,9 @@ class RecordMaker:
         source: bytes,
         counters: Counters,
         oldest: timedelta,
-        zones: SenderZones | None = None,
+        senders: Senders | None = None,
     ) -> None:
-        """Take the input's name, what is unique to this run of it (the identity of its records), and the zones."""
+        """Take the input's name, what is unique to this run of it (the identity of its records), and the senders."""
         self._name = name
         self._source = source
         self._clocks = SenderClocks(counters, oldest)
