@@ -26,6 +26,7 @@ from soc_api.security import SAFE, from_another_site
 from soc_api.services import Services
 from soc_api.session.endpoints import router as session
 from soc_api.store.endpoints import router as store
+from soc_api.whereabouts.endpoints import router as whereabouts
 
 SECURITY_HEADERS: Final = {
     "Content-Security-Policy": (
@@ -55,7 +56,7 @@ def create_app(services: Services) -> FastAPI:
     answer = problems.install(app, on_page_error)
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)  # leaves event streams alone
     app.add_middleware(Guard, on_error=answer)
-    for router in (session, alerts, events, organisations, store, live, pages):
+    for router in (session, alerts, events, organisations, store, whereabouts, live, pages):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # the documented way to extend the schema

@@ -16,7 +16,7 @@ from cases.whereabouts.ranking import SURE, asset_evidence, rank
 from soc_core.clock import format_instant, parse_instant
 from soc_core.errors import UsageError
 from soc_core.model.event import DATASET, EVENT_ID, ORGANIZATION_ID, TIMESTAMP, ZONE, Event
-from soc_core.organisations.repository import OrganisationTree, find_assets
+from soc_core.organisations.repository import OrganisationTree, find_assets_at
 from soc_core.query.tree import And, Exists, Not, OneOf, Or, Query, equal
 from soc_core.store.interface import Aggregation, EventReader, Scope, Search
 
@@ -58,10 +58,10 @@ def who_was(
         raise UsageError(f"'{question.address}' is no address", todo="write it like 10.1.2.3") from None
     asker = _Asker(reader, question)
     found = asker.evidence()
+    for asset in find_assets_at(connection, question.address, question.scope):
+        if question.zone in {"", asset.zone}:
+            found.append(((asset.organization_id, asset.zone), asset_evidence(asset, question.at)))
     places = {place for place, _ in found} | set(_owners(tree, question))
-    assets = find_assets(connection, ((unit, zone, question.address) for unit, zone in places))
-    for (unit, zone, _), asset in assets.items():
-        found.append(((unit, zone), asset_evidence(asset, question.at)))
     translations = asker.translations()
     places |= translations.keys()
     if not places:

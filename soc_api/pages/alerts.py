@@ -5,19 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Depends, Form, Query, Response
+from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 
 from cases.alerts.model import OPEN, CloseReason, Status
 from cases.alerts.repository import AlertChange, ConflictError, change_alert, count_alerts, count_by
+from cases.whereabouts import Answer as Whereabouts
+from cases.whereabouts import Question
 from soc_api.alerts.packets import cut_packets
 from soc_api.alerts.queries import AlertQuestion, alert_filter, card_of, page_of_alerts
+from soc_api.limits import Turns
 from soc_api.pages.rendering import View
 from soc_api.pages.views import MemberView, Place, PlaceDependency, caller_of, frame
 from soc_api.people import people_for
 from soc_api.security import check_csrf
-from soc_core.errors import UsageError
+from soc_api.whereabouts.endpoints import look_up
+from soc_api.whereabouts.words import told
+from soc_core.clock import parse_instant
+from soc_core.errors import StoreError, UsageError
+from soc_core.reasons import error_text
 
 router = APIRouter(include_in_schema=False)
 PAGE: Final = 50
@@ -205,3 +212,22 @@ def packets(view: MemberView, alert_id: str) -> Response:
     else:
         card_of(view.services, caller, alert_id)
     return view.page("_packets.html", {"cut": found, "alert_id": alert_id})
+
+
+@router.get("/alerts/{alert_id}/whereabouts")
+def whereabouts(request: Request, view: MemberView, alert_id: str) -> Response:
+    """Show who had the alert's address when it was first seen, and how sure that is."""
+    caller = caller_of(view)
+    card, _history = card_of(view.services, caller, alert_id)
+    alert, found, problem = card.alert, list[Whereabouts](), ""
+    turns: Turns = request.app.state.questions
+    if alert.entity.kind == "ip":
+        scope = caller.narrowed(alert.organization_id)
+        asked = Question(alert.entity.value, parse_instant(alert.first_seen), scope, alert.entity.zone)
+        try:
+            with turns.take(caller.user.name):
+                found = look_up(view.services, asked)
+        except (StoreError, UsageError) as error:
+            problem = error_text(error, view.language)
+    own = [answer for answer in found if answer.organization_id == alert.organization_id]
+    return view.page("_whereabouts.html", {"answers": own, "problem": problem, "told": told})

@@ -244,6 +244,14 @@ def find_assets(
     return {(asset.organization_id, asset.zone, asset.address): asset for asset in found}
 
 
+def find_assets_at(connection: Connection, address: str, scope: Scope) -> list[Asset]:
+    """Return the assets with an address inside ``scope``, ordered by unit and zone: each school may have one."""
+    question = select(assets).where(assets.c.address == address).order_by(assets.c.organisation_id, assets.c.zone)
+    if scope.ids is not None:
+        question = question.where(among(connection, assets.c.organisation_id, scope.ids))
+    return [_asset(row._mapping) for row in connection.execute(question)]
+
+
 def list_assets(connection: Connection, scope: Scope) -> list[Asset]:
     """Return the assets inside ``scope``, ordered by key."""
     question = select(assets).order_by(assets.c.organisation_id, assets.c.zone, assets.c.address)

@@ -68,12 +68,16 @@ CALLS: Mapping[tuple[str, str], Call | str] = {
     ("GET", "/api/v1/organisations/{organisation_id}"): Call((404,)),
     ("GET", "/api/v1/store/health"): Call((200, 403)),
     ("GET", "/api/v1/store/retention"): Call((200, 403), "?organisation={unit}&limit=500"),
+    ("GET", "/api/v1/whereabouts"): Call(
+        (200,), "?organisation={unit}&address=192.168.1.10&at=2026-11-23T08:00:00Z"
+    ),
     ("GET", "/api/v1/live"): "followed by test_the_live_stream",
     ("GET", "/overview"): Call((200,), "?organisation={unit}&hours=4320"),
     ("GET", "/alerts"): Call((200,), "?organisation={unit}&status=all&q=peer-"),
     ("GET", "/alerts/{alert_id}"): Call((404,)),
     ("POST", "/alerts/{alert_id}"): Call((403, 404), form=CHANGE),
     ("GET", "/alerts/{alert_id}/packets"): Call((404,)),
+    ("GET", "/alerts/{alert_id}/whereabouts"): Call((404,)),
     ("GET", "/events"): Call((200,), "?organisation={unit}&q=organization.id:{unit}"),
     ("GET", "/events/{event_id}"): Call((404,)),
     ("GET", "/audit"): Call((200, 404), "?organisation={unit}"),

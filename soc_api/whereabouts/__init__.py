@@ -1,0 +1,1 @@
+"""Say who had an address at a time."""
