@@ -30,7 +30,7 @@ class Gatherer:
         parse: Callable[[bytes], Sequence[Event]],
         starts: Callable[[bytes, Sequence[bytes]], bool],
     ) -> None:
-        """``starts`` is asked with a line and those of the open record."""
+        """Take what reads a record, and what is asked with a line and those of the open record."""
         self._parse = parse
         self._starts = starts
         self._first: Line | None = None

@@ -60,6 +60,12 @@ class EventMaker:
                 context.organization_id, context.zone, self.collector, record
             )
 
+    def begin(self, record: bytes, position: int) -> None:
+        """Take a record that starts here as the fingerprint, also if others that start later are finished before it."""
+        if not self._identity:
+            self.seen(record)
+            self.first = (position, len(record))
+
     def finish(self, event: Event, record: bytes, position: int, ordinal: int = 0) -> Event:
         """Give ``event`` its id and the always-present fields; it must carry a timestamp.
 
@@ -69,9 +75,7 @@ class EventMaker:
         if not isinstance(timestamp, str):
             raise RecordError("no usable time")
         hide_passwords(event)
-        if not self._identity:
-            self.seen(record)
-            self.first = (position, len(record))
+        self.begin(record, position)
         if EVENT_ID not in event:
             event[EVENT_ID] = make_event_id(timestamp, self._identity, position, record, ordinal)
         event.setdefault("event.kind", "event")

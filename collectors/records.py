@@ -173,6 +173,8 @@ def read_group_events(
             else:
                 _take_groups(making, line, parser)
             held = parser.held()
+            if held == line.position:
+                making.maker.begin(line.raw, line.position)
             batches.at(line.position if held is None else held)
             yield from batches.ready()
     except InputError as fault:

@@ -71,7 +71,15 @@ ENTRIES: Final = (
         "winlogbeat", "collectors.winlogbeat", "Winlogbeat", "Windows events as JSON (Winlogbeat and exports)"
     ),
     Entry("ecs_ndjson", "collectors.ecs_ndjson", "EcsNdjson", "ECS events as JSON"),
+    Entry("auditd", "collectors.auditd", "Auditd", "Linux audit log"),
+    Entry("iis", "collectors.iis", "Iis", "IIS log (W3C extended)"),
     Entry("web_access", "collectors.web_access", "WebAccess", "web access log (Apache, Nginx)"),
+    Entry("web_error", "collectors.web_error", "WebError", "web server error log (Apache, Nginx)"),
+    Entry("mysql", "collectors.mysql", "Mysql", "MySQL or MariaDB log (general, audit, error)"),
+    Entry("postgresql", "collectors.postgresql_log", "PostgresqlLog", "PostgreSQL log"),
+    Entry("dns_query", "collectors.dns_query", "DnsQuery", "DNS query log (BIND, Unbound, dnsmasq, Windows)"),
+    Entry("dhcp", "collectors.dhcp", "Dhcp", "DHCP log or leases (Kea, dhcpd, dnsmasq, Windows)"),
+    Entry("radius", "collectors.radius", "Radius", "FreeRADIUS log or detail file"),
     Entry("syslog", "collectors.syslog", "Syslog", "syslog (RFC 3164, RFC 5424)"),
 )
 FOREIGN: Final = (

@@ -1,41 +1,17 @@
-r"""Read web access logs: common and combined format of Apache and Nginx, with virtual host before and fields after.
-
-Format: Apache HTTP Server documentation, ``mod_log_config``; Nginx, ``ngx_http_log_module``. Requests that are no
-HTTP (scanners send anything) keep their text in ``url.original``; ``\xNN`` and ``\"`` are unescaped.
-"""
+"""Read web access logs of Apache, Nginx and others: text (``web_access_text``) or JSON (``web_access_json``)."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta, timezone
-from functools import lru_cache
-from typing import Final
 
 from collectors.base import Batch, ByteSource, ReadContext
-from collectors.coerce import double_value, extra, ip_text, put
+from collectors.json_records import first_object
 from collectors.lines import Line, decode_text, text_head
 from collectors.making import RecordError
-from collectors.network import put_side, put_url
-from collectors.records import read_line_events
-from soc_core.clock import format_instant
-from soc_core.model.event import TIMESTAMP, Event
-
-_LINE: Final = re.compile(
-    r'(?:(?P<host>[^\s"\[]+) )?(?P<client>[^\s"\[]+) (?P<ident>[^\s"\[]+) (?P<user>[^"\[]*?) '
-    r"\[(?P<time>[^\]]{20,32})\] "
-    r'"(?P<request>(?:[^"\\]|\\.)*)" (?P<status>\d{3}|-) (?P<size>\d+|-)'
-    r'(?: "(?P<referrer>(?:[^"\\]|\\.)*)" "(?P<agent>(?:[^"\\]|\\.)*)")?(?P<rest>(?: .*)?)\s*'
-)
-_TIME: Final = re.compile(r"(\d{1,2})/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)")
-_MONTHS: Final = {
-    name: number
-    for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), start=1)  # noqa: SIM905
-}
-_REQUEST: Final = re.compile(r"([A-Za-z][A-Za-z_\-]{1,30}) (.*?)(?: HTTP/(\d(?:\.\d)?))?")
-_ESCAPE: Final = re.compile(rb'\\(?:x([0-9a-fA-F]{2})|([\\"]))')
-_TRAILING: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
-_SECONDS: Final = re.compile(r"\d{1,6}\.\d{1,6}")
+from collectors.records import read_json_events, read_line_events
+from collectors.web_access_json import AccessObjects, is_access_object
+from collectors.web_access_text import access_event, is_access
+from soc_core.model.event import Event
 
 
 class WebAccess:
@@ -45,16 +21,17 @@ class WebAccess:
     datasets: tuple[str, ...] = ("web.access",)
 
     def recognise(self, head: bytes, _name: str, /) -> int:
-        """Return 80 when one of the first lines has the format."""
+        """Return 80 when one of the first lines has the format, 75 for JSON with the names of Nginx's variables."""
+        first = first_object(head)
+        if first is not None:
+            return 75 if is_access_object(first) else 0
         lines = text_head(head)[:16_384].split(b"\n")[:10]
-        return (
-            80
-            if any(_LINE.fullmatch(decode_text(line.rstrip(b"\r"))) for line in lines if line.strip())
-            else 0
-        )
+        return 80 if any(is_access(decode_text(line.rstrip(b"\r"))) for line in lines if line.strip()) else 0
 
     def read(self, source: ByteSource, context: ReadContext) -> Iterator[Batch]:
         """Yield the events of the file."""
+        if first_object(source.head) is not None:
+            return read_json_events(source, context, AccessObjects(context), name=self.name, module="web")
         return read_line_events(source, context, _Parser(), name=self.name, module="web")
 
 
@@ -63,94 +40,7 @@ class _Parser:
 
     def parse(self, line: Line) -> Sequence[Event]:
         """Return the event. Raises ``RecordError`` when the line has another format."""
-        match = _LINE.fullmatch(decode_text(line.raw))
-        if match is None:
+        event = access_event(decode_text(line.raw))
+        if event is None:
             raise RecordError("not an access log line")
-        event: Event = {
-            TIMESTAMP: _time(match["time"]),
-            "event.dataset": "web.access",
-            "event.category": ["web"],
-            "event.type": ["access"],
-            "network.protocol": "http",
-        }
-        put_side(event, "source", match["client"])
-        if match["user"] not in ("-", '""', ""):
-            put(event, "user.name", unescape(match["user"]))
-        if match["ident"] != "-":
-            extra(event, "apache.access.identity", match["ident"])
-        _put_request(event, match["host"], match["request"])
-        _put_response(event, match["status"], match["size"])
-        for name, text in (
-            ("http.request.referrer", match["referrer"]),
-            ("user_agent.original", match["agent"]),
-        ):
-            if text and text != "-":
-                put(event, name, unescape(text))
-        _put_rest(event, match["rest"])
         return (event,)
-
-
-@lru_cache(maxsize=1 << 10)
-def _time(text: str) -> str:
-    """Return the canonical time of ``20/Nov/2026:10:03:04 +0800``. Raises ``RecordError`` when it is none."""
-    match = _TIME.fullmatch(text)
-    try:
-        if match is None or match[2] not in _MONTHS:
-            raise ValueError(text)
-        minutes = int(match[8]) * 60 + int(match[9])
-        zone = timezone(timedelta(minutes=-minutes if match[7] == "-" else minutes))
-        day, year, hour, minute, second = (int(match[group]) for group in (1, 3, 4, 5, 6))
-        return format_instant(
-            datetime(year, _MONTHS[match[2]], day, hour, minute, second, tzinfo=zone).astimezone(UTC)
-        )
-    except (ValueError, OverflowError) as fault:
-        raise RecordError(f"unreadable time {text[:40]!r}") from fault
-
-
-def unescape(text: str) -> str:
-    r"""Return ``text`` with ``\xNN``, ``\"`` and ``\\`` replaced; bytes that form no text stay escaped."""
-    if "\\" not in text:
-        return text
-    raw = _ESCAPE.sub(
-        lambda match: bytes((int(match[1], 16),)) if match[1] else match[2], text.encode("utf-8", "replace")
-    )
-    return decode_text(raw)
-
-
-def _put_request(event: Event, host: str | None, request: str) -> None:
-    match = _REQUEST.fullmatch(unescape(request))
-    if match is None:
-        put(event, "url.original", unescape(request) if request != "-" else None)
-        event["event.type"] = ["access", "error"]
-        put_url(event, host=host)
-        return
-    put(event, "http.request.method", match[1])
-    put(event, "http.version", match[3])
-    put_url(event, host=host, path=match[2])
-
-
-def _put_response(event: Event, status: str, size: str) -> None:
-    if status != "-":
-        code = int(status)
-        event["http.response.status_code"] = code
-        event["event.outcome"] = "success" if 0 < code < 400 else "failure"
-    if size != "-":
-        put(event, "http.response.body.bytes", size)
-
-
-def _put_rest(event: Event, rest: str) -> None:
-    """Keep fields after the format: the time taken, forwarded addresses, whatever else as ``web.field<n>``."""
-    for number, match in enumerate(_TRAILING.finditer(rest), start=1):
-        text = unescape(match[1] if match[1] is not None else match[2])
-        if text in ("-", ""):
-            continue
-        name, equals, value = text.partition("=")
-        value = (value if equals and name in ("rt", "request_time") else text).strip('"')
-        seconds = double_value(value) if _SECONDS.fullmatch(value) else None
-        addresses = [address for part in text.split(",") if (address := ip_text(part))]
-        if seconds is not None and "edusoc.http.request_seconds" not in event:
-            event["edusoc.http.request_seconds"] = seconds
-        elif addresses and len(addresses) == text.count(",") + 1:
-            put(event, "edusoc.http.forwarded_for", addresses)
-        else:
-            extra(event, f"web.field{number}", text)

@@ -1,0 +1,115 @@
+"""Write what a DHCP server says of a client's lease the same way for every server: data set ``dhcp.lease``.
+
+What is only asked or offered is ``dhcp.message``: it gives nobody an address.
+
+``client.ip`` and ``client.mac`` are the device's, ``client.domain`` is the name it gave itself, ``event.start`` and
+``event.end`` are those of the lease where the source says them: what "who was it" asks by. ``host.name`` is the server.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from collectors.base import ReadContext
+from collectors.coerce import epoch_text, ip_text, put, unique
+from soc_core.model.event import EVENT_ID, TIMESTAMP, Event, make_event_id, make_source_identity
+
+DATASET: Final = "dhcp.lease"
+MESSAGE_DATASET: Final = "dhcp.message"
+SERVER_DATASET: Final = "dhcp.server"
+"""What a DHCP server says about itself."""
+_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
+    "ack": ("connection", "start"),
+    "reply": ("connection", "start"),
+    "renew": ("connection", "start"),
+    "nak": ("connection", "denied"),
+    "decline": ("connection", "error"),
+    "release": ("connection", "end"),
+    "expire": ("connection", "end"),
+    "delete": ("connection", "end"),
+    "deny": ("connection", "denied"),
+    "conflict": ("connection", "error"),
+}
+_HEX_MAC: Final = re.compile(
+    r"(?:[0-9A-Fa-f]{2}[:\-.]?){5}[0-9A-Fa-f]{2}|(?:[0-9A-Fa-f]{4}[.\-]){2}[0-9A-Fa-f]{4}"
+)
+_NOT_HEX: Final = re.compile(r"[^0-9A-Fa-f]")
+
+
+def mac_or_none(text: str) -> str | None:
+    """Return a MAC address as ECS writes it (RFC 7042: upper case, hyphens) from any usual form."""
+    text = text.strip()
+    if text.startswith("01-") and len(text) == 20:  # a hardware type before it, as dnsmasq writes for others
+        text = text[3:]
+    if not _HEX_MAC.fullmatch(text):
+        return None
+    digits = _NOT_HEX.sub("", text).upper()
+    return "-".join(digits[place : place + 2] for place in range(0, 12, 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Hold what is said of a client's lease, empty where nothing is. Times are seconds since 1970."""
+
+    address: str = ""
+    mac: str = ""
+    host: str = ""
+    start: float | None = None
+    end: float | None = None
+    client_id: str = ""
+
+
+def put_lease(event: Event, action: str, module: str, lease: Lease) -> None:
+    """Write one message or entry about a lease; ``action`` is the DHCP message (``ack``) or what befell the lease."""
+    types = _TYPES.get(action)
+    event["event.dataset"] = MESSAGE_DATASET if types is None else DATASET
+    event["event.module"] = module
+    event["event.category"] = ["network"]
+    event["event.type"] = list(types or ("protocol", "info"))
+    event["event.action"] = f"dhcp_{action.replace('-', '_')}"
+    event["network.protocol"] = "dhcp"
+    ip, hardware = ip_text(lease.address), mac_or_none(lease.mac)
+    put(event, "client.ip", ip)
+    put(event, "client.mac", hardware or lease.mac)
+    name = lease.host.strip().rstrip(".")
+    put(event, "client.domain", name)
+    put(event, "edusoc.dhcp.client_id", lease.client_id)
+    start, end = lease.start, lease.end
+    if start is not None:
+        put(event, "event.start", epoch_text(start))
+    if end is not None:
+        put(event, "event.end", epoch_text(end))
+    if start is not None and end is not None and end >= start:
+        put(event, "event.duration", round((end - start) * 1_000_000_000))
+    put(event, "related.ip", ip)
+    put(event, "related.hosts", unique([name]))
+
+
+def put_lifetime(event: Event, seconds: float) -> None:
+    """Write the end of a lease that begins with the event and is good for ``seconds``."""
+    event["event.duration"] = round(seconds * 1_000_000_000)
+    event["edusoc.dhcp.lease_seconds"] = round(seconds)
+
+
+def name_by_content(event: Event, record: bytes, context: ReadContext, software: str) -> None:
+    """Give an entry of a lease file an id by what it says.
+
+    Servers write their lease files anew from time to time: the same entry at another place is the same event.
+    """
+    timestamp = event.get(TIMESTAMP)
+    if isinstance(timestamp, str):
+        identity = make_source_identity(context.organization_id, context.zone, f"dhcp.{software}", b"leases")
+        event[EVENT_ID] = make_event_id(timestamp, identity, 0, record)
+
+
+def start_server(event: Event, message: str, *, module: str, level: str = "") -> None:
+    """Mark ``event`` as something else that a DHCP server says."""
+    event["event.dataset"] = SERVER_DATASET
+    event["event.module"] = module
+    event["event.category"] = ["host"]
+    event["event.type"] = ["info"]
+    put(event, "message", message)
+    put(event, "log.level", level)
