@@ -118,6 +118,11 @@ def city_units(city: int) -> frozenset[str]:
     return frozenset(f"s{number:04d}" for number in range(SCHOOLS) if number % CITIES == city)
 
 
+def rare_addresses(count: int) -> list[str]:
+    """Return addresses outside that are rare: some seventy events in five million each have one of them."""
+    return Generator(1).outside[-count:]
+
+
 class Generator:
     """Make ``total`` events spread evenly over ``days`` days."""
 
@@ -127,7 +132,7 @@ class Generator:
         pick = world.randrange
         self.total, self.days = total, days
         self._schools = [_school(number, world) for number in range(SCHOOLS)]
-        self._outside = [f"{20 + pick(180)}.{pick(256)}.{pick(256)}.{1 + pick(254)}" for _ in range(20_000)]
+        self.outside = [f"{20 + pick(180)}.{pick(256)}.{pick(256)}.{1 + pick(254)}" for _ in range(20_000)]
         endings = ("com", "cn", "edu.cn", "net", "com.cn", "top")
         self._names = [
             f"{world.choice(_WORDS)}{pick(100)}.{world.choice(_WORDS)}{pick(50)}.{world.choice(endings)}"
@@ -215,7 +220,7 @@ class Generator:
         chance, pick = self._random.random, self._pick
         device = pick(4) << 8 | int(254 * chance() ** 2) + 1
         source = f"{school.prefix}{device >> 8}.{device & 255}"
-        other = NEEDLE if chance() < 8e-6 else self._often(self._outside)
+        other = NEEDLE if chance() < 8e-6 else self._often(self.outside)
         if chance() < 0.08:
             source, other = other, source
         sent, received = int(chance() ** 4 * 200_000) + 60, int(chance() ** 4 * 2_000_000) + 60
@@ -252,7 +257,7 @@ class Generator:
         name = self._often(self._names)
         if self._random.random() < 0.05:
             name = f"{self._random.getrandbits(96):024x}.{name}"
-        found = [self._often(self._outside) for _ in range(1 + self._pick(3))]
+        found = [self._often(self.outside) for _ in range(1 + self._pick(3))]
         event.update({
             "dns.id": str(self._pick(65_536)), "dns.type": "answer", "dns.question.name": name,
             "dns.question.type": ("A", "AAAA", "HTTPS", "TXT")[self._pick(4)], "dns.question.class": "IN",
@@ -313,7 +318,7 @@ class Generator:
         event = self._base(happened, school, "syslog.auth", ("authentication", "start", "ssh_login"))
         pick, chance = self._pick, self._random.random
         user = self._often(school.users) if chance() < 0.7 else "root"
-        address = self._often(self._outside) if chance() < 0.5 else f"{school.prefix}0.{1 + pick(254)}"
+        address = self._often(self.outside) if chance() < 0.5 else f"{school.prefix}0.{1 + pick(254)}"
         accepted, pid, port, host = (
             chance() < 0.3,
             pick(40_000),

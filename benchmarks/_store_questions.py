@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from benchmarks._store_events import CITIES, NEEDLE, city_units, end_of
+from benchmarks._store_events import CITIES, city_units, end_of, rare_addresses
 from benchmarks.store_peer import Peer
 from soc_core.clock import format_instant
 from soc_core.query.tree import And, Everything, Not, Or, Query, Text, equal
@@ -20,6 +20,7 @@ SHOWN: Final = (
 )  # fmt: skip
 _HUNTED: Final = ("mimikatz", "sekurlsa", "-enc ")
 DAY: Final = timedelta(days=1)
+MOST_TURNS: Final = 99
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,29 +43,28 @@ class Questions:
 
     def __init__(self, days: int, ids: Sequence[str]) -> None:
         """Take the ids that are looked up, one a turn."""
-        self._end, self._ids = end_of(days), ids
+        self._end, self._ids, self._rare = end_of(days), ids, rare_addresses(MOST_TURNS)
 
     def all(self) -> list[Question]:
         """Return all questions of GOALS "Store", and some beside them."""
-        address = Or((equal("source.ip", NEEDLE), equal("destination.ip", NEEDLE)))
         return [
             self._latest("latest 50, one school, 1 h", timedelta(hours=1), hours_before=18),
             self._latest("latest 50, 30 d", 30 * DAY),
             self._latest("latest 50, 180 d", 180 * DAY),
             Question(
                 "one IP, 180 d, whole events", 3.0,
-                lambda s, turn: len(s.search(self._asked(180 * DAY, turn, address)).events),
-                lambda p, turn: len(_hits(p, self._found(180 * DAY, turn, _address()))),
+                lambda s, turn: len(s.search(self._asked(180 * DAY, turn, self._address(turn))).events),
+                lambda p, turn: len(_hits(p, self._found(180 * DAY, turn, self._term(turn)))),
             ),
             Question(
                 "one IP, 180 d, fields of a list", 3.0,
-                lambda s, turn: len(s.search(self._asked(180 * DAY, turn, address, fields=SHOWN)).events),
-                lambda p, turn: len(_hits(p, {**self._found(180 * DAY, turn, _address()), **_fields()})),
+                lambda s, turn: len(s.search(self._asked(180 * DAY, turn, self._address(turn), fields=SHOWN)).events),
+                lambda p, turn: len(_hits(p, {**self._found(180 * DAY, turn, self._term(turn)), **_fields()})),
             ),
             Question(
                 "one IP, 180 d, count", 3.0,
-                lambda s, turn: s.count(self._asked(180 * DAY, turn, address)),
-                lambda p, turn: _total(p, self._counted(180 * DAY, turn, _address())),
+                lambda s, turn: s.count(self._asked(180 * DAY, turn, self._address(turn))),
+                lambda p, turn: _total(p, self._counted(180 * DAY, turn, self._term(turn))),
             ),
             self._substring("substring 30 d", 30 * DAY), self._substring("substring 180 d", 180 * DAY),
             Question(
@@ -86,6 +86,14 @@ class Questions:
             ),
             self._sigma(),
         ]  # fmt: skip
+
+    def _address(self, turn: int) -> Query:
+        name = self._rare[turn]
+        return Or((equal("source.ip", name), equal("destination.ip", name)))
+
+    def _term(self, turn: int) -> dict[str, Any]:
+        fields = ("source.ip", "destination.ip")
+        return {"bool": {"should": [{"term": {field: self._rare[turn]}} for field in fields]}}
 
     def _until(self, turn: int) -> datetime:
         """Return the end of the time asked about: a little earlier each turn, so that nobody has the answer ready."""
@@ -167,10 +175,6 @@ class Questions:
             lambda s, turn: s.count(self._asked(30 * DAY, turn, query)),
             lambda p, turn: _total(p, self._counted(30 * DAY, turn, other)),
         )  # fmt: skip
-
-
-def _address() -> dict[str, Any]:
-    return {"bool": {"should": [{"term": {field: NEEDLE}} for field in ("source.ip", "destination.ip")]}}
 
 
 def _fields() -> dict[str, Any]:

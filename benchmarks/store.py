@@ -19,10 +19,11 @@ import statistics
 import tempfile
 import time
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 
-from benchmarks._store_events import DAYS, Generator, end_of
-from benchmarks._store_questions import DAY, Question, Questions
+from benchmarks._store_events import BEGIN, DAYS, Generator, end_of
+from benchmarks._store_questions import MOST_TURNS, Question, Questions
 from benchmarks.store_peer import Loading, Peer
 from soc_core.store.embedded import EmbeddedStore
 from soc_core.store.interface import SYSTEM_SCOPE, Search
@@ -144,7 +145,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=5_000_000)
     parser.add_argument("--days", type=int, default=DAYS)
     parser.add_argument("--keep", type=Path, help="a directory that keeps the store for the next time")
-    parser.add_argument("--turns", type=int, default=11)
+    parser.add_argument("--turns", type=int, default=11, choices=range(1, MOST_TURNS), metavar="N")
     parser.add_argument("--only", default="", help="a part of the names of the questions to ask")
     parser.add_argument("--peer", help="address of an Elasticsearch that store_peer has loaded")
     parser.add_argument("--peer-prefix", default="edusoc-bench-")
@@ -165,8 +166,8 @@ def main() -> None:
         report_cost(store, cost, peer, other)
         store.close()
         store = EmbeddedStore(directory / "events", writer=False)  # as the process that answers has it
-        end = end_of(arguments.days) - 30 * DAY
-        found = store.search(Search(SYSTEM_SCOPE, end - 100 * DAY, end, limit=200)).events
+        end = end_of(arguments.days) - timedelta(days=min(30, arguments.days - 1))
+        found = store.search(Search(SYSTEM_SCOPE, BEGIN, end, limit=200)).events
         for question in Questions(arguments.days, [str(event["event.id"]) for event in found][::7]).all():
             if arguments.only in question.name:
                 print(ask(question, store, peer, arguments.turns), flush=True)

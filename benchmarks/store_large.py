@@ -13,17 +13,17 @@ import argparse
 import shutil
 import statistics
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks._store_events import DAYS, end_of
-from benchmarks._store_questions import DAY, Questions
+from benchmarks._store_events import BEGIN, DAYS, end_of
+from benchmarks._store_questions import Questions
 from benchmarks.store import memory
 from soc_core.log.files import sync_directory
 from soc_core.model.event import EVENT_ID, TIMESTAMP
@@ -36,16 +36,9 @@ from soc_core.store.interface import SYSTEM_SCOPE, Search
 
 def moved(table: pa.Table, days: int, offset: int) -> pa.Table:
     """Return rows moved to earlier days and to other offsets."""
-    times = np.array([str(text)[:-1] for text in table[TIMESTAMP].to_pylist()], "datetime64[us]")
-    shifted = (times - np.timedelta64(days, "D")).astype("datetime64[us]")
-    texts = [f"{text}Z" for text in np.datetime_as_string(shifted, unit="us").tolist()]
-    ids = [str(name) for name in table[EVENT_ID].to_pylist()]
-    day = (datetime.strptime(ids[0][:8], "%Y%m%d").replace(tzinfo=UTC) - timedelta(days=days)).strftime(
-        "%Y%m%d"
-    )
     changed: dict[str, Any] = {
-        TIMESTAMP: pa.array(texts, pa.string()),
-        EVENT_ID: pa.array([day + name[8:] for name in ids], pa.string()),
+        TIMESTAMP: _earlier(table[TIMESTAMP], "%Y-%m-%d", 10, days),
+        EVENT_ID: _earlier(table[EVENT_ID], "%Y%m%d", 8, days),
         SEQUENCE: pc.add(table[SEQUENCE], pa.scalar(offset)),
     }
     for name, column in changed.items():
@@ -53,33 +46,51 @@ def moved(table: pa.Table, days: int, offset: int) -> pa.Table:
     return table
 
 
+def _earlier(column: Any, form: str, length: int, days: int) -> Any:
+    """Return texts that begin with a day, written in ``length`` letters, with an earlier day."""
+    texts = column.combine_chunks()
+    dates = pc.dictionary_encode(pc.utf8_slice_codeunits(texts, 0, length))
+    shifted = [
+        (datetime.strptime(str(day), form).replace(tzinfo=UTC) - timedelta(days=days)).strftime(form)
+        for day in dates.dictionary.to_pylist()
+    ]
+    day = pa.array(shifted, pa.string()).take(dates.indices)
+    return pc.binary_join_element_wise(day, pc.utf8_slice_codeunits(texts, length), "")
+
+
 def copy_segment(source: Path, target: Path, segment: Segment, days: int, offset: int) -> Sealed:
     """Write a segment anew, moved to earlier days, a row group at a time."""
-    day = (datetime.strptime(segment.day, "%Y%m%d").replace(tzinfo=UTC) - timedelta(days=days)).strftime(
-        "%Y%m%d"
-    )
+    day = _day(segment, days)
     with pq.ParquetFile(source / segment.name) as file, SegmentWriter(target, day, segment.columns) as writer:
         for group in range(file.num_row_groups):
             writer.add(moved(file.read_row_group(group), days, offset))
         return writer.finish()
 
 
-def enlarge(source: Path, target: Path, copies: int) -> None:
-    """Make the large store as far as it is not there yet."""
+def days_of(segments: Sequence[Segment]) -> int:
+    """Return over how many days the events of a store that ``benchmarks.store`` made are spread."""
+    last = max(segment.day for segment in segments)
+    return (datetime.strptime(last, "%Y%m%d").replace(tzinfo=UTC) - BEGIN).days + 1
+
+
+def enlarge(source: Path, target: Path, copies: int) -> int:
+    """Make the large store as far as it is not there yet; return the days of one copy."""
     if not target.exists():
         shutil.copytree(source, target)
     small = EmbeddedStore(source, writer=False)
     segments = small.catalogue.snapshot().segments
     small.close()
-    events = sum(segment.events for segment in segments)
+    events, days = sum(segment.events for segment in segments), days_of(segments)
+    if days < DAYS:
+        raise SystemExit(f"{source} spans {days} days: questions go {DAYS} days back and would see the copies")
     store = EmbeddedStore(target, writer=True)
     try:
         there = {segment.day for segment in store.catalogue.snapshot().segments}
         for turn in range(1, copies):
-            fresh = [s for s in segments if _day(s, turn) not in there]
+            fresh = [s for s in segments if _day(s, turn * days) not in there]
             made = [
                 copy_segment(
-                    small.segments_directory, store.segments_directory, s, turn * DAYS, turn * events
+                    small.segments_directory, store.segments_directory, s, turn * days, turn * events
                 )
                 for s in fresh
             ]
@@ -90,10 +101,11 @@ def enlarge(source: Path, target: Path, copies: int) -> None:
             print(f"{(turn + 1) * events} events", flush=True)
     finally:
         store.close()
+    return days
 
 
-def _day(segment: Segment, turn: int) -> str:
-    moved_to = datetime.strptime(segment.day, "%Y%m%d").replace(tzinfo=UTC) - timedelta(days=turn * DAYS)
+def _day(segment: Segment, earlier: int) -> str:
+    moved_to = datetime.strptime(segment.day, "%Y%m%d").replace(tzinfo=UTC) - timedelta(days=earlier)
     return moved_to.strftime("%Y%m%d")
 
 
@@ -105,7 +117,7 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=20)
     parser.add_argument("--turns", type=int, default=9)
     arguments = parser.parse_args()
-    enlarge(arguments.source / "events", arguments.target, arguments.copies)
+    days = enlarge(arguments.source / "events", arguments.target, arguments.copies)
     small = EmbeddedStore(arguments.source / "events", writer=False)
     begin = time.perf_counter()
     large = EmbeddedStore(arguments.target, writer=False)
@@ -113,12 +125,9 @@ def main() -> None:
     print(
         f"opened {count} events in {len(large.catalogue.snapshot().segments)} segments in {time.perf_counter() - begin:.2f} s"
     )
-    end = end_of(DAYS) - 30 * DAY
-    ids = [
-        str(event["event.id"])
-        for event in small.search(Search(SYSTEM_SCOPE, end - 100 * DAY, end, limit=200)).events
-    ][::7]
-    for question in Questions(DAYS, ids).all():
+    found = small.search(Search(SYSTEM_SCOPE, BEGIN, end_of(days), limit=200)).events
+    ids = [str(event["event.id"]) for event in found][::7]
+    for question in Questions(days, ids).all():
         times: tuple[list[float], list[float]] = ([], [])
         for turn in range(arguments.turns):
             answers = []

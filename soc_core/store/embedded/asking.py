@@ -13,7 +13,8 @@ from soc_core.store.interface import Search
 
 ALWAYS: Final = Span(-(2**62), 2**62)
 _FIRST: Final = 2
-_MOST: Final = 32
+_FIRST_FILTERED: Final = 8
+_MOST: Final = 64
 
 
 def span_of(request: Search, after: Key | None) -> Span:
@@ -26,17 +27,34 @@ def span_of(request: Search, after: Key | None) -> Span:
     return Span(start, end, request.ascending)
 
 
-def grown(blocks: Iterator[Block]) -> Iterator[tuple[tuple[Block, ...], Block | None]]:
-    """Yield blocks to ask together, each time more, with the one that follows (``None``: these are the last).
+class Grown:
+    """Give out blocks to ask together: the first few, then as many as what was found so far lets expect to be enough.
 
     There is at least one group, which may be empty: the log's tail is asked with it.
     """
-    size = _FIRST
-    following = next(blocks, None)
-    while True:
-        group = (() if following is None else (following,)) + tuple(islice(blocks, size - 1))
-        following = next(blocks, None)
-        yield group, following
-        if following is None:
-            return
-        size = min(_MOST, size * 2)
+
+    def __init__(self, blocks: Iterator[Block], wanted: int, *, filtered: bool) -> None:
+        """Take how many rows are wanted; of blocks that were ``filtered`` each holds few."""
+        self._blocks, self._wanted = blocks, wanted
+        self._size = _FIRST_FILTERED if filtered else _FIRST
+        self._asked = 0
+        self.found = 0
+        """Rows found so far, kept up by whoever asks."""
+
+    def __iter__(self) -> Iterator[tuple[tuple[Block, ...], Block | None]]:
+        """Yield blocks with the one that follows them (``None``: these are the last)."""
+        following = next(self._blocks, None)
+        while True:
+            group = (() if following is None else (following,)) + tuple(islice(self._blocks, self._size - 1))
+            following = next(self._blocks, None)
+            self._asked += len(group)
+            yield group, following
+            if following is None:
+                return
+            self._size = self._next()
+
+    def _next(self) -> int:
+        likely = self._size * 2
+        if self.found:
+            likely = min(likely * 4, (self._wanted - self.found) * self._asked * 5 // (self.found * 4) + 2)
+        return min(_MOST, max(_FIRST, likely))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,8 +18,6 @@ from soc_core.store.embedded.hashing import hash_texts
 from soc_core.store.embedded.ids import IdIndex
 from soc_core.store.embedded.schema import SEQUENCE
 
-FEW_ROWS: Final = 8
-"""Rows that are wanted of a block before its columns are kept: single events lie far apart, and would push out all."""
 _Places: TypeAlias = dict[Block, list[int]]
 
 
@@ -97,8 +95,9 @@ class Fetching:
         self, block: Block, columns: frozenset[str] | None, rows: Sequence[int], *, alone: bool
     ) -> pa.Table:
         """Return some rows of a block; all if none are named."""
-        table = self._blocks.read(block, columns, alone=alone, keep=len(rows) >= FEW_ROWS)
-        return table.take(rows) if rows else table
+        if not rows:
+            return self._blocks.read(block, columns, alone=alone)
+        return self._blocks.rows(block, columns, sorted(set(rows)), alone=alone)
 
     def _columns_at(self, block: Block, rows: Sequence[int]) -> frozenset[str] | None:
         """Return the columns that the events in some rows of a block have; ``None`` if that is not known."""

@@ -29,7 +29,7 @@ from soc_core.store.embedded.aggregates import (
     can_be_kept,
     split,
 )
-from soc_core.store.embedded.asking import grown, span_of
+from soc_core.store.embedded.asking import Grown, span_of
 from soc_core.store.embedded.batches import concat, decode, to_events, whole_numbers
 from soc_core.store.embedded.beside import rebuild_sidecar
 from soc_core.store.embedded.blocks import Block, Blocks, instant
@@ -104,7 +104,8 @@ class Reader:
         self.ids = IdIndex(self.sidecars)
         self.damage = KnownDamage(self.segments_directory)
         self._tail = Tail(LogReader(directory / "log"))
-        self._blocks, self._cells = Blocks(self.sidecars), CellsCache(self.sidecars)
+        kept = memory_limit_mb * 2**20 // 3
+        self._blocks, self._cells = Blocks(self.sidecars, kept), CellsCache(self.sidecars)
         self._fetching = Fetching(self._blocks, self.ids)
         self._engine = Engine(self.segments_directory, memory_limit_mb, self._blocks)
         self._counts, self._statistics = SegmentCounts(), SealedStatistics()
@@ -238,12 +239,15 @@ class Reader:
         )
         rows = EMPTY
         tail = view.tail
-        blocks = self._blocks.in_order(view.segments, span_of(request, after), compile_filter(request.query))
-        for group, rest in grown(blocks):
+        prune = compile_filter(request.query)
+        blocks = self._blocks.in_order(view.segments, span_of(request, after), prune)
+        grown = Grown(blocks, size, filtered=prune is not None)
+        for group, rest in grown:
             part = View((), tail, view.sealed, group)
             tail = EMPTY
             answer = self._engine.ask(part, sql, wanted & view.columns(), condition.parameters, budget)
             rows = _first(concat([rows, answer]), order == "ASC", size)
+            grown.found = rows.num_rows
             if rows.num_rows == size and _beyond(_key_of(rows, -1).timestamp, rest, request.ascending):
                 break
         return rows, condition.exact
