@@ -58,7 +58,8 @@ DEFAULT_LIMITS: Final = Limits()
 class EmbeddedStore(Reader):
     """Store and read events in a directory; one process writes, any number read.
 
-    ``memory_limit_mb`` bounds questions; a third as much more holds what was read last. A reader may be opened before the first writer ever was.
+    ``memory_limit_mb`` bounds questions; a third as much more holds what was read last. A reader may be opened before
+    the first writer ever was.
     """
 
     def __init__(
