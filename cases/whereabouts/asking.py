@@ -178,7 +178,7 @@ class _Asker:
         """Look behind the translation: one address inside is asked about, several are named."""
         inside = list(dict.fromkeys(session.inside for session in answer.translations))
         if len(inside) == 1:
-            within = Scope(frozenset({answer.organization_id}))
+            within = self._question.scope.only(answer.organization_id)
             asked = replace(self._question, address=inside[0], port=0, scope=within, zone=answer.zone)
             asker = _Asker(self._reader, asked)
             found = asker.answer(
@@ -204,14 +204,14 @@ class _Asker:
         query = And((Exists("source.nat.ip"), equal(ZONE, place[1])))
         at = self._question.at
         found = self._reader.aggregate(
-            Search(Scope(frozenset({place[0]})), at - 7 * _DAY, at + _DAY, query),
+            Search(self._question.scope.only(place[0]), at - 7 * _DAY, at + _DAY, query),
             Aggregation("terms", "observer.name", 5),
         )
         return [str(bucket.key) for bucket in found.buckets]
 
     def _missing(self, place: Place) -> Iterable[Hint]:
         """Say which log would have told: those of which the place sent nothing in the week before."""
-        at, scope = self._question.at, Scope(frozenset({place[0]}))
+        at, scope = self._question.at, self._question.scope.only(place[0])
         for key, names in (
             ("no_leases", LEASES),
             ("no_neighbours", (NEIGHBOURS,)),
@@ -225,7 +225,7 @@ class _Asker:
         """Return where switches saw the cards, the port with the fewest cards first: uplinks have many."""
         if not macs:
             return {}
-        at, scope = self._question.at, Scope(frozenset({place[0]}))
+        at, scope = self._question.at, self._question.scope.only(place[0])
         query = And(
             (equal(DATASET, NEIGHBOURS), OneOf("client.mac", tuple(sorted(macs))), Not(Exists("client.ip")))
         )

@@ -29,6 +29,10 @@ class Scope:
         """Tell whether events of the unit may be seen."""
         return self.ids is None or organization_id in self.ids
 
+    def only(self, organization_id: str) -> Scope:
+        """Return the part of this scope that is one unit; empty when the unit may not be seen."""
+        return Scope(frozenset({organization_id}) if self.allows(organization_id) else frozenset())
+
 
 SYSTEM_SCOPE = Scope(None)
 
