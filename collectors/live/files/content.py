@@ -84,6 +84,8 @@ class PackedContent:
         """Take the open file. Raises ``InputError`` when nothing of it can be read."""
         self._path, self._file = path, io.BufferedReader(file, _STEP)
         self.fault: InputError | None = None
+        self.told = False
+        """Whether the fault was said."""
         self._open()
         if not self._source.head:
             self._source.read(1)

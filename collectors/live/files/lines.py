@@ -14,6 +14,7 @@ from typing import Final
 from collectors.base import MAX_RECORD_BYTES, Collector, Reached, Resume, Span
 from collectors.live.files.content import (
     Content,
+    PackedContent,
     PartSource,
     PlainContent,
     Window,
@@ -88,7 +89,8 @@ class LineReader:
         ``ReplacedError`` when the file no longer holds what was read.
         """
         part = self._part(content)
-        end = self._complete(part, final=final and not part.window.full)
+        damaged = isinstance(content, PackedContent) and content.fault is not None
+        end = self._complete(part, final=final and not part.window.full and not damaged)
         if self.mark.skipping:
             return self._busy(part, at_once=self._skip(part))
         too_long = False

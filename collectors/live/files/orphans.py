@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -24,11 +24,15 @@ _STEM: Final = re.compile(r"[^\W\d_]*")
 
 @dataclass(slots=True)
 class Orphan:
-    """Hold a content without a file, until when it is looked for, and the files that were looked at."""
+    """Hold a content without a file, until when it is looked for, and the files that were looked at.
+
+    ``kept`` says that a file that is followed holds it too.
+    """
 
     mark: Mark
     until: float
     again: float = 0.0
+    kept: bool = False
     tried: set[tuple[int, int, int]] = field(default_factory=set)
 
 
@@ -59,10 +63,8 @@ class Searcher:
                     return Found(candidate, status)
         return None
 
-    def by_content(
-        self, orphan: Orphan, now: float, wall: float, followed: Container[tuple[int, int]]
-    ) -> Found | None:
-        """Return a file that holds the content and is not ``followed``."""
+    def by_content(self, orphan: Orphan, now: float, wall: float) -> Found | None:
+        """Return a file that holds the content."""
         stem = _stem(orphan.mark.path)
         for path, inode in self._beside(orphan.mark.path, now):
             if _stem(path) != stem:
@@ -71,8 +73,6 @@ class Searcher:
                 status = os.lstat(path)
                 key = (inode, status.st_size, status.st_mtime_ns)
                 if key in orphan.tried or not stat.S_ISREG(status.st_mode):
-                    continue
-                if (status.st_dev, status.st_ino) in followed:
                     continue
                 held = self._is_held(orphan.mark, path, recent=wall - status.st_mtime < self._settle)
                 if held:

@@ -61,12 +61,12 @@ class Tail:
 class Beginner:
     """Begin to read files: go on where their content was left, else recognise them."""
 
-    def __init__(
-        self, settings: Settings, store: Checkpoints, gatherer: Gatherer, wall: Callable[[], float]
-    ) -> None:
-        """``wall`` gives Unix seconds."""
-        self._settings, self._store, self._gatherer, self._wall = settings, store, gatherer, wall
+    def __init__(self, settings: Settings, store: Checkpoints, gatherer: Gatherer) -> None:
+        """Take what was read before from ``store``."""
+        self._settings, self._store, self._gatherer = settings, store, gatherer
         self.index = MarkIndex(store.marks.values())
+        self.displaced: list[Mark] = []
+        """Marks whose file turned out to hold something else; to be taken by whoever looks for their content."""
 
     def begin(self, tail: Tail, content: Content, now: float, attached: Callable[[int], bool]) -> bool:
         """Give the tail its reader; return ``False`` when it is too early to tell what it is.
@@ -91,8 +91,7 @@ class Beginner:
 
     def settled(self, tail: Tail, now: float) -> bool:
         """Tell whether nothing was added to a file for a while."""
-        age = self._wall() - tail.modified / NANOSECONDS
-        return max(now - tail.changed, age) >= self._settings.settle
+        return now - tail.changed >= self._settings.settle
 
     def _known(
         self, tail: Tail, content: Content, head: bytes, attached: Callable[[int], bool]
@@ -103,6 +102,8 @@ class Beginner:
             named = self.index.of_path(tail.path)
             mark = named if named is not None and named.kind == WINDOWS else None
         if mark is None or not mark.begins(head) or (mark.kind == LINES and not holds(content, mark)):
+            if mark is not None and mark.kind == LINES and not attached(mark.key):
+                self.displaced.append(mark)
             mark = known_content(content, self.index.beginning(head)) if head else None
         if mark is not None and attached(mark.key):
             return replace(mark, key=self._store.new_key())

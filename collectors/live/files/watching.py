@@ -53,7 +53,7 @@ class Watcher:
         self._finder = Finder(settings.paths, settings.exclude, most=settings.max_files)
         self._searcher = Searcher(self._finder, Finder(settings.rotated), settings.settle)
         self._handles = Handles(settings.max_open)
-        self._beginner = Beginner(settings, store, gatherer, wall)
+        self._beginner = Beginner(settings, store, gatherer)
         self._tails: dict[Identity, Tail] = {}
         self._by_path: dict[str, Tail] = {}
         self._ready: dict[Identity, Tail] = {}
@@ -141,6 +141,9 @@ class Watcher:
         if (status.st_size, status.st_mtime_ns) != (tail.size, tail.modified):
             tail.size, tail.modified = status.st_size, status.st_mtime_ns
             tail.changed, tail.ended = now, False
+            content = self._handles.opened(tail.identity)
+            if content is not None and content.packed:
+                self._handles.drop(tail.identity)  # it was not complete yet
             if tail.reader is None and tail.size < _MOST_UNKNOWN:
                 tail.retry = now
             self._wake(tail)
@@ -219,11 +222,11 @@ class Watcher:
             if tail.reader is None and not content.packed and compression_of(content.at(0, 8)) is not None:
                 self._handles.drop(tail.identity)  # it was empty when it was opened
                 return True
-            if tail.reader is None and not self._beginner.begin(tail, content, now, self._is_attached):
-                tail.trouble = ""
-                return False
+            begun = tail.reader is not None or self._beginner.begin(tail, content, now, self._is_attached)
+            while self._beginner.displaced:
+                self._set_free(self._beginner.displaced.pop(), now)
             tail.trouble = ""
-            return self._read(tail, content, now)
+            return begun and self._read(tail, content, now)
         except ReplacedError:
             self._replace(tail, now)
             return True
@@ -249,7 +252,8 @@ class Watcher:
         if mark.kind == LINES:
             mark = replace(mark, size=tail.size, modified=tail.modified, finished=content.packed and not busy)
             self._count_backlog(tail, 0 if content.packed else max(0, tail.size - mark.raw))
-        if isinstance(content, PackedContent) and content.fault is not None and not busy:
+        if isinstance(content, PackedContent) and content.fault is not None and not content.told:
+            content.told = True
             reason = fault_reason(content.fault, tail.path)
             self._gatherer.add([], [BadRecord(tail.path, mark.raw, 0, reason)], {}, tail.path)
         self._counters.add("received_bytes", max(0, mark.raw - before.raw))
@@ -299,9 +303,7 @@ class Watcher:
         """Stop following a file to which nothing is added any more."""
         self._forget(tail)
         if tail.reader is not None:
-            mark = replace(tail.reader.mark, finished=True)
-            self._beginner.index.put(mark)
-            self._gatherer.reached(mark)
+            self._end(tail.reader.mark)
 
     def _forget(self, tail: Tail) -> None:
         """Drop a tail from all tables."""
@@ -322,7 +324,7 @@ class Watcher:
     def _set_free(self, mark: Mark, now: float) -> None:
         """Take a content for one whose file is to be found."""
         self._attached.pop(mark.key, None)
-        if mark.finished or mark.kind == WINDOWS:
+        if mark.finished or mark.kind == WINDOWS or mark.key in self._orphans:
             return
         if mark.kind == WHOLE or not mark.raw:
             self._count_lost(mark)
@@ -349,27 +351,23 @@ class Watcher:
     def _search(self, now: float) -> None:
         """Look for the rest of contents without a file; give up those that were looked for long enough."""
         for orphan in due(self._orphans, now):
-            found = self._searcher.by_content(orphan, now, self._wall(), self._tails)
-            if found is not None:
+            found = self._searcher.by_content(orphan, now, self._wall())
+            tail = None if found is None else self._tails.get((found.status.st_dev, found.status.st_ino))
+            if found is not None and tail is None:
                 del self._orphans[orphan.mark.key]
                 self._counters.add("found_again")
                 self._add(found, now, orphan.mark)
-            elif now >= orphan.until or self._is_elsewhere(orphan.mark):
+                continue
+            orphan.kept = tail is not None
+            farther = tail is not None and tail.reader is not None and tail.reader.mark.raw > orphan.mark.raw
+            if farther or now >= orphan.until:
                 self._give_up_search(orphan)
-
-    def _is_elsewhere(self, mark: Mark) -> bool:
-        """Tell whether another file that is followed holds the content and was read farther."""
-        others = (tail.reader.mark for tail in self._tails.values() if tail.reader is not None)
-        return any(
-            other.head == mark.head and other.head_size == mark.head_size and other.raw > mark.raw
-            for other in others
-        )
 
     def _give_up_search(self, orphan: Orphan) -> None:
         """Stop looking for a content."""
         del self._orphans[orphan.mark.key]
-        if self._is_elsewhere(orphan.mark):
-            self._gatherer.reached(replace(orphan.mark, finished=True))
+        if orphan.kept:
+            self._end(orphan.mark)
         else:
             self._count_lost(orphan.mark)
 
@@ -380,7 +378,13 @@ class Watcher:
             self._counters.add("lost_files")
             self._counters.add("lost_bytes", lost)
             _LOGGER.warning("%s was removed or truncated before its last %d bytes were read", mark.path, lost)
-        self._gatherer.reached(replace(mark, finished=True))
+        self._end(mark)
+
+    def _end(self, mark: Mark) -> None:
+        """Remember that nothing more is expected of a content."""
+        mark = replace(mark, finished=True)
+        self._beginner.index.put(mark)
+        self._gatherer.reached(mark)
 
     def _count_backlog(self, tail: Tail, backlog: int) -> None:
         if backlog != tail.backlog:
