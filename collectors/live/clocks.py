@@ -26,6 +26,23 @@ _SENDERS_KEPT: Final = 8_192
 _STAMPS_KEPT: Final = 4_096
 
 
+def believe(event: Event, arrival: datetime, oldest: timedelta) -> str:
+    """Replace an impossible time in ``event`` by that of its arrival; return what was wrong with it, else nothing."""
+    stamp = str(event[TIMESTAMP])
+    delay = (arrival - parse_instant(stamp)) // timedelta(microseconds=1)
+    return _replace(event, delay, oldest // timedelta(microseconds=1), format_instant(arrival))
+
+
+def _replace(event: Event, delay: int, oldest: int, arrival: str) -> str:
+    if -_AHEAD <= delay <= oldest:
+        return ""
+    fault = "future" if delay < 0 else "past"
+    event["edusoc.time.claimed"] = event[TIMESTAMP]
+    event[TIMESTAMP] = arrival
+    event["edusoc.time.fault"] = fault
+    return fault
+
+
 class SenderClocks:
     """Measure the clock of each sender; remembers the 8,192 heard last. For one thread.
 
@@ -60,10 +77,8 @@ class SenderClocks:
             if len(self._delays) >= _STAMPS_KEPT:
                 self._delays.clear()
             self._delays[stamp] = delay
-        if delay < -_AHEAD or delay > self._oldest:
-            event["edusoc.time.claimed"] = stamp
-            event[TIMESTAMP] = self._arrival_text
-            self._fault(event, "future" if delay < 0 else "past")
+        if fault := _replace(event, delay, self._oldest, self._arrival_text):
+            self._counters.add(f"time_{fault}")
             return
         skew = self._measure(sender, delay)
         if skew <= -_SAID_FROM or skew >= _SAID_FROM:

@@ -11,8 +11,11 @@ from soc_core.errors import UsageError
 
 KINDS: Final[dict[str, str]] = {
     # kind → module with ``build(name, options)``; one line each, in alphabetical order
-    "neighbours": "collectors.live.neighbours",
+    "beats": "collectors.live.beats",
+    "bulk": "collectors.live.bulk",
     "files": "collectors.live.files",
+    "http_push": "collectors.live.http_push",
+    "neighbours": "collectors.live.neighbours",
     "syslog": "collectors.live.syslog",
 }
 

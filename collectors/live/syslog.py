@@ -80,14 +80,12 @@ def build(name: str, options: Options) -> SyslogInput:
 
 def _read_senders(options: Options) -> Senders:
     """Return what ``zones = ["10.1.0.0/16=UTC"]``, ``devices = ["10.1.2.3=h3c"]`` and ``device`` say of senders."""
-    zones = [
-        (network, _zone(options, text)) for network, text in _by_network(options, "zones", "time zone", "UTC")
-    ]
-    devices = _by_network(options, "devices", "device", "h3c")
+    zones = [(network, _zone(options, text)) for network, text in _by_network(options, "zones", "UTC")]
+    devices = _by_network(options, "devices", "h3c")
     return Senders(tuple(zones), tuple(devices), options.text("device", ""))
 
 
-def _by_network(options: Options, name: str, what: str, example: str) -> list[tuple[Network, str]]:
+def _by_network(options: Options, name: str, example: str) -> list[tuple[Network, str]]:
     found = []
     for text in options.texts(name):
         network, _, value = text.partition("=")
@@ -97,7 +95,7 @@ def _by_network(options: Options, name: str, what: str, example: str) -> list[tu
             found.append((ip_network(network.strip(), strict=False), value.strip()))
         except ValueError:
             raise options.fault(
-                name, f"'{text}' is no network with a {what}", f'write {name} = ["10.1.0.0/16={example}"]'
+                name, f"'{text}' is not written as network=value", f'write {name} = ["10.1.0.0/16={example}"]'
             ) from None
     return found
 

@@ -14,9 +14,9 @@ from collectors.reasons import reason_text
 CHINESE = re.compile("[\u4e00-\u9fff]")
 NETWORK = (
     "beats", "bulk", "datagrams", "documents", "eve_socket", "http_push", "http_server", "listening", "lumberjack",
-    "streams", "syslog", "syslog_framing", "syslog_records", "unix_sockets",
+    "pushing", "streams", "syslog", "syslog_framing", "syslog_records", "unix_sockets",
 )  # fmt: skip
-RAISED = {"RecordError", "UsageError", "Refused"}
+RAISED = {"RecordError", "UsageError", "RefusedError"}
 
 
 def text_of(node: ast.expr) -> str:

@@ -327,8 +327,8 @@ def test_logger(options: list[str]) -> None:
         ({"udp": ["127.0.0.1:99999"]}, "is no address with a port"),
         ({"udp": ["127.0.0.1"], "allow": ["10.0.0.0/99"]}, "is no network"),
         ({"udp": ["127.0.0.1"], "zones": ["10.0.0.0/8=Mars"]}, "'Mars' is no time zone"),
-        ({"udp": ["127.0.0.1"], "zones": ["school=UTC"]}, "is no network with a time zone"),
-        ({"udp": ["127.0.0.1"], "devices": ["10.0.0.1"]}, "is no network with a device"),
+        ({"udp": ["127.0.0.1"], "zones": ["school=UTC"]}, "is not written as network=value"),
+        ({"udp": ["127.0.0.1"], "devices": ["10.0.0.1"]}, "is not written as network=value"),
     ],
 )
 def test_wrong_settings_are_named(settings: dict[str, object], what: str) -> None:

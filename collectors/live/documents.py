@@ -1,0 +1,393 @@
+"""Make events of JSON documents that other programs push: Beats, Logstash, Fluent Bit, Vector, honeypots, anything.
+
+What a document is, is told by its content: Windows events, EVE, Zeek, honeypots, ECS; a Beat's envelope around a line
+of a log is opened and the line is read as the file's lines would be. A document's identity is its own coordinates
+where it has some (a Windows record's number, a line's offset in its file, the sender's id), so that one sent again is
+the same event; else its content and which of equal ones in its batch it is, where it says its time itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, NamedTuple, TypeAlias
+
+from collectors.base import Batch, ReadContext
+from collectors.coerce import date_text, extra, flatten, instant_or_none, put, put_default
+from collectors.ecs_ndjson import EcsParser
+from collectors.honeypots.hfish import HFishParser, is_hfish
+from collectors.honeypots.opencanary import OpenCanaryParser, is_opencanary
+from collectors.json_records import JsonObject, JsonTree, load_object
+from collectors.live.base import Counters
+from collectors.live.clocks import believe
+from collectors.making import RAW_KEPT, EventMaker, RecordError
+from collectors.opening import open_bytes
+from collectors.records import JsonParser
+from collectors.registry import collector, recognise
+from collectors.suricata import EveParser
+from collectors.winlogbeat import WindowsParser, unflatten, windows_record
+from collectors.zeek import ZeekJsonParser, is_zeek_json
+from soc_core.clock import format_instant
+from soc_core.errors import InputError
+from soc_core.model.event import EVENT_ID, TIMESTAMP, BadRecord, Event, make_event_id, make_source_identity
+
+_OLDEST: Final = timedelta(days=3_660)
+_KINDS_KEPT: Final = 4_096
+_ENVELOPE: Final = (
+    "agent",
+    "log",
+    "host",
+    "input",
+    "ecs",
+    "@metadata",
+    "fileset",
+    "service",
+    "container",
+    "cloud",
+)
+_KEPT_OF_ENVELOPE: Final = (
+    "agent.id", "agent.name", "agent.type", "agent.version", "host.name", "host.ip", "host.os.name", "log.file.path",
+    "log.offset", "log.source.address", "tags",
+)  # fmt: skip
+_TIME_NAMES: Final = (
+    "@timestamp",
+    "timestamp",
+    "time",
+    "ts",
+    "datetime",
+    "date",
+    "event_time",
+    "log_time",
+    "_time",
+)
+_TEXT_NAMES: Final = ("message", "msg", "log", "text")
+_WINDOWS: Final = ("winlog", "Event", "EventID", "EventId", "event_id", "winlog.channel", "winlog.event_id")
+_FILE: Final = ("device_id", "inode", "idxhi", "idxlo", "vol", "fingerprint")
+"""What of ``log.file`` says which file it is, whatever its name (Filebeat's file identities)."""
+_MODULES: Final[Mapping[str, str]] = {
+    "suricata": "suricata", "windows": "windows", "zeek": "zeek", "opencanary": "opencanary", "hfish": "hfish",
+    "ecs": "ecs", "json": "json",
+}  # fmt: skip
+Parsers: TypeAlias = dict[str, JsonParser]
+
+
+class Document(NamedTuple):
+    """Hold one document as it came, and the id its sender gave it, if any."""
+
+    raw: bytes
+    name: str = ""
+    tree: JsonTree | None = None
+    """The object, where the sender of the document to us has read it already."""
+    fault: str = ""
+    """Why it can't be read, where that is known already."""
+
+
+class Coordinates(NamedTuple):
+    """Say where a document comes from in a way that stays when it is sent again."""
+
+    source: bytes
+    position: int
+    record: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Say what became of one document: empty, or why it can't be used."""
+
+    fault: str = ""
+
+
+class DocumentReader:
+    """Read batches of documents of one input. Safe from several threads."""
+
+    def __init__(self, name: str, kind: str, epoch: bytes, counters: Counters) -> None:
+        """Take the input's name and kind, and what is unique to this run of it."""
+        self._name = name
+        self._kind = kind
+        self._epoch = epoch
+        self._counters = counters
+        self._number = _Numbers()
+        self._kinds: dict[str, str] = {}
+
+    def read(
+        self, documents: Sequence[Document], context: ReadContext, sender: str = ""
+    ) -> tuple[Batch, list[Outcome]]:
+        """Return the batch of the documents, and what became of each in order."""
+        reading = _Reading(self, context, sender)
+        outcomes = [reading.take(document) for document in documents]
+        batch = reading.batch
+        batch.counters["records"] = len(documents)
+        self._counters.add("received", len(documents))
+        self._counters.add("received_bytes", sum(len(document.raw) for document in documents))
+        return batch, outcomes
+
+
+class _Numbers:
+    """Count on, across threads: ``itertools.count`` would do, had its next value a type."""
+
+    def __init__(self) -> None:
+        self._next = iter(range(1 << 62))
+
+    def take(self) -> int:
+        return next(self._next)
+
+
+class _Reading:
+    """Hold what the documents of one batch share."""
+
+    def __init__(self, owner: DocumentReader, context: ReadContext, sender: str) -> None:
+        self._owner = owner
+        self._context = context
+        self._sender = sender
+        self._parsers: Parsers = {}
+        self._seen: dict[bytes, int] = {}
+        self._maker = EventMaker(owner._kind, "json", context)
+        self._maker.seen(owner._epoch)
+        self.batch = Batch()
+
+    def take(self, document: Document) -> Outcome:
+        """Add the events of one document, or keep it aside."""
+        number = self._owner._number.take()
+        try:
+            if document.fault:
+                raise RecordError(document.fault)
+            tree = load_object(document.raw) if document.tree is None else document.tree
+            self.batch.events.extend(self._events(document, tree, number))
+        except (RecordError, ValueError) as fault:
+            place = f"{self._owner._name}: {self._sender}" if self._sender else self._owner._name
+            self.batch.bad.append(BadRecord(place, number, 0, str(fault), document.raw[:RAW_KEPT]))
+            return Outcome(str(fault))
+        return Outcome()
+
+    def _events(self, document: Document, tree: JsonTree, number: int) -> list[Event]:
+        source = tree.get("_source")
+        if isinstance(source, dict):
+            tree = source
+        found, timed = self._parse(tree, document.raw)
+        finished = []
+        where = coordinates(tree, document) or self._by_content(document, number, timed)
+        for ordinal, event in enumerate(found):
+            if self._sender:
+                put_default(event, "log.source.address", self._sender)
+            fault = believe(event, self._context.reference, _OLDEST)
+            if fault:
+                self._owner._counters.add(f"time_{fault}")
+            if EVENT_ID not in event:
+                identity = make_source_identity(
+                    self._context.organization_id, self._context.zone, "documents", where.source
+                )
+                event[EVENT_ID] = make_event_id(
+                    str(event[TIMESTAMP]), identity, where.position, where.record, ordinal
+                )
+            finished.append(self._maker.finish(event, document.raw, number, ordinal))
+        return finished
+
+    def _by_content(self, document: Document, number: int, timed: bool) -> Coordinates:
+        """Return coordinates of a document that has none: its content if that says a time, else a running number."""
+        if not timed:
+            return Coordinates(self._owner._epoch, number, document.raw)
+        before = self._seen.get(document.raw, 0)
+        self._seen[document.raw] = before + 1
+        return Coordinates(b"content", before, document.raw)
+
+    def _parse(self, tree: JsonTree, raw: bytes) -> tuple[Sequence[Event], bool]:
+        """Return the events of a document without id, and whether it says its time itself."""
+        kind = kind_of(tree)
+        if kind != "ecs" or not _is_envelope(tree):
+            event = self._parser(kind).parse(JsonObject(tree, raw, 0, 0))
+            timed = kind != "json" or bool(_stamp(tree))
+            return self._named(event, kind), timed
+        opened = self._opened(tree)
+        if opened is not None:
+            return opened, True
+        return self._named(self._parser("ecs").parse(JsonObject(tree, raw, 0, 0)), "ecs"), True
+
+    def _named(self, events: Sequence[Event], kind: str) -> Sequence[Event]:
+        for event in events:
+            event.setdefault("event.module", _MODULES[kind])
+        return events
+
+    def _parser(self, kind: str) -> JsonParser:
+        if kind not in self._parsers:
+            self._parsers[kind] = _PARSERS[kind](self._context)
+        return self._parsers[kind]
+
+    def _opened(self, tree: JsonTree) -> Sequence[Event] | None:
+        """Return the events of what a Beat's envelope holds, ``None`` where it is nothing we know better."""
+        for inner in _inner_objects(tree):
+            kind = kind_of(inner)
+            if kind not in ("ecs", "json"):
+                raw = str(_at(tree, "event.original") or tree.get("message") or "").encode("utf-8", "replace")
+                found = self._named(self._parser(kind).parse(JsonObject(inner, raw, 0, 0)), kind)
+                return [_with_envelope(event, tree) for event in found]
+        line = _at(tree, "event.original") or tree.get("message")
+        if not isinstance(line, str) or not line.strip() or "\n" in line.strip():
+            return None
+        path = str(_at(tree, "log.file.path") or "")
+        events = self._line(line, path)
+        return None if events is None else [_with_envelope(event, tree) for event in events]
+
+    def _line(self, line: str, path: str) -> Sequence[Event] | None:
+        """Return the events of a line of a log, read as a file of one line; ``None`` where no collector knows it."""
+        data = line.encode("utf-8", "replace") + b"\n"
+        kinds = self._owner._kinds
+        known = kinds.get(path) if path else None
+        if known is not None:
+            events = _read_line(known, data, self._context, path)
+            if events:
+                return events
+        kind = _kind_of_line(data, path)
+        if kind is None:
+            return None
+        if path:
+            if len(kinds) >= _KINDS_KEPT:
+                kinds.clear()
+            kinds[path] = kind
+        return _read_line(kind, data, self._context, path)
+
+
+def _kind_of_line(data: bytes, path: str) -> str | None:
+    """Return the name of the collector that knows a line, ``None`` if none does."""
+    with open_bytes(data, name=path or "line") as source:
+        try:
+            return recognise(source).name
+        except InputError:
+            return None
+
+
+def _read_line(kind: str, data: bytes, context: ReadContext, path: str) -> list[Event] | None:
+    with open_bytes(data, name=path or "line") as source:
+        batches = list(collector(kind).read(source, context))
+    events = [event for batch in batches for event in batch.events]
+    for event in events:
+        event.pop(EVENT_ID, None)
+    return events if events and not any(batch.bad for batch in batches) else None
+
+
+def kind_of(tree: JsonTree) -> str:
+    """Return what a document is by its content: a key of the parsers, ``json`` for what nothing is known of."""
+    if isinstance(tree.get("event_type"), str) and isinstance(tree.get("timestamp"), str):
+        return "suricata"
+    if is_opencanary(tree):
+        return "opencanary"
+    if "ts" in tree and is_zeek_json(tree):
+        return "zeek"
+    if is_hfish(tree):
+        return "hfish"
+    if _may_be_windows(tree) and windows_record(tree) is not None:
+        return "windows"
+    return "ecs" if "@timestamp" in tree else "json"
+
+
+def _may_be_windows(tree: JsonTree) -> bool:
+    return any(
+        name in tree
+        for name in ("winlog", "Event", "EventID", "EventId", "event_id", "winlog.channel", "winlog.event_id")
+    )
+
+
+def _is_envelope(tree: JsonTree) -> bool:
+    """Tell whether a document is what Beats, Elastic Agent and Logstash wrap a record into."""
+    return isinstance(tree.get("agent"), dict) or isinstance(tree.get("log"), dict) or "@metadata" in tree
+
+
+def _inner_objects(tree: JsonTree) -> list[JsonTree]:
+    """Return objects in an envelope that may be a record: EVE of the module, decoded JSON, the message's own JSON."""
+    found = [part for part in (_at(tree, "suricata.eve"), tree.get("json")) if isinstance(part, dict)]
+    if "event_type" in tree or "ts" in tree or "logtype" in tree:
+        found.append({name: value for name, value in tree.items() if not _of_envelope(name, value)})
+    message = _at(tree, "event.original") or tree.get("message")
+    if isinstance(message, str) and message.startswith("{"):
+        with suppress(ValueError):
+            found.append(load_object(message.encode("utf-8", "replace")))
+    return found
+
+
+def _of_envelope(name: str, value: object) -> bool:
+    return name == "@timestamp" or (name in _ENVELOPE and isinstance(value, dict))
+
+
+def _with_envelope(event: Event, tree: JsonTree) -> Event:
+    """Add what a Beat says about itself and the file, where the record itself doesn't say it."""
+    for name in _KEPT_OF_ENVELOPE:
+        put_default(event, name, _at(tree, name))
+    return event
+
+
+def _at(tree: Mapping[str, object], name: str) -> object:
+    """Return a value by dotted name, dotted or nested."""
+    if name in tree:
+        return tree[name]
+    first, _, rest = name.partition(".")
+    inner = tree.get(first)
+    return _at(inner, rest) if rest and isinstance(inner, Mapping) else None
+
+
+def coordinates(tree: JsonTree, document: Document) -> Coordinates | None:
+    """Return the coordinates a document carries: a Windows record's, a line's in its file, or its sender's id."""
+    if document.name:
+        return Coordinates(b"id", 0, document.name.encode("utf-8", "replace"))
+    agent = str(_at(tree, "agent.id") or _at(tree, "agent.name") or _at(tree, "host.name") or "")
+    record = _at(tree, "winlog.record_id") or tree.get("record_number")
+    if record is not None:
+        part = unflatten(tree) if "winlog" not in tree else tree
+        place = [
+            str(_at(part, "winlog.computer_name") or tree.get("computer_name") or agent),
+            str(_at(part, "winlog.channel") or tree.get("log_name") or ""),
+            str(_at(part, "winlog.provider_name") or tree.get("source_name") or ""),
+            str(_at(part, "winlog.event_id") or tree.get("event_id") or ""),
+            str(record), str(tree.get("@timestamp") or ""),
+        ]  # fmt: skip
+        return Coordinates(b"winlog", 0, "\0".join(place).encode("utf-8", "replace"))
+    offset = _at(tree, "log.offset")
+    path = _at(tree, "log.file.path")
+    if isinstance(offset, int) and 0 <= offset < 1 << 62 and isinstance(path, str) and agent:
+        file = [agent, path, *(str(_at(tree, f"log.file.{name}") or "") for name in _FILE)]
+        line = str(_at(tree, "event.original") or tree.get("message") or "")
+        return Coordinates(
+            "\0".join(file).encode("utf-8", "replace"), offset, line.encode("utf-8", "replace")
+        )
+    return None
+
+
+def _stamp(tree: Mapping[str, object]) -> object:
+    return next((tree[name] for name in _TIME_NAMES if tree.get(name)), None)
+
+
+class AnyParser:
+    """Map a JSON object that nothing is known of: its time and text by usual names, the rest as further fields."""
+
+    def __init__(self, context: ReadContext) -> None:
+        """Take the context of the reading."""
+        self._context = context
+
+    def parse(self, record: JsonObject) -> Sequence[Event]:
+        """Return the event of one object; without a time of its own it has that of its arrival and says so."""
+        tree = record.tree
+        event: Event = {
+            "event.dataset": "json.event",
+            "event.category": ["host"],
+            "event.type": ["info"],
+        }
+        stamp = _stamp(tree)
+        instant = instant_or_none(stamp, self._context.zone_info) if isinstance(stamp, str) else None
+        text = format_instant(instant) if instant is not None else date_text(stamp)
+        event[TIMESTAMP] = text or format_instant(self._context.reference)
+        if text is None:
+            event["edusoc.time.fault"] = "missing"
+        used = next((name for name in _TEXT_NAMES if isinstance(tree.get(name), str)), "")
+        put(event, "message", tree.get(used))
+        for name, value in flatten(tree):
+            if name != used:
+                extra(event, name, value)
+        if self._context.keep_original:
+            event["event.original"] = record.raw.decode("utf-8", "replace")
+        return (event,)
+
+
+_PARSERS: Final[Mapping[str, Callable[[ReadContext], JsonParser]]] = {
+    "suricata": EveParser, "windows": WindowsParser, "zeek": lambda context: ZeekJsonParser("", context),
+    "opencanary": OpenCanaryParser, "hfish": HFishParser, "ecs": EcsParser, "json": AnyParser,
+}  # fmt: skip
