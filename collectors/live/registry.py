@@ -14,8 +14,10 @@ KINDS: Final[dict[str, str]] = {
     "beats": "collectors.live.beats",
     "bulk": "collectors.live.bulk",
     "files": "collectors.live.files",
+    "eve_socket": "collectors.live.eve_socket",
     "http_push": "collectors.live.http_push",
     "neighbours": "collectors.live.neighbours",
+    "packets": "collectors.live.capture",
     "syslog": "collectors.live.syslog",
 }
 

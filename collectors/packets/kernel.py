@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from collectors.packets import kernel_digest, kernel_meter, kernel_walk
+from collectors.packets import kernel_digest, kernel_meter, kernel_ring, kernel_walk
 
 ENTRIES: Final[dict[str, Callable[..., int]]] = {
     "walk_pcap": kernel_walk.walk_pcap,
@@ -20,5 +20,8 @@ ENTRIES: Final[dict[str, Callable[..., int]]] = {
     "flush": kernel_meter.flush,
     "match": kernel_meter.match,
     "name_flow": kernel_digest.name_flow,
+    "walk_block": kernel_ring.walk_block,
+    "tick": kernel_ring.tick,
+    "write_records": kernel_ring.write_records,
 }
 """Name → function; the machine types of the parameters stand in ``machine.PARAMETERS``."""

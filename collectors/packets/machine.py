@@ -48,6 +48,7 @@ _SOURCES: Final = (
     "kernel_walk.py",
     "kernel_select.py",
     "kernel_meter.py",
+    "kernel_ring.py",
     "kernel.py",
 )
 PARAMETERS: Final = {
@@ -59,6 +60,9 @@ PARAMETERS: Final = {
     "flush": "phpp",
     "match": "bpnppppp",
     "name_flow": "pnpp",
+    "walk_block": "bnnppn",
+    "tick": "nphpp",
+    "write_records": "bpnnbnp",
 }
 """Entry point → parameters: ``b`` bytes, ``p`` words, ``h`` 32-bit words (all by address), ``n`` a number."""
 BUILD_SECONDS: Final = 600

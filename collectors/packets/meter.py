@@ -6,11 +6,10 @@ import secrets
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from collectors.packets import layout
 from collectors.packets.machine import Kernel, address_of, make_memory
-from collectors.packets.reader import CaptureReader
 
 Row: TypeAlias = tuple[int, ...]
 Names: TypeAlias = tuple[str, str]
@@ -22,6 +21,21 @@ _OUT_ROW: Final = struct.Struct(f"={layout.COLUMNS}q{(layout.OUT_COLUMNS - layou
 _ROW: Final = struct.Struct(f"={layout.COLUMNS}q")
 _ITEM_ROW: Final = struct.Struct(f"={layout.ITEM_COLUMNS}q")
 _BAD_ROW: Final = struct.Struct(f"={layout.BAD_COLUMNS}q")
+
+
+class Window(Protocol):
+    """Give memory with packets and their index: a window of a capture, a block of a ring.
+
+    ``base`` is what turns places in memory into positions in the capture, which never repeat.
+    """
+
+    base: int
+    index_address: int
+
+    @property
+    def address(self) -> int:
+        """Return where the memory lies."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +92,8 @@ class Meter:
         control[layout.C_BUDGET] = limits.reassembly
         control[layout.C_SEED] = secrets.randbits(62)
 
-    def feed(self, reader: CaptureReader, count: int) -> Iterator[None]:
-        """Meter the reader's indexed packets; pause whenever there is output to be taken."""
+    def feed(self, reader: Window, count: int) -> Iterator[None]:
+        """Meter the window's indexed packets; pause whenever there is output to be taken."""
         work = address_of(self._work)
         control = self.control
         control[layout.C_BASE] = reader.base
@@ -93,6 +107,21 @@ class Meter:
             done = self._kernel.call("meter", reader.address, reader.index_address, done, count, *fixed)
             yield
             control[layout.C_OUT] = control[layout.C_ITEMS] = control[layout.C_BAD] = 0
+
+    def tick(self, now: int) -> Iterator[None]:
+        """End flows that have been idle too long by ``now`` (microseconds since 1970), though no packet comes."""
+        left = 1
+        while left:
+            left = self._kernel.call(
+                "tick",
+                now,
+                address_of(self._table),
+                address_of(self._buckets),
+                address_of(self._control),
+                address_of(self._out),
+            )
+            yield
+            self.control[layout.C_OUT] = 0
 
     def flush(self) -> Iterator[None]:
         """End all flows; pause whenever there is output to be taken."""
