@@ -68,7 +68,7 @@ class BeatsInput:
         self.addresses: list[tuple[str, int]] = []
         """Where Beats are served, once they are."""
         self._settings = settings
-        self._reader = DocumentReader(name, self.kind, epoch or os.urandom(16), self.counters)
+        self._reader = DocumentReader(name, epoch or os.urandom(16), self.counters)
 
     def run(self, outlet: Outlet, stop: threading.Event) -> None:
         """Serve until ``stop``; acknowledge what is under way and return."""

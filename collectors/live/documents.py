@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, NamedTuple, TypeAlias
 
@@ -92,46 +91,38 @@ class Coordinates(NamedTuple):
     record: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """Say what became of one document: empty, or why it can't be used."""
-
-    fault: str = ""
-
-
 class DocumentReader:
     """Read batches of documents of one input. Safe from several threads."""
 
-    def __init__(self, name: str, kind: str, epoch: bytes, counters: Counters) -> None:
-        """Take the input's name and kind, and what is unique to this run of it."""
-        self._name = name
-        self._kind = kind
-        self._epoch = epoch
-        self._counters = counters
-        self._number = _Numbers()
-        self._kinds: dict[str, str] = {}
+    def __init__(self, name: str, epoch: bytes, counters: Counters, *, answers: bool = True) -> None:
+        """Take the input's name and what is unique to this run of it.
+
+        ``answers`` says whether senders get answers: they send again what they got none for, and equal documents are
+        then taken for one sent again. Without answers each document is an event of its own.
+        """
+        self.name = name
+        self.epoch = epoch
+        self.counters = counters
+        self.answers = answers
+        self.kinds: dict[str, str] = {}
+        """Which collector reads the lines of a file that a Beat follows."""
+        self._numbers = iter(range(1 << 62))
 
     def read(
         self, documents: Sequence[Document], context: ReadContext, sender: str = ""
-    ) -> tuple[Batch, list[Outcome]]:
-        """Return the batch of the documents, and what became of each in order."""
+    ) -> tuple[Batch, list[str]]:
+        """Return the batch of the documents, and in order why each can't be used, empty for those that can."""
         reading = _Reading(self, context, sender)
-        outcomes = [reading.take(document) for document in documents]
+        faults = [reading.take(document) for document in documents]
         batch = reading.batch
         batch.counters["records"] = len(documents)
-        self._counters.add("received", len(documents))
-        self._counters.add("received_bytes", sum(len(document.raw) for document in documents))
-        return batch, outcomes
+        self.counters.add("received", len(documents))
+        self.counters.add("received_bytes", sum(len(document.raw) for document in documents))
+        return batch, faults
 
-
-class _Numbers:
-    """Count on, across threads: ``itertools.count`` would do, had its next value a type."""
-
-    def __init__(self) -> None:
-        self._next = iter(range(1 << 62))
-
-    def take(self) -> int:
-        return next(self._next)
+    def number(self) -> int:
+        """Return the next running number."""
+        return next(self._numbers)
 
 
 class _Reading:
@@ -143,23 +134,23 @@ class _Reading:
         self._sender = sender
         self._parsers: Parsers = {}
         self._seen: dict[bytes, int] = {}
-        self._maker = EventMaker(owner._kind, "json", context)
-        self._maker.seen(owner._epoch)
+        self._maker = EventMaker("documents", "json", context)
+        self._maker.seen(owner.epoch)
         self.batch = Batch()
 
-    def take(self, document: Document) -> Outcome:
-        """Add the events of one document, or keep it aside."""
-        number = self._owner._number.take()
+    def take(self, document: Document) -> str:
+        """Add the events of one document, or keep it aside and return why."""
+        number = self._owner.number()
         try:
             if document.fault:
                 raise RecordError(document.fault)
             tree = load_object(document.raw) if document.tree is None else document.tree
             self.batch.events.extend(self._events(document, tree, number))
         except (RecordError, ValueError) as fault:
-            place = f"{self._owner._name}: {self._sender}" if self._sender else self._owner._name
+            place = f"{self._owner.name}: {self._sender}" if self._sender else self._owner.name
             self.batch.bad.append(BadRecord(place, number, 0, str(fault), document.raw[:RAW_KEPT]))
-            return Outcome(str(fault))
-        return Outcome()
+            return str(fault)
+        return ""
 
     def _events(self, document: Document, tree: JsonTree, number: int) -> list[Event]:
         source = tree.get("_source")
@@ -173,7 +164,7 @@ class _Reading:
                 put_default(event, "log.source.address", self._sender)
             fault = believe(event, self._context.reference, _OLDEST)
             if fault:
-                self._owner._counters.add(f"time_{fault}")
+                self._owner.counters.add(f"time_{fault}")
             if EVENT_ID not in event:
                 identity = make_source_identity(
                     self._context.organization_id, self._context.zone, "documents", where.source
@@ -186,8 +177,8 @@ class _Reading:
 
     def _by_content(self, document: Document, number: int, timed: bool) -> Coordinates:
         """Return coordinates of a document that has none: its content if that says a time, else a running number."""
-        if not timed:
-            return Coordinates(self._owner._epoch, number, document.raw)
+        if not timed or not self._owner.answers:
+            return Coordinates(self._owner.epoch, number, document.raw)
         before = self._seen.get(document.raw, 0)
         self._seen[document.raw] = before + 1
         return Coordinates(b"content", before, document.raw)
@@ -232,7 +223,7 @@ class _Reading:
     def _line(self, line: str, path: str) -> Sequence[Event] | None:
         """Return the events of a line of a log, read as a file of one line; ``None`` where no collector knows it."""
         data = line.encode("utf-8", "replace") + b"\n"
-        kinds = self._owner._kinds
+        kinds = self._owner.kinds
         known = kinds.get(path) if path else None
         if known is not None:
             events = _read_line(known, data, self._context, path)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from collectors.base import BATCH_EVENTS, MAX_RECORD_BYTES
+from collectors.base import BATCH_EVENTS, MAX_RECORD_BYTES, Batch
 from collectors.live.base import Counters, Origin, Outlet
 from collectors.live.connections import Budget, Server
 from collectors.live.documents import Document, DocumentReader
@@ -87,7 +87,7 @@ class PushInput:
         """Where requests are taken, once they are."""
         self._settings = settings
         self._handler = handler
-        self._reader = DocumentReader(name, kind, epoch or os.urandom(16), self.counters)
+        self._reader = DocumentReader(name, epoch or os.urandom(16), self.counters)
 
     def run(self, outlet: Outlet, stop: threading.Event) -> None:
         """Serve until ``stop``; finish what is under way and return."""
@@ -128,13 +128,20 @@ class Delivery:
 
         Raises ``StoreError``: nothing of them is acknowledged then.
         """
-        origin = Origin(self._name, sender)
-        batch, outcomes = self._reader.read(documents, self._outlet.context(origin), sender)
-        self._outlet.deliver(batch, origin)
+        batch, faults = self.make(documents, sender)
+        self.hand_over(batch, sender)
+        return faults
+
+    def make(self, documents: Sequence[Document], sender: str) -> tuple[Batch, list[str]]:
+        """Return the batch of documents that arrive now, and why each can't be used."""
+        return self._reader.read(documents, self._outlet.context(Origin(self._name, sender)), sender)
+
+    def hand_over(self, batch: Batch, sender: str) -> None:
+        """Return when a batch is durable. Raises ``StoreError``; the same batch may be handed over again."""
+        self._outlet.deliver(batch, Origin(self._name, sender))
         self.counters.add("delivered", len(batch.events))
         if batch.bad:
             self.counters.add("bad", len(batch.bad))
-        return [outcome.fault for outcome in outcomes]
 
     def deliver_all(self, documents: Iterable[Document], sender: str) -> list[str]:
         """Deliver any number of documents in parts; return faults, ``NOT_STORED`` for what has to come again."""

@@ -15,13 +15,13 @@ AGENT = {"id": "a-1", "name": "web-1", "type": "filebeat", "version": "8.19.3", 
 
 
 def reader(epoch: bytes = b"run-1") -> DocumentReader:
-    return DocumentReader("beats", "beats", epoch, Counters())
+    return DocumentReader("beats", epoch, Counters())
 
 
 def read(*trees: object, epoch: bytes = b"run-1") -> list[Event]:
     documents = [Document(tree if isinstance(tree, bytes) else orjson.dumps(tree)) for tree in trees]
-    batch, outcomes = reader(epoch).read(documents, Kept().context(None), "10.0.0.9")  # type: ignore[arg-type]
-    assert [outcome.fault for outcome in outcomes if outcome.fault] == [record.reason for record in batch.bad]
+    batch, faults = reader(epoch).read(documents, Kept().context(None), "10.0.0.9")  # type: ignore[arg-type]
+    assert [fault for fault in faults if fault] == [record.reason for record in batch.bad]
     for event in batch.events:
         assert_fits_dictionary(event)
         assert [name for name in ALWAYS if name not in event] == []
@@ -150,6 +150,15 @@ def test_impossible_dates_are_kept_beside() -> None:
     assert event["@timestamp"] == "2026-11-23T02:00:00.000000Z"
     assert event["edusoc.time.fault"] == "future"
     assert str(event["event.id"]).startswith("20261123-")
+
+
+def test_without_answers_each_document_is_an_event_of_its_own() -> None:
+    one = DocumentReader("eve", b"run", Counters(), answers=False)
+    context = Kept().context(None)  # type: ignore[arg-type]
+    found = [
+        event["event.id"] for _ in range(2) for event in one.read([Document(EVE.encode())], context)[0].events
+    ]
+    assert len(set(found)) == 2
 
 
 @settings(max_examples=200, deadline=None)
