@@ -154,7 +154,7 @@ def write_file(path: Path, units: list[str], total: int) -> None:
 @contextmanager
 def serving(state: Path) -> Iterator[tuple[tuple[str, int], Callable[[], float]]]:
     """Run ``edusoc serve``; give its address once it answers, and what tells the processor seconds it took."""
-    command = [sys.executable, "-m", "edusoc", "serve", "--state", str(state), "--port", "0"]
+    command = [sys.executable, "-m", "edusoc", "serve", "--only", "web", "--state", str(state), "--port", "0"]
     environment = {**os.environ, "EDUSOC_LANGUAGE": "en", "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     try:

@@ -35,6 +35,8 @@ COMMANDS: Final = (
     "serve",
     "collect",
     "enrol",
+    "doctor",
+    "agents",
     "store",
     "upgrade",
     "audit",

@@ -11,6 +11,7 @@ from typing import Final
 
 from cases.alerts.attach import AlertSink
 from detectors.anomaly.registry import default_detectors
+from detectors.health import HealthDetector
 from detectors.sigma import CorrelationDetector, RuleSet, SigmaDetector, load_rules
 from detectors.sigma.mapping import bundled_rules
 from edusoc.migrating import upgrade
@@ -91,7 +92,7 @@ def build_detectors(settings: Settings, rules: RuleSet) -> Detectors:
     correlations = [CorrelationDetector(rule) for rule in rules.correlations]
     models = settings.state_directory / "models"
     return Detectors(
-        events=[SigmaDetector(rules)],
+        events=[SigmaDetector(rules), HealthDetector()],
         windows=[*correlations, *default_detectors(models)],
         cursor=cursor_name(settings),
     )

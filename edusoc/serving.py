@@ -11,26 +11,11 @@ from types import FrameType
 
 import uvicorn
 
+from edusoc.sockets import address_of, bind
 from soc_api.app import create_app
 from soc_api.services import Services
-from soc_core.errors import UsageError
 
-
-def bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket; raise ``UsageError`` when the address is taken or not ours."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol said, asyncio sets TCP_NODELAY on connections; without it each answer waits 40 ms for an ACK.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise UsageError(
-            f"can't listen on {host}:{port}: {error.strerror}", todo="choose another --port"
-        ) from error
-    listener.listen(256)
-    return listener
+__all__ = ["address_of", "bind", "serve"]
 
 
 class _Server(uvicorn.Server):
@@ -49,8 +34,6 @@ class _Server(uvicorn.Server):
 
 def serve(services: Services, listener: socket.socket, ready: Callable[[str], None]) -> None:
     """Serve until interrupted (SIGINT or SIGTERM); ``ready`` gets the address: the socket accepts connections."""
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
     app = create_app(services)
     config = uvicorn.Config(
         app,
@@ -61,7 +44,7 @@ def serve(services: Services, listener: socket.socket, ready: Callable[[str], No
     )
     # uvicorn sends the signal it stopped for once more when it is done; both shall end the program in order.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    ready(f"http://{shown}:{port}")
+    ready(f"http://{address_of(listener)}")
     try:
         with contextlib.suppress(KeyboardInterrupt):
             _Server(config, app.state.closing).run(sockets=[listener])

@@ -9,7 +9,7 @@ harmless, so replaying gives what one uninterrupted run gives.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -32,6 +32,10 @@ CURSOR: Final = "detect"
 CHUNK: Final = 5_000
 LEASE: Final = timedelta(minutes=10)
 JOBS_AT_ONCE: Final = 400
+
+
+def _never() -> bool:
+    return False
 
 
 class DetectionSink(Protocol):
@@ -111,10 +115,13 @@ class Pipeline:
             self.progress.rejected += len(ack.rejected)
         return ack
 
-    def advance(self) -> int:
-        """Run stateless detectors over what was appended since the last time; return how many events were examined."""
+    def advance(self, stop: Callable[[], bool] = _never) -> int:
+        """Run stateless detectors over what was appended since the last time; return how many events were examined.
+
+        ``stop`` is asked between chunks, for a process that is to end.
+        """
         examined = 0
-        while True:
+        while not stop():
             with self._database.read() as connection:
                 offset = read_cursor(connection, self._detectors.cursor)
             events, following = self._store.read_from(offset, CHUNK)
@@ -122,6 +129,7 @@ class Pipeline:
                 return examined
             self._examine(events, following)
             examined += len(events)
+        return examined
 
     def _examine(self, events: Sequence[Event], following: int) -> None:
         found = [detection for detector in self._detectors.events for detection in detector.detect(events)]
@@ -134,15 +142,16 @@ class Pipeline:
         self.progress.examined += len(events)
         self.progress.add(found)
 
-    def settle(self) -> int:
-        """Judge all dirty windows that are due; return how many windows were judged."""
+    def settle(self, stop: Callable[[], bool] = _never) -> int:
+        """Judge all dirty windows that are due, or until ``stop`` says so; return how many windows were judged."""
         judged = 0
-        while True:
+        while not stop():
             done = self._settle_some(self._clock())
             judged += done
             self.progress.windows += done
             if not done:
-                return judged
+                break
+        return judged
 
     def _settle_some(self, now: datetime) -> int:
         with self._database.write() as connection:

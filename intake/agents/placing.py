@@ -90,14 +90,15 @@ class Placer:
         event[ASSIGNED_BY] = found.by
         if found.unit:
             event[ORGANIZATION_ID] = found.unit
-        elif found.address and (event.get(SENDER) or _is_private(found.address)):
-            key = (zone, found.address[:45])
+        elif _is_listed(found.address, sent=bool(event.get(SENDER))):
+            key = (zone, found.address)
             if key in self.senders or len(self.senders) < 1_000:
                 self.senders[key] = self.senders.get(key, 0) + 1
 
 
-def _is_private(address: str) -> bool:
+def _is_listed(address: str, *, sent: bool) -> bool:
+    """Tell whether an address that nobody holds is one to ask about: who sends logs, or is no stranger outside."""
     try:
-        return ip_address(address).is_private
+        return (parsed := ip_address(address)).compressed == address and (sent or parsed.is_private)
     except ValueError:
         return False

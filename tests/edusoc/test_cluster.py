@@ -171,7 +171,18 @@ def test_the_console_serves_while_elasticsearch_is_away(state: Path) -> None:
         "EDUSOC_ELASTICSEARCH_URL": f"http://127.0.0.1:{free_port()}",
         "EDUSOC_LANGUAGE": "zh",
     }
-    words = [sys.executable, "-m", "edusoc", "serve", "--port", "0", "--state", str(state)]
+    words = [
+        sys.executable,
+        "-m",
+        "edusoc",
+        "serve",
+        "--port",
+        "0",
+        "--intake-port",
+        "0",
+        "--state",
+        str(state),
+    ]
     with subprocess.Popen(
         words, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as server:

@@ -27,7 +27,18 @@ def test_a_taken_port_is_said_so() -> None:
 
 @pytest.mark.slow
 def test_serving_takes_no_lock_and_ends_in_order(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "edusoc", "serve", "--state", str(tmp_path), "--port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "edusoc",
+        "serve",
+        "--only",
+        "web",
+        "--state",
+        str(tmp_path),
+        "--port",
+        "0",
+    ]
     environment = {**os.environ, "EDUSOC_LANGUAGE": "en", "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment

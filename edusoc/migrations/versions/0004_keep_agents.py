@@ -77,8 +77,7 @@ def upgrade() -> None:
     kept = _take_networks()
     _create_networks()
     if kept:
-        columns = (sa.column(name) for name in ("organisation_id", "zone", "network"))
-        op.bulk_insert(sa.table("organisation_zones", *columns), kept)
+        op.bulk_insert(sa.table("organisation_zones", *_network_columns()), kept)
 
 
 def _create_of_agent(name: str, *columns: sa.Column[object], key: tuple[str, ...]) -> None:
@@ -159,10 +158,14 @@ def _create_orders() -> None:
     op.create_index("ix_agent_orders_state", "agent_orders", ["agent_id", "state"])
 
 
+def _network_columns() -> list[sa.ColumnClause[str]]:
+    return [sa.column(name, sa.String()) for name in ("organisation_id", "zone", "network")]
+
+
 def _take_networks() -> list[dict[str, object]]:
     """Return the rows of the old table and remove it: its key did not allow a network to come back later."""
-    columns = [sa.column(name) for name in ("organisation_id", "zone", "network")]
-    rows = op.get_bind().execute(sa.select(*columns).select_from(sa.table("organisation_zones")))
+    question = sa.select(*_network_columns()).select_from(sa.table("organisation_zones"))
+    rows = op.get_bind().execute(question)
     kept = [dict(row) for row in rows.mappings()]
     op.drop_table("organisation_zones")
     return kept
