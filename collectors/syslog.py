@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from collectors.base import Batch, ByteSource, ReadContext
 from collectors.coerce import put
+from collectors.devices import registry as devices
+from collectors.devices.base import Device
 from collectors.lines import Line, decode_text, text_head
 from collectors.making import RecordError
 from collectors.records import read_line_events
@@ -25,14 +27,14 @@ class Syslog:
     """Collect syslog files."""
 
     name: str = "syslog"
-    datasets: tuple[str, ...] = ("syslog.log", "syslog.auth")
+    datasets: tuple[str, ...] = ("syslog.log", "syslog.auth", *devices.DATASETS)
 
     def recognise(self, head: bytes, _name: str, /) -> int:
         """Return 70 when most of the first lines have a syslog header, 40 when one has."""
         lines = [line for line in text_head(head)[:16_384].split(b"\n")[:20] if line.strip(b" \r\0")]
         if len(lines) > 1 and len(head) > 16_384:
             lines.pop()
-        fitting = sum(has_header(decode_text(line)) for line in lines)
+        fitting = sum(_is_message(decode_text(line)) for line in lines)
         if not fitting:
             return 0
         return 70 if fitting * 2 > len(lines) else 40
@@ -45,16 +47,24 @@ class Syslog:
 class SyslogParser:
     """Map messages to events: the lines of one file, or what a live input received at about the same time."""
 
-    def __init__(self, context: ReadContext) -> None:
-        """``context.reference`` dates what has no year or no time at all."""
+    def __init__(self, context: ReadContext, device: Device | None = None) -> None:
+        """``context.reference`` dates what has no year or no time at all; ``device`` is the sender's, if configured."""
         self._headers = HeaderReader(context.reference, context.zone_info)
+        self._zone = context.zone_info
+        self._device = device
         self._reference = format_instant(context.reference)
 
     def parse(self, line: Line) -> Sequence[Event]:
-        """Return the event of a line. Raises ``RecordError`` when it has no syslog header."""
+        """Return the event of a line. Raises ``RecordError`` when it has no syslog header.
+
+        Some devices write none, but a time into the message: these lines are taken too.
+        """
         event, start, text = _new_event(decode_text(line.raw))
         if not self._headers.read(event, text, start):
-            raise RecordError("no syslog header (time and host)")
+            put(event, "message", text[start:].strip())
+            if not self._understand(event) or TIMESTAMP not in event:
+                raise RecordError("no syslog header (time and host)")
+            return (event,)
         return (self._finish(event),)
 
     def parse_message(self, text: str, sender: str) -> Event:
@@ -83,8 +93,13 @@ class SyslogParser:
         if TIMESTAMP not in event:
             event[TIMESTAMP] = self._reference
             event["edusoc.time.fault"] = NO_TIME
-        _understand(event)
+        if not self._understand(event):
+            interpret(event)
         return event
+
+    def _understand(self, event: Event) -> bool:
+        """Add what the message proper says if it is of a device; tell whether it was."""
+        return devices.interpret(event, self._zone, self._device)
 
 
 def _new_event(text: str) -> tuple[Event, int, str]:
@@ -93,6 +108,6 @@ def _new_event(text: str) -> tuple[Event, int, str]:
     return event, take_priority(event, text), text
 
 
-def _understand(event: Event) -> None:
-    """Add what the message proper says: here the parsers of devices come in."""
-    interpret(event)
+def _is_message(text: str) -> bool:
+    """Tell whether a line starts like syslog does, or like the messages of a device that writes no header."""
+    return has_header(text) or devices.recognise(text) is not None

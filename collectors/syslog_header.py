@@ -8,7 +8,7 @@ lies at most one day after the reference.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Final
 
 from collectors.coerce import instant_or_none, put
@@ -21,15 +21,23 @@ _MONTHS: Final = {
 }
 _PRI: Final = re.compile(r"<(\d{1,3})>")
 _RFC5424: Final = re.compile(r"(?:(\d{1,2}) )?(\S+) (\S{1,255}) (\S{1,255}) (\S{1,128}) (\S{1,64}) (?=-|\[)")
+# Cisco and Ruijie put a number before the time, Huawei an offset after it, H3C the year.
 _RFC3164: Final = re.compile(
-    r"\*?([A-Z][a-z]{2}) +(\d{1,2})(?: (\d{4}))? (\d\d):(\d\d):(\d\d)([.:]\d{1,6})?(?: ((?:19|20)\d\d)(?= ))?:? +"
+    r"(?:\d{1,10}: ?)?[*.]?([A-Z][a-z]{2}) +(\d{1,2})(?: (\d{4}))? (\d\d):(\d\d):(\d\d)([.:]\d{1,6})?"
+    r"(?: ?(?P<offset>[+-]\d\d:?\d\d|UTC|GMT)(?: DST)?(?=[ :]))?(?: (?P<year>(?:19|20)\d\d)(?= ))?:? +"
 )
-_ISO: Final = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z| ?[+-]\d\d:?\d\d)?) +")
+_ISO: Final = re.compile(
+    r"(\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z| ?[+-]\d\d:?\d\d)?) +"
+)
 _HOST: Final = re.compile(r"([^\s:\[\]]{1,255}) +(?=\S)")
-_TAG: Final = re.compile(r"([A-Za-z0-9_./\-()@]{1,100})(?:\[([^\]\s]{1,32})\])?: ?")
+# ``CEF:0|…``, ``LEEF:1.0|…``, ``time:2026-…`` and ``MODULE/4/BRIEF:`` begin the message, they are no programs.
+_TAG: Final = re.compile(
+    r"(?!(?:CEF|LEEF|time):\d|[A-Z]\w{1,30}/[0-7]/)([A-Za-z0-9_./\-()@]{1,100})(?:\[([^\]\s]{1,32})\])?: ?"
+)
 # What most daemons send, in one look; everything else goes the long way to the same result.
 _USUAL: Final = re.compile(
     r"([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) (?!(?:19|20)\d\d )([^\s:\[\]]{1,255}) "
+    r"(?!(?:CEF|LEEF|time):\d|[A-Z]\w{1,30}/[0-7]/)"
     r"([A-Za-z0-9_./\-()@]{1,100})(?:\[([^\]\s]{1,32})\])?: ?"
 )
 _ELEMENT: Final = re.compile(r'\[([^\s=\]"]{1,64})((?: [^\s=\]"]{1,64}="(?:[^"\\\]]|\\.)*")*)\]')
@@ -169,7 +177,12 @@ class HeaderReader:
         else:
             match = _ISO.match(text, start)
             instant = (
-                instant_or_none(match[1].replace(",", ".").replace(" +", "+"), self._zone) if match else None
+                instant_or_none(
+                    match[1].replace(",", ".").replace("/", "-").replace(" +", "+").replace(" -", "-"),
+                    self._zone,
+                )
+                if match
+                else None
             )
         if match is None or instant is None:
             return False
@@ -194,17 +207,30 @@ class HeaderReader:
         month, day = _MONTHS[match[1]], int(match[2])
         hour, minute, second = (int(match[group]) for group in (4, 5, 6))
         fraction = int((match[7] or ".0")[1:].ljust(6, "0"))
-        written = match[3] or match[8]
+        written = match[3] or match["year"]
+        zone = _offset(match["offset"]) or self._zone
         years = [int(written)] if written else range(self._year + 1, self._year - 9, -1)
         for year in years:
             try:
-                local = datetime(year, month, day, hour, minute, min(second, 59), fraction, self._zone)
+                local = datetime(year, month, day, hour, minute, min(second, 59), fraction, zone)
                 instant = local.astimezone(UTC)
             except (ValueError, OverflowError):
                 continue
             if written or instant <= self._reference + _AHEAD:
                 return instant
         return None
+
+
+def _offset(text: str | None) -> tzinfo | None:
+    """Return the zone of ``+08:00``, ``+0800``, ``UTC`` or ``GMT``, ``None`` where a time has none."""
+    if text is None:
+        return None
+    if text in ("UTC", "GMT"):
+        return UTC
+    minutes = int(text[1:3]) * 60 + int(text[-2:])
+    if minutes >= 24 * 60:
+        return None
+    return timezone(timedelta(minutes=-minutes if text[0] == "-" else minutes))
 
 
 def _structured_data(text: str, position: int) -> tuple[int, list[str]]:
