@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from soc_core.clock import format_instant, utc_now
+from soc_core.errors import InputError
 from soc_core.keys.signing import PublicKey, SigningKey
 from soc_core.model.event import EVENT_ID, Event
 from soc_core.uplink.answers import CODE, MALFORMED, REPLAYED, STATUS, TOO_LARGE, Receipt, Refusal
@@ -108,7 +109,10 @@ class Centre:
         with self._lock:
             if path == ENROL:
                 return self._enrol(body)
-            found = self.trouble(path, False) or self._check(path, headers, body)
+            try:
+                found = self.trouble(path, False) or self._check(path, headers, body)
+            except InputError as error:
+                found = Refusal(MALFORMED, error.what)
             if found is not None:
                 return STATUS[found.kind], found.encode()
             epoch = read_envelope(headers).envelope.epoch

@@ -154,7 +154,8 @@ class Child:
         self.process.kill()
         self.process.communicate()
 
-    def end(self) -> str:
+    def end(self, state: Path) -> str:
+        wait_for(lambda: read_status(state).get("pid") == self.process.pid)  # it listens to signals now
         self.process.send_signal(signal.SIGTERM)
         _, said = self.process.communicate(timeout=20)
         assert self.process.returncode == 0, said
@@ -185,7 +186,7 @@ def kill_often(centre: Centre, config: Path, folder: Path, count: int, kills: in
         child.kill()
     child = Child(config)
     wait_for(lambda: len({item["event.id"] for item in centre.events()}) >= count, "all events", 60)
-    said = child.end()
+    said = child.end(folder / "state")
     assert "Traceback" not in said
     found = {str(item["event.id"]): item["event.sequence"] for item in centre.events()}
     assert sorted(int(str(number)) for number in found.values()) == list(range(count))
@@ -202,7 +203,7 @@ def test_a_real_process_ends_within_seconds(centre: Centre, config: Path, tmp_pa
     counted(config, tmp_path, 50)
     child = Child(config)
     wait_for(lambda: len(centre.events()) >= 50)
-    assert "c" in child.end()
+    assert "c" in child.end(tmp_path / "state")
     assert read_status(tmp_path / "state")["running"] is False
 
 
