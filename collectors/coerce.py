@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
@@ -24,6 +25,10 @@ _LONG_MAX: Final = (1 << 63) - 1
 _TRUE: Final = frozenset({"true", "t", "yes", "1"})
 _FALSE: Final = frozenset({"false", "f", "no", "0"})
 _MAX_DEPTH: Final = 32
+_HEX_MAC: Final = re.compile(
+    r"(?:[0-9A-Fa-f]{2}[:\-.]?){5}[0-9A-Fa-f]{2}|(?:[0-9A-Fa-f]{4}[.\-]){2}[0-9A-Fa-f]{4}"
+)
+_NOT_HEX: Final = re.compile(r"[^0-9A-Fa-f]")
 # Tuples, not unions: these are asked for each value of each record.
 _LISTS: Final = (list, tuple)
 _NESTED: Final = (dict, list, tuple)
@@ -43,6 +48,18 @@ def ip_text(text: str) -> str | None:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     return str(address)
+
+
+@lru_cache(maxsize=1 << 14)
+def mac_or_none(text: str) -> str | None:
+    """Return a MAC address as ECS writes it (RFC 7042: upper case, hyphens) from any usual form."""
+    text = text.strip()
+    if text.startswith("01-") and len(text) == 20:  # a hardware type before it, as dnsmasq writes for others
+        text = text[3:]
+    if not _HEX_MAC.fullmatch(text):
+        return None
+    digits = _NOT_HEX.sub("", text).upper()
+    return "-".join(digits[place : place + 2] for place in range(0, 12, 2))
 
 
 def epoch_text(seconds: float | str) -> str | None:

@@ -8,13 +8,12 @@ What is only asked or offered is ``dhcp.message``: it gives nobody an address.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from collectors.base import ReadContext
-from collectors.coerce import epoch_text, ip_text, put, unique
+from collectors.coerce import epoch_text, ip_text, mac_or_none, put, unique
 from soc_core.model.event import EVENT_ID, TIMESTAMP, Event, make_event_id, make_source_identity
 
 DATASET: Final = "dhcp.lease"
@@ -33,21 +32,6 @@ _TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     "deny": ("connection", "denied"),
     "conflict": ("connection", "error"),
 }
-_HEX_MAC: Final = re.compile(
-    r"(?:[0-9A-Fa-f]{2}[:\-.]?){5}[0-9A-Fa-f]{2}|(?:[0-9A-Fa-f]{4}[.\-]){2}[0-9A-Fa-f]{4}"
-)
-_NOT_HEX: Final = re.compile(r"[^0-9A-Fa-f]")
-
-
-def mac_or_none(text: str) -> str | None:
-    """Return a MAC address as ECS writes it (RFC 7042: upper case, hyphens) from any usual form."""
-    text = text.strip()
-    if text.startswith("01-") and len(text) == 20:  # a hardware type before it, as dnsmasq writes for others
-        text = text[3:]
-    if not _HEX_MAC.fullmatch(text):
-        return None
-    digits = _NOT_HEX.sub("", text).upper()
-    return "-".join(digits[place : place + 2] for place in range(0, 12, 2))
 
 
 @dataclass(frozen=True, slots=True)

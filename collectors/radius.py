@@ -12,8 +12,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 from collectors.base import Batch, ByteSource, ReadContext
-from collectors.coerce import epoch_text, extra, ip_text, long_value, put, unique
-from collectors.dhcp_common import mac_or_none
+from collectors.coerce import epoch_text, extra, ip_text, long_value, mac_or_none, put, unique
 from collectors.groups import Gatherer
 from collectors.lines import Line, decode_text, text_head
 from collectors.making import RecordError

@@ -7,17 +7,19 @@ in the dictionary go to ``edusoc.extra`` under their EVE path.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Final
 
 from collectors.base import Batch, ByteSource, ReadContext
-from collectors.coerce import double_value, extra, instant_or_none, long_value, put
+from collectors.coerce import double_value, extra, instant_or_none, long_value, mac_or_none, put
+from collectors.distinguished_names import put_names
 from collectors.json_records import JsonObject, first_object
 from collectors.lines import decode_text
 from collectors.making import RecordError
 from collectors.network import put_side, put_totals, put_transport, put_url
 from collectors.records import read_json_events
 from collectors.suricata_tables import CATEGORIES, FIELDS_OF, OUTCOME_ACTIONS, PROTOCOLS, TOP_FIELDS
-from soc_core.clock import format_instant
+from soc_core.clock import format_instant, parse_instant
 from soc_core.fields import FIELDS
 from soc_core.model.event import TIMESTAMP, Event
 
@@ -87,8 +89,11 @@ def _put_common(event: Event, tree: _Tree) -> None:
     for name, tag in zip(("network.vlan.id", "network.inner.vlan.id"), tags, strict=False):
         put(event, name, tag)
     application = tree.pop("app_proto", None)
-    if isinstance(application, str) and application not in ("failed", "template"):
-        put(event, "network.protocol", application)
+    if isinstance(application, str) and application.lower() not in _NO_PROTOCOL:
+        put(event, "network.protocol", application.lower().replace("ftp-data", "ftp"))
+
+
+_NO_PROTOCOL: Final = frozenset({"failed", "template", "template-rust"})
 
 
 def _put_kind(event: Event, kind: str) -> None:
@@ -98,7 +103,7 @@ def _put_kind(event: Event, kind: str) -> None:
     if kind == "stats":
         event["event.kind"] = "metric"
     if kind in PROTOCOLS and "network.protocol" not in event:
-        event["network.protocol"] = kind
+        event["network.protocol"] = kind.replace("ftp_data", "ftp")
 
 
 def _part(tree: _Tree, name: str) -> _Tree:
@@ -121,8 +126,7 @@ def _put_flow(event: Event, tree: _Tree, *, whole: bool) -> None:
     put(event, "event.start", start)
     if whole:
         put(event, "event.end", flow.pop("end", None))
-        age = double_value(flow.pop("age", None))
-        put(event, "event.duration", None if age is None else round(age * 1_000_000_000))
+        _put_duration(event, flow)
         put(event, "edusoc.flow.state", flow.pop("state", None))
         put(event, "edusoc.flow.end_reason", flow.pop("reason", None))
     tree["flow"] = flow
@@ -135,8 +139,21 @@ def _flow(event: Event, tree: _Tree) -> None:
     put(event, "edusoc.flow.tcp_flags_source", tcp.pop("tcp_flags_ts", None))
     put(event, "edusoc.flow.tcp_flags_destination", tcp.pop("tcp_flags_tc", None))
     tree["tcp"] = tcp
-    if event.get("edusoc.flow.state") in ("closed", "established"):
-        event["event.type"] = ["connection", "end"]
+    change = {"new": "start", "closed": "end"}.get(str(event.get("edusoc.flow.state")))
+    if change is not None:
+        event["event.type"] = ["connection", change]
+
+
+def _put_duration(event: Event, part: _Tree) -> None:
+    """Write how long it took: from start to end, else the age, which Suricata writes in whole seconds."""
+    age = double_value(part.pop("age", None))
+    start, end = event.get("event.start"), event.get("event.end")
+    if isinstance(start, str) and isinstance(end, str):
+        taken = parse_instant(end) - parse_instant(start)
+        if taken >= timedelta(0):
+            event["event.duration"] = taken // timedelta(microseconds=1) * 1_000
+            return
+    put(event, "event.duration", None if age is None else round(age * 1_000_000_000))
 
 
 def _netflow(event: Event, tree: _Tree) -> None:
@@ -146,8 +163,7 @@ def _netflow(event: Event, tree: _Tree) -> None:
     put(event, "source.packets", part.pop("pkts", None))
     put(event, "event.start", part.pop("start", None))
     put(event, "event.end", part.pop("end", None))
-    age = double_value(part.pop("age", None))
-    put(event, "event.duration", None if age is None else round(age * 1_000_000_000))
+    _put_duration(event, part)
     tree["netflow"] = part
 
 
@@ -191,9 +207,9 @@ def _transactions(event: Event, tree: _Tree) -> None:
 def _http(event: Event, tree: _Tree) -> None:
     """Map one HTTP transaction."""
     http = _part(tree, "http")
-    put_url(
-        event, host=http.pop("hostname", None), path=http.pop("url", None), port=http.pop("http_port", None)
-    )
+    host = http.pop("hostname", None)
+    put_url(event, host=host, path=http.pop("url", None), port=http.pop("http_port", None))
+    put(event, "destination.domain", host)
     version = http.pop("protocol", None)
     put(event, "http.version", version.removeprefix("HTTP/") if isinstance(version, str) else version)
     status = long_value(http.get("status"))
@@ -216,8 +232,12 @@ def _tls(event: Event, tree: _Tree) -> None:
         digest = tls.pop("fingerprint" if name == "sha1" else name, None)
         if isinstance(digest, str):
             put(event, f"tls.server.hash.{name}", digest.replace(":", "").lower())
+    serial, name = tls.pop("serial", None), tls.pop("sni", None)
+    put(event, "tls.server.x509.serial_number", str(serial).replace(":", "").upper() if serial else None)
+    put(event, "tls.client.server_name", name.removesuffix(".") if isinstance(name, str) else name)
+    put(event, "destination.domain", event.get("tls.client.server_name"))
     version = tls.pop("version", None)
-    if isinstance(version, str):
+    if isinstance(version, str) and version != "UNDETERMINED":
         protocol, _, number = version.partition(" ")
         put(event, "tls.version_protocol", protocol.rstrip("v0123456789.").lower() or "tls")
         put(event, "tls.version", number or protocol.lower().removeprefix("tlsv").removeprefix("sslv"))
@@ -349,5 +369,8 @@ def _put_rest(event: Event, tree: _Tree) -> None:
             field = table.get(key)
             if field is None or field in event:
                 extra(event, f"{name}.{key}", item)
+            elif field.endswith(".mac") and isinstance(item, str):
+                put(event, field, mac_or_none(item) or item)
             else:
                 put(event, field, item)
+    put_names(event)

@@ -28,8 +28,6 @@ FIELDS_OF: Final[Mapping[str, Mapping[str, str]]] = {
     "tls": {
         "subject": "tls.server.subject",
         "issuerdn": "tls.server.issuer",
-        "serial": "tls.server.x509.serial_number",
-        "sni": "tls.client.server_name",
         "notbefore": "tls.server.not_before",
         "notafter": "tls.server.not_after",
         "session_resumed": "tls.resumed",

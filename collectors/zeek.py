@@ -13,20 +13,30 @@ from pathlib import PurePath
 from typing import Final
 
 from collectors.base import Batch, ByteSource, ReadContext
-from collectors.coerce import date_text, double_value, epoch_text, extra, flatten, ip_text, long_value, put
+from collectors.coerce import (
+    date_text,
+    double_value,
+    epoch_text,
+    extra,
+    flatten,
+    ip_text,
+    long_value,
+    mac_or_none,
+    put,
+)
+from collectors.distinguished_names import put_names
 from collectors.json_records import JsonObject, first_object
 from collectors.lines import Line, decode_text, text_head
 from collectors.making import RecordError
 from collectors.network import put_side, put_totals, put_transport, put_url
 from collectors.records import read_json_events, read_line_events
-from collectors.zeek_tables import COMMON, KINDS, SIGNS, TABLES
+from collectors.zeek_tables import CLASSES, COMMON, KINDS, SIGNS, STATES, TABLES
 from soc_core.clock import format_instant
 from soc_core.model.event import TIMESTAMP, Event
 
 _Row = dict[str, object]
 _LOG_NAME: Final = re.compile(r"([a-z][a-z0-9_]{1,31})(?:[.\-_]\d[\dT:._\-]*)*\.(?:log|json|ndjson)")
 _ICMP: Final = "icmp"
-_ENDED: Final = frozenset({"SF", "S1", "S2", "S3", "RSTO", "RSTR"})
 _FLAGS: Final = ("AA", "TC", "RD", "RA", "Z")
 _ESCAPE: Final = re.compile(r"\\x([0-9a-fA-F]{2})")
 
@@ -221,16 +231,31 @@ def _event(log: str, row: _Row) -> Event:
         if field is None or (field in event and not isinstance(event[field], list)):
             extra(event, f"zeek.{log}.{name}", value)
         else:
-            put(event, field, _date(value) if field.endswith(("not_before", "not_after")) else value)
+            put(event, field, _converted(field, value))
     _finish(event, log)
     return event
 
 
-def _date(value: object) -> object:
-    """Return seconds as text (Zeek's ``time``) in canonical form, anything else as it is."""
-    if isinstance(value, str) and value[:1].isdigit() and "T" not in value:
-        return epoch_text(value) or value
+def _converted(field: str, value: object) -> object:
+    """Return times (seconds as text) and MAC addresses in canonical form, anything else as it is."""
+    if isinstance(value, str):
+        if field in _TIMES and value[:1].isdigit() and "T" not in value:
+            return epoch_text(value) or value
+        if field.endswith(".mac"):
+            return mac_or_none(value) or value
     return value
+
+
+_TIMES: Final = frozenset(
+    {
+        "tls.server.not_before",
+        "tls.server.not_after",
+        "file.accessed",
+        "file.created",
+        "file.ctime",
+        "file.mtime",
+    }
+)
 
 
 def _endpoints(event: Event, row: _Row, log: str) -> None:
@@ -259,7 +284,7 @@ def _conn(event: Event, row: _Row) -> None:
     seconds = double_value(row.pop("duration", None))
     put(event, "event.duration", None if seconds is None else round(seconds * 1_000_000_000))
     state = str(row.get("conn_state", ""))
-    event["event.type"] = ["connection", "start", "end"] if state in _ENDED else ["connection", "info"]
+    event["event.type"] = ["connection", *STATES.get(state, ("info",))]
     for name, side in (("orig", "source"), ("resp", "destination")):
         if f"{name}_ip_bytes" not in row:
             put(event, f"{side}.bytes", row.pop(f"{name}_bytes", None))
@@ -297,9 +322,11 @@ def _dns(event: Event, row: _Row) -> None:
         row["qtype_name"] = code
     if row.get("qclass_name") == "C_INTERNET":
         row["qclass_name"] = "IN"
-    for name in ("qclass", "rcode"):
-        if f"{name}_name" in row:
-            row.pop(name, None)
+    number = row.pop("qclass", None)
+    if number is not None:
+        row.setdefault("qclass_name", CLASSES.get(str(number), number))
+    if "rcode_name" in row:
+        row.pop("rcode", None)
     seconds = double_value(row.pop("rtt", None))
     put(event, "event.duration", None if seconds is None else round(seconds * 1_000_000_000))
 
@@ -310,6 +337,8 @@ def _http(event: Event, row: _Row) -> None:
     status = long_value(row.get("status_code"))
     if status is not None:
         event["event.outcome"] = "success" if status < 400 else "failure"
+    put(event, "event.action", row.get("method"))
+    put(event, "user.name", row.get("username"))
 
 
 def _ssl(event: Event, row: _Row) -> None:
@@ -318,7 +347,7 @@ def _ssl(event: Event, row: _Row) -> None:
     if isinstance(version, str) and "v" in version:
         protocol, _, digits = version.partition("v")
         event["tls.version_protocol"] = protocol.lower()
-        event["tls.version"] = ".".join(digits) if digits.isdigit() else digits
+        event["tls.version"] = f"{digits[:1]}.{digits[1:] or '0'}" if digits.isdigit() else digits
     elif version is not None:
         extra(event, "zeek.ssl.version", version)
 
@@ -351,6 +380,10 @@ def _notice(event: Event, row: _Row) -> None:
     """Map a notice: an alert of Zeek's own."""
     event["event.kind"] = "alert"
     put(event, "rule.name", row.get("note"))
+    put(event, "rule.description", row.get("msg"))
+    dropped = row.pop("dropped", None)
+    if dropped is not None:
+        event["event.type"] = ["info", "denied" if dropped in (True, "T") else "allowed"]
     for name, side in (("src", "source"), ("dst", "destination")):
         if f"{side}.ip" not in event:
             put_side(event, side, row.pop(name, None))
@@ -361,13 +394,15 @@ def _notice(event: Event, row: _Row) -> None:
 
 
 def _files(event: Event, row: _Row) -> None:
-    """Map hosts (older logs) and size."""
-    for name, side in (("tx_hosts", "source"), ("rx_hosts", "destination")):
+    """Map hosts (older logs) and size: who sent the file is the server, who received it the client."""
+    for name, side, role in (("tx_hosts", "source", "server"), ("rx_hosts", "destination", "client")):
         hosts = row.get(name)
-        if isinstance(hosts, list) and hosts and f"{side}.ip" not in event:
-            put_side(event, side, hosts[0])
-            if len(hosts) == 1:
-                row.pop(name)
+        if isinstance(hosts, list) and hosts:
+            put(event, f"{role}.ip", hosts[0])
+            if f"{side}.ip" not in event:
+                put_side(event, side, hosts[0])
+                if len(hosts) == 1:
+                    row.pop(name)
     size = row.pop("total_bytes", None)
     put(event, "file.size", row.pop("seen_bytes", None) if size is None else size)
     source = row.get("source")
@@ -375,17 +410,29 @@ def _files(event: Event, row: _Row) -> None:
         row["source"] = source.lower().replace("ssl", "tls")
 
 
-def _smb_files(_event: Event, row: _Row) -> None:
-    """Map the action word."""
+def _smb_files(event: Event, row: _Row) -> None:
+    """Map the action word, what it does to the file, and the file's full name."""
     action = row.get("action")
     if isinstance(action, str):
         row["action"] = action.lower().replace("::", "_")
+        change = {
+            "SMB::FILE_DELETE": "deletion",
+            "SMB::FILE_RENAME": "change",
+            "SMB::FILE_SET_ATTRIBUTE": "change",
+        }
+        event["event.type"] = ["connection", "protocol", change.get(action, "info")]
+    name, path = row.get("name"), row.get("path")
+    put(event, "file.name", name)
+    if isinstance(name, str) and isinstance(path, str):
+        put(event, "file.path", f"{path}\\{name}")
 
 
 def _dhcp(event: Event, row: _Row) -> None:
     """Map the client's lease."""
-    put_side(event, "source", row.pop("client_addr", None))
-    put_side(event, "destination", row.pop("server_addr", None))
+    put_side(event, "source", row.pop("client_addr", None), row.pop("client_port", 68))
+    put_side(event, "destination", row.pop("server_addr", None), row.pop("server_port", 67))
+    put_transport(event, "udp")
+    put(event, "network.name", row.get("domain"))
     assigned = row.pop("assigned_addr", None)
     put(event, "host.ip", assigned)
     kinds = row.pop("msg_types", None)
@@ -402,6 +449,8 @@ _SPECIAL: Final[Mapping[str, Callable[[Event, _Row], None]]] = {
 def _finish(event: Event, log: str) -> None:
     if log == "conn":
         put_totals(event)
+    elif log in ("ssl", "x509"):
+        put_names(event)
     path = event.get("file.path")
     if isinstance(path, str) and "file.name" not in event:
         put(event, "file.name", path.replace("\\", "/").rpartition("/")[2])

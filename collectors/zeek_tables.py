@@ -67,6 +67,8 @@ TABLES: Final[Mapping[str, Table]] = {
         "issuer": "tls.server.issuer",
         "client_subject": "tls.client.subject",
         "client_issuer": "tls.client.issuer",
+        "not_valid_before": "tls.server.not_before",
+        "not_valid_after": "tls.server.not_after",
         "validation_status": "edusoc.tls.validation_status",
         "last_alert": "edusoc.tls.alerts",
         "ja3": "tls.client.ja3",
@@ -110,7 +112,6 @@ TABLES: Final[Mapping[str, Table]] = {
     "notice": {
         "note": "zeek.notice.note",
         "msg": "message",
-        "sub": "rule.description",
         "peer_descr": "observer.name",
         "file_mime_type": "file.mime_type",
         "actions": "event.action",
@@ -133,6 +134,10 @@ TABLES: Final[Mapping[str, Table]] = {
         "path": "edusoc.smb.shares",
         "name": "edusoc.smb.names",
         "size": "file.size",
+        "times.accessed": "file.accessed",
+        "times.changed": "file.ctime",
+        "times.created": "file.created",
+        "times.modified": "file.mtime",
     },
     "smb_mapping": {"path": "edusoc.smb.shares", "service": "service.name"},
     "rdp": {"cookie": "user.name", "result": "event.reason", "client_name": "source.domain"},
@@ -172,20 +177,20 @@ TABLES: Final[Mapping[str, Table]] = {
 # log → (network.protocol, event.category, event.type)
 KINDS: Final[Mapping[str, tuple[str, list[str], list[str]]]] = {
     "conn": ("", ["network"], ["connection"]),
-    "dns": ("dns", ["network"], ["protocol", "info"]),
-    "http": ("http", ["network", "web"], ["access", "protocol", "info"]),
+    "dns": ("dns", ["network"], ["connection", "protocol", "info"]),
+    "http": ("http", ["network", "web"], ["access", "connection", "protocol", "info"]),
     "ssl": ("tls", ["network"], ["connection", "protocol"]),
     "ssh": ("ssh", ["network", "authentication"], ["connection", "protocol"]),
     "x509": ("tls", ["network"], ["info"]),
     "files": ("", ["network", "file"], ["info"]),
     "notice": ("", ["network", "intrusion_detection"], ["info"]),
     "weird": ("", ["network"], ["info"]),
-    "kerberos": ("kerberos", ["network", "authentication"], ["protocol", "info"]),
+    "kerberos": ("kerberos", ["network", "authentication"], ["access", "connection", "protocol", "info"]),
     "ntlm": ("ntlm", ["network", "authentication"], ["protocol", "info"]),
-    "smb_files": ("smb", ["network", "file"], ["protocol", "info"]),
+    "smb_files": ("smb", ["network", "file"], ["connection", "protocol", "info"]),
     "smb_mapping": ("smb", ["network"], ["protocol", "info"]),
     "rdp": ("rdp", ["network"], ["protocol", "info"]),
-    "dhcp": ("dhcp", ["network"], ["protocol", "info"]),
+    "dhcp": ("dhcp", ["network"], ["connection", "protocol", "info"]),
     "ftp": ("ftp", ["network"], ["protocol", "info"]),
     "smtp": ("smtp", ["network", "email"], ["protocol", "info"]),
     "snmp": ("snmp", ["network"], ["protocol", "info"]),
@@ -204,6 +209,16 @@ KINDS: Final[Mapping[str, tuple[str, list[str], list[str]]]] = {
     "software": ("", ["package"], ["info"]),
     "syslog": ("syslog", ["network"], ["protocol", "info"]),
 }
+
+# What a connection's state says beside that it is one (Zeek documentation, conn.log; as Elastic's integration has it).
+STATES: Final[Mapping[str, tuple[str, ...]]] = {
+    "S0": ("start",),
+    "S1": ("start",),
+    "SF": ("start", "end"),
+    "REJ": ("start", "denied"),
+}
+CLASSES: Final[Mapping[str, str]] = {"1": "IN", "3": "CH", "4": "HS", "254": "NONE", "255": "ANY"}
+"""Classes of DNS questions by number (RFC 1035, 2136)."""
 
 # A sure sign of a log in JSON without _path and without a telling name: columns only it has.
 SIGNS: Final[Mapping[str, frozenset[str]]] = {

@@ -30,7 +30,7 @@ from soc_core.model.event import DATASET, EVENT_ID, TIMESTAMP, Event, Value
 from soc_core.names import split_name
 from soc_core.query.tree import OneOf, Query
 
-DNS_DATASETS: Final = ("packets.dns", "suricata.dns", "zeek.dns")
+DNS_DATASETS: Final = ("packets.dns", "suricata.dns", "zeek.dns", "dns.query")
 MIN_NAMES: Final = 50
 """Different subdomains of one domain by one device in the hour. RITA starts to score at 100 over a day; large content
 networks stay below 40 in an hour of one client."""

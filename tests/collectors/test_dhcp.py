@@ -6,7 +6,7 @@ import pytest
 
 from collectors import dhcp_isc, dhcp_kea, dnsmasq
 from collectors.dhcp import Dhcp
-from collectors.dhcp_common import mac_or_none
+from collectors.coerce import mac_or_none
 from soc_core.model.event import Event
 from tests.collectors.base import CONTEXT, GOLDEN, TextCollectorTests, read_all
 

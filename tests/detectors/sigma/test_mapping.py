@@ -110,7 +110,8 @@ def test_field_stands_here(source: LogSource, name: str, fields: tuple[str, ...]
 def test_delivered_tells_who_is_blind() -> None:
     route = bundled_mappings().route
     assert route(LogSource("windows", "process_creation")).delivered
-    assert not route(LogSource("linux", "process_creation")).delivered
+    assert route(LogSource("linux", "process_creation")).delivered
+    assert route(LogSource("linux", service="auditd")).field("type").fields == ("edusoc.auditd.types",)
     assert not route(LogSource("aws", service="cloudtrail")).delivered
 
 
