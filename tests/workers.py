@@ -21,6 +21,7 @@ TOGETHER: Final[Sequence[Sequence[str]]] = (
     ("tests/contract/test_cluster.py",),
     # One demo for both.
     ("tests/e2e/test_demo.py", "tests/soc_core/store/elasticsearch/kibana/test_on_demo.py"),
+    ("tests/rules/test_stores.py",),
     # One cluster with users, whose settings some change.
     (
         "tests/soc_core/store/elasticsearch/test_health.py",
@@ -29,7 +30,7 @@ TOGETHER: Final[Sequence[Sequence[str]]] = (
         "tests/edusoc/test_cluster.py",
     ),
 )
-"""The files that run for long, longest first; those of one line run in one process, for what they share."""
+"""The files that run for long, longest first; those named together run in one process, for what they share."""
 MOST: Final = 4
 HEAP_MB: Final = 1_536
 """What thousands of questions to the shared Elasticsearch need."""
