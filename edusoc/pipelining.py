@@ -6,6 +6,7 @@ else. What must happen at a time is a row of the table of jobs; the pauses here 
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import socket
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Final, NoReturn
 
+from edusoc.bulk import BulkMemory
 from edusoc.composition import Writer, open_writer
 from edusoc.deadman import DeadMansSwitch
 from edusoc.identity import intake_identity, order_key
@@ -38,6 +40,8 @@ SEAL_SECONDS: Final = 900.0
 WATCH_SECONDS: Final = 15.0
 MAINTAIN_SECONDS: Final = 60.0
 RENEW_SECONDS: Final = 3_600.0
+COLLECT_SECONDS: Final = 30.0
+"""Events make no cycles: looking for some after every few hundred of them is most of the work of reading them."""
 RETRY_SECONDS: Final = 10.0
 STALE_SECONDS: Final = 600.0
 """Detection that did not get through for so long means that this centre is blind: the dead man's switch says so."""
@@ -105,7 +109,7 @@ class PipelineProcess:
             thread.start()
         ready()
         try:
-            with suppress(KeyboardInterrupt):
+            with suppress(KeyboardInterrupt), BulkMemory():
                 self.server.run(sockets=[listener])
         finally:
             self._stop.set()
@@ -129,6 +133,7 @@ class PipelineProcess:
             Duty(WATCH_SECONDS, self._switch.ping),
             Duty(SEAL_SECONDS, self._writer.store.seal, now + SEAL_SECONDS),
             Duty(RENEW_SECONDS, self._renew, now + RENEW_SECONDS),
+            Duty(COLLECT_SECONDS, gc.collect, now + COLLECT_SECONDS),
         )
 
     def _guarded(self, duties: Sequence[Duty], woken: threading.Event) -> None:

@@ -15,6 +15,7 @@ from intake.assigning import ASSIGNED_BY, SENDER, AddressResolver, assign
 from soc_core.clock import format_instant
 from soc_core.fields import FIELDS
 from soc_core.model.event import EVENT_ID, ORGANIZATION_ID, TIMESTAMP, ZONE, Event
+from soc_core.model.organisation import AddressPlan
 from soc_core.organisations.repository import OrganisationTree
 
 AHEAD: Final = timedelta(days=31)
@@ -22,6 +23,7 @@ AHEAD: Final = timedelta(days=31)
 AGENT: Final = "edusoc.agent"
 EARLIEST: Final = "1990-01-01"
 LONGEST_ZONE: Final = 64
+_PLAN: Final = AddressPlan()
 FOREIGN: Final = "the event claims a unit that the agent's key does not cover"
 CENTRES_OWN: Final = frozenset(
     name for name in FIELDS if name.startswith("edusoc.rollup.") or name == "edusoc.demo"
@@ -99,6 +101,6 @@ class Placer:
 def _is_listed(address: str, *, sent: bool) -> bool:
     """Tell whether an address that nobody holds is one to ask about: who sends logs, or is no stranger outside."""
     try:
-        return (parsed := ip_address(address)).compressed == address and (sent or parsed.is_private)
+        return ip_address(address).compressed == address and (sent or _PLAN.is_inside(address))
     except ValueError:
         return False
