@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from collectors.base import Batch, ByteSource, ReadContext
 from collectors.coerce import put
 from collectors.devices import registry as devices
-from collectors.devices.base import Device
 from collectors.lines import Line, decode_text, text_head
 from collectors.making import RecordError
 from collectors.records import read_line_events
@@ -47,11 +46,15 @@ class Syslog:
 class SyslogParser:
     """Map messages to events: the lines of one file, or what a live input received at about the same time."""
 
-    def __init__(self, context: ReadContext, device: Device | None = None) -> None:
-        """``context.reference`` dates what has no year or no time at all; ``device`` is the sender's, if configured."""
+    def __init__(self, context: ReadContext) -> None:
+        """``context.reference`` dates what has no year or no time at all; its option ``device`` names the sender's.
+
+        Raises ``UsageError`` for a device not known.
+        """
+        name = context.options.get("device")
         self._headers = HeaderReader(context.reference, context.zone_info)
         self._zone = context.zone_info
-        self._device = device
+        self._device = devices.device(name) if name else None
         self._reference = format_instant(context.reference)
 
     def parse(self, line: Line) -> Sequence[Event]:

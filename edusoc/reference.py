@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from edusoc.cli import build_parser
+from edusoc.devices_page import devices_page
 from edusoc.kibana_page import kibana_page
 from soc_core.fields import FIELDS
 from soc_core.i18n import LANGUAGES
@@ -110,7 +111,12 @@ def _called(action: argparse.Action) -> str:
     return f"{name} {value}{more}".strip()
 
 
-PAGES: Final = {"fields.md": fields_page, "cli.md": cli_page, "kibana.md": kibana_page}
+PAGES: Final = {
+    "fields.md": fields_page,
+    "cli.md": cli_page,
+    "kibana.md": kibana_page,
+    "devices.md": devices_page,
+}
 
 if __name__ == "__main__":
     FOLDER.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ class Device(Protocol):
     """Titles (and addresses) of the documents or samples it was written from."""
     verified: bool
     setup: tuple[str, str]
-    """How to have the device send its log, in Chinese and English, from the vendor's document."""
+    """How to have the device send its log, in Chinese and English, from the vendor's document where we found one."""
     opening: str
     """A regular expression without capturing groups: how its messages begin. The registry tries all at once."""
     programs: frozenset[str]
@@ -43,6 +43,16 @@ class Device(Protocol):
         the device's own in ``@timestamp``.
         """
         ...
+
+
+def undocumented_setup(chinese: str, english: str) -> tuple[str, str]:
+    """Return the ``setup`` of a device whose vendor's document we didn't find: what to send, but no names of menus."""
+    return (
+        f"在设备网页的日志设置里添加 syslog 服务器：本机地址、UDP 514，勾选{chinese}；能选编码时选 UTF-8"
+        "（没有找到厂商文档，菜单名称以设备为准）",
+        f"in the device's log settings add a syslog server: this address, UDP 514, {english}; UTF-8 where offered"
+        " (we found no document of the vendor's, so no names of menus)",
+    )
 
 
 class Family:

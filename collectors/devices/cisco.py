@@ -75,10 +75,10 @@ class Cisco(Family):
     )
     verified: bool = False
     setup: tuple[str, str] = (
-        "IOS：logging host <本机地址>；service timestamps log datetime localtime year；"
-        "ASA：logging enable；logging host <接口> <本机地址>；logging trap informational；logging timestamp",
-        "IOS: logging host <address>; service timestamps log datetime localtime year; ASA: logging enable;"
-        " logging host <interface> <address>; logging trap informational; logging timestamp",
+        "IOS：logging host 本机地址；service timestamps log datetime localtime year；"
+        "ASA：logging enable；logging host 接口 本机地址；logging trap informational；logging timestamp",
+        "IOS: logging host ADDRESS; service timestamps log datetime localtime year; ASA: logging enable;"
+        " logging host INTERFACE ADDRESS; logging trap informational; logging timestamp",
     )
     opening: str = (
         r"(?:: ?)?%(?:ASA|FTD|PIX)-"

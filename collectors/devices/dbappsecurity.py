@@ -8,7 +8,7 @@ from datetime import tzinfo
 from typing import Final
 
 from collectors.coerce import extra, put
-from collectors.devices.base import Family
+from collectors.devices.base import Family, undocumented_setup
 from collectors.devices.mapping import alert, finish_flow, own_time, put_pairs, put_severity, put_web
 from collectors.devices.text import marked_pairs
 from soc_core.model.event import Event, Value
@@ -41,10 +41,7 @@ class Dbappsecurity(Family):
         "Samples of WAF-2000GT and later in the tests of the public Java project org.datayoo.botu (testWafDbapp)",
     )
     verified: bool = True
-    setup: tuple[str, str] = (
-        "系统 > 日志外发 > Syslog：服务器填本机地址、端口 514，勾选攻击日志",
-        "system > syslog: this address, port 514, attack log",
-    )
+    setup: tuple[str, str] = undocumented_setup("攻击日志", "attack log")
     opening: str = r"(?:发生时间|happentime)/\d{4}-"
     programs: frozenset[str] = frozenset({"dbappwaf"})
 

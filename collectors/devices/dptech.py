@@ -11,7 +11,7 @@ from datetime import UTC, tzinfo
 from typing import Final
 
 from collectors.coerce import extra, put
-from collectors.devices.base import Family
+from collectors.devices.base import Family, undocumented_setup
 from collectors.devices.mapping import (
     alert,
     connection,
@@ -70,9 +70,8 @@ class Dptech(Family):
         " GUARD3000 SRVLOG",
     )
     verified: bool = True
-    setup: tuple[str, str] = (
-        "日志管理：业务日志、操作日志、系统日志的“输出到远程日志主机”填本机地址和 514 端口",
-        "log management: send service, operation and system logs to the remote log host, this address, port 514",
+    setup: tuple[str, str] = undocumented_setup(
+        "业务日志、操作日志、系统日志", "service, operation and system logs"
     )
     opening: str = (
         r"(?:\S{1,32} +)?%%(?:--)?\w{1,20}/[\w\-]{1,40}/[0-7]/(?:SYSLOG|DATALOG|OPERLOG|SRVLOG)\("

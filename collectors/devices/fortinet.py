@@ -65,8 +65,8 @@ class Fortinet(Family):
     )
     verified: bool = False
     setup: tuple[str, str] = (
-        "config log syslogd setting；set status enable；set server <本机地址>；set format default；end",
-        "config log syslogd setting; set status enable; set server <address>; set format default; end",
+        "config log syslogd setting；set status enable；set server 本机地址；set format default；end",
+        "config log syslogd setting; set status enable; set server ADDRESS; set format default; end",
     )
     opening: str = (
         r"date=\d{4}-\d\d-\d\d,? time=|(?:logver=\S+ )?timestamp=\d+ .{0,80}devname=|devname=\"?\S+ devid="

@@ -93,9 +93,9 @@ class H3c(Family):
     )
     verified: bool = True
     setup: tuple[str, str] = (
-        "info-center enable；info-center loghost <本机地址>；"
+        "info-center enable；info-center loghost 本机地址；"
         "会话日志：session log flow-begin、session log flow-end，userlog flow syslog",
-        "info-center enable; info-center loghost <address>; for sessions: session log flow-begin, session log flow-end,"
+        "info-center enable; info-center loghost ADDRESS; for sessions: session log flow-begin, session log flow-end,"
         " userlog flow syslog",
     )
     opening: str = r"(?:\S{1,64} )?%%10 ?[A-Za-z]"

@@ -79,15 +79,16 @@ class Hillstone(Family):
     reference: tuple[str, ...] = (
         "Hillstone StoneOS WebUI 用户手册，日志信息格式、logging syslog 4digit-year-timestamp",
         "Hillstone, Introduction to Log https://www.hillstonenet.com/support/T-series/2.0/en/diag_log_intro.html",
+        "Logmanager, Hillstone NGFW https://doc.logmanager.com/latest/log-source-devices/hillstone-ngfw/",
         "Samples quoted in public repositories and blogs: Traffic@FLOW SESSION and NAT, Threat@FLOW, Threat@IPS,"
         " Event@MGMT (SG-6000, T-series)",
     )
     verified: bool = True
     setup: tuple[str, str] = (
-        "配置：logging syslog <本机地址> udp 514 type traffic session、type traffic nat、type threat、type event；"
-        "策略里开会话日志（log session-start、session-end），NAT 规则加 log",
-        "logging syslog <address> udp 514 for the types traffic session, traffic nat, threat, event; log session-start"
-        " and session-end in the rules, log in NAT rules",
+        "监控 > 日志 > 日志管理：定义 syslog 服务器（本机地址、514 端口），打开威胁、会话、NAT、事件、"
+        "配置日志的 syslog 输出；策略里开会话日志，NAT 规则里开日志",
+        "Monitor > Log > Log Management: define the syslog server (this address, port 514), send threat, session, NAT,"
+        " event and configuration logs to it; session logs in the rules, logs in the NAT rules",
     )
     opening: str = (
         r"(?:\d{10,20}\(\S{1,64}\) +)?[0-9a-f]{8} (?:HillstoneNetworks#)?[A-Za-z]{3,20}@[A-Z0-9_\-]{2,20}:"

@@ -90,10 +90,10 @@ class Huawei(Family):
     )
     verified: bool = True
     setup: tuple[str, str] = (
-        "info-center enable；info-center loghost <本机地址> local-time（不写 local-time 时报文头用 UTC 时间）；"
+        "info-center enable；info-center loghost 本机地址 local-time（不写 local-time 时报文头用 UTC 时间）；"
         "防火墙另开 firewall log session log-type syslog、安全策略里 session logging、policy logging，"
         "并 firewall log charset utf-8",
-        "info-center enable; info-center loghost <address> local-time (without it headers carry UTC);"
+        "info-center enable; info-center loghost ADDRESS local-time (without it headers carry UTC);"
         " on firewalls also: firewall log session log-type syslog, session logging and policy logging in the rules,"
         " firewall log charset utf-8",
     )

@@ -8,6 +8,7 @@ from datetime import tzinfo
 from typing import Final
 
 from collectors.coerce import extra, put
+from collectors.devices.base import undocumented_setup
 from collectors.devices.mapping import (
     alert,
     connection,
@@ -78,10 +79,7 @@ class Nsfocus:
         " (testWafNsfocus, testIdsNsfocus, testIdsNsfocus11f)",
     )
     verified: bool = True
-    setup: tuple[str, str] = (
-        "日志报表 > 日志配置 > SYSLOG 配置：服务器填本机地址、端口 514，勾选 Web 安全日志、系统日志；编码选 UTF-8",
-        "log configuration > SYSLOG: this address, port 514, web security and system logs, UTF-8",
-    )
+    setup: tuple[str, str] = undocumented_setup("Web 安全日志、系统日志", "web security and system logs")
     opening: str = (
         r"tag:waf_log_|(?:time[=:])?\d{4}-\d\d-\d\d \d\d:\d\d:\d\d;|time=\d{10};"
         r"|manufacturers=nsfocus|device_type=|user:[^;]{1,64};loginip:"

@@ -12,7 +12,7 @@ from datetime import UTC, tzinfo
 from typing import Final
 
 from collectors.coerce import extra, put
-from collectors.devices.base import Family
+from collectors.devices.base import Family, undocumented_setup
 from collectors.devices.mapping import (
     alert,
     connection,
@@ -80,10 +80,8 @@ class Qianxin(Family):
         " (level, result, host_state) in a public integration of 天眼",
     )
     verified: bool = True
-    setup: tuple[str, str] = (
-        "防火墙：系统 > 日志设置 > syslog 服务器，填本机地址和 514 端口，格式选标准格式；"
-        "天眼：系统配置 > 数据外发 > syslog，勾选告警",
-        "NSG: log settings > syslog, this address, port 514, standard format; SkyEye: data export > syslog, alarms",
+    setup: tuple[str, str] = undocumented_setup(
+        "流量、威胁、行为日志（天眼：告警外发）", "traffic, threat and behaviour logs (SkyEye: send alarms)"
     )
     opening: str = (
         r'devid="|skyeye_\w{2,24} |\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\|!?[^|]{1,64}\|!?\w{1,32}\|!? ?\{'

@@ -31,9 +31,9 @@ class Ruijie:
     )
     verified: bool = False
     setup: tuple[str, str] = (
-        "logging on；logging server <本机地址>；service sysname；service timestamps log datetime year；"
+        "logging on；logging server 本机地址；service sysname；service timestamps log datetime year；"
         '设备改过名的，在 syslog 输入里写 device = "ruijie"',
-        "logging on; logging server <address>; service sysname; service timestamps log datetime year; for devices with"
+        "logging on; logging server ADDRESS; service sysname; service timestamps log datetime year; for devices with"
         ' names of their own write device = "ruijie" in the syslog input',
     )
     opening: str = (

@@ -11,7 +11,7 @@ from datetime import tzinfo
 from typing import Final
 
 from collectors.coerce import extra, long_value, put
-from collectors.devices.base import Family
+from collectors.devices.base import Family, undocumented_setup
 from collectors.devices.mapping import (
     alert,
     connection,
@@ -70,10 +70,7 @@ class Sangfor(Family):
         "Samples of NGAF 流量审计 and of SIP secevent in the public Java project cn.hba.audit.flume (SyslogParseSxf)",
     )
     verified: bool = True
-    setup: tuple[str, str] = (
-        "AF：监控 > 日志 > 日志设置 > 外置日志服务器（Syslog），填本机地址和 514 端口，勾选全部日志类型；编码选 UTF-8",
-        "NGAF: log settings > external syslog server: this address, port 514, all kinds of logs, UTF-8",
-    )
+    setup: tuple[str, str] = undocumented_setup("全部日志类型", "all kinds of logs")
     opening: str = r"(?:日志类型|所属系统)[:：]|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\|!(?:secevent|alarm)\|!"
     programs: frozenset[str] = frozenset()
 

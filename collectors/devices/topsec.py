@@ -10,7 +10,7 @@ from datetime import tzinfo
 from typing import Final
 
 from collectors.coerce import extra, put
-from collectors.devices.base import Family
+from collectors.devices.base import Family, undocumented_setup
 from collectors.devices.mapping import (
     alert,
     connection,
@@ -90,11 +90,8 @@ class Topsec(Family):
         "Samples of TOS firewalls in public Scala and Node projects (type=conn, recorder=FW-NAT, sv_netacc, op=logout)",
     )
     verified: bool = True
-    setup: tuple[str, str] = (
-        "日志与报警 > 日志设置：服务器填本机地址、端口 514、类型 syslog、不加密，勾选全部类型；"
-        "命令行：log config set ipaddr <本机地址> port udp:514 logtype syslog trans enable",
-        "log settings: server this address, port 514, syslog, all types; or: log config set ipaddr <address>"
-        " port udp:514 logtype syslog trans enable",
+    setup: tuple[str, str] = undocumented_setup(
+        "全部日志类型，格式 syslog，不加密", "all kinds of logs, format syslog, no encryption"
     )
     opening: str = r'[iI][dD]="?(?:tos|ngtos|TOS|NGTOS)\b'
     programs: frozenset[str] = frozenset()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from collectors.devices.base import Device
@@ -22,4 +23,5 @@ def samples(name: str) -> list[str]:
 
 def read(text: str, device: Device | None = None) -> Event:
     """Return the event of one received message."""
-    return SyslogParser(CONTEXT, device).parse_message(text, SENDER)
+    options = {} if device is None else {"device": device.name}
+    return SyslogParser(replace(CONTEXT, options=options)).parse_message(text, SENDER)
