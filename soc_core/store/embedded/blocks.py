@@ -38,7 +38,7 @@ FEW_ROWS: Final = 8
 _FEW_WORDS: Final = 8 * 1024
 """Bytes of a column's numbers and words below which making a text of each number takes longer than all else."""
 _Item = TypeVar("_Item")
-_FOOTERS: Final = 10 * 1024 * 1024
+_FOOTERS: Final = 12 * 1024 * 1024
 """Bytes of footers, as they lie in files, that are kept read; in memory they take ten times as much.
 
 Half a year of days fits: reading a footer takes longer than reading a column, and a question that goes through more
@@ -141,7 +141,9 @@ class Blocks:
         wanted = self._chosen(block, names)
         columns = self._columns.known(block.segment.name, block.group, wanted)
         there = _table(wanted, columns).take(rows)
-        rest = self._decoded(block, [n for n in wanted if n not in columns], alone=alone, few=True).take(rows)
+        rest = self._beginning(
+            block, [n for n in wanted if n not in columns], max(rows) + 1, alone=alone
+        ).take(rows)
         both = {name: table[name] for table in (there, rest) for name in table.column_names}
         return pa.table([_plain(name, both[name]) for name in both], names=list(both))
 
@@ -167,14 +169,26 @@ class Blocks:
         columns = self._columns.known(block.segment.name, block.group, names)
         return _table(names, columns) if len(columns) == len(names) else None
 
-    def _decoded(self, block: Block, names: Sequence[str], *, alone: bool, few: bool = False) -> pa.Table:
-        """Return columns from the file; where ``few`` rows are wanted, words that occur often are left as numbers."""
+    def _decoded(self, block: Block, names: Sequence[str], *, alone: bool) -> pa.Table:
+        """Return columns from the file."""
         footer = self._footers.of(block.segment)
         path = self._sidecars.directory / block.segment.name
-        words = footer.words(block.group) if few else []
-        with pq.ParquetFile(path, metadata=footer.metadata, read_dictionary=words) as file:
+        with pq.ParquetFile(path, metadata=footer.metadata) as file:
             groups = list(range(file.num_row_groups)) if block.group < 0 else [block.group]
             return file.reader.read_row_groups(groups, column_indices=footer.places(names), use_threads=alone)
+
+    def _beginning(self, block: Block, names: Sequence[str], rows: int, *, alone: bool) -> pa.Table:
+        """Return the first rows of columns from the file, where few are wanted and none behind them.
+
+        Words that occur often are left as numbers.
+        """
+        footer = self._footers.of(block.segment)
+        path, words = self._sidecars.directory / block.segment.name, footer.words(block.group)
+        with pq.ParquetFile(path, metadata=footer.metadata, read_dictionary=words) as file:
+            batches = file.reader.iter_batches(
+                rows, [block.group], column_indices=footer.places(names), use_threads=alone
+            )
+            return pa.Table.from_batches([next(iter(batches))])
 
     def each(
         self,
