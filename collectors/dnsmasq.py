@@ -135,7 +135,7 @@ def interpret_dhcp(event: Event, message: str, /) -> bool:
                 event,
                 kind.lower(),
                 MODULE,
-                Lease(address=address or "", mac=mac, host=name if kind in ("ACK", "REPLY") else ""),
+                Lease(address=address or "", mac=mac, host=(name or "") if kind in ("ACK", "REPLY") else ""),
             )
             put(event, "observer.ingress.interface.name", interface)
             if pattern is _LEASE6:

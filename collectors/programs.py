@@ -38,6 +38,11 @@ PROGRAMS: Final[Mapping[str, tuple[str, str]]] = {
     "kernel": ("auditd", "interpret"),
 }
 """Program as it stands in syslog, in lower case → module of this package and its function."""
+DATASETS: Final = (
+    "auditd.log", "dhcp.lease", "dhcp.message", "dns.query", "mysql.audit", "postgresql.audit", "postgresql.log",
+    "radius.auth", "web.access", "web.error",
+)  # fmt: skip
+"""What these make of syslog messages."""
 _INSTANCE: Final = re.compile(r"\(.*\)$|@.*$")
 
 
@@ -51,5 +56,8 @@ def interpret(event: Event) -> bool:
     program, message = event.get("process.name"), event.get("message")
     if not isinstance(program, str) or not isinstance(message, str) or len(program) > 64:
         return False
-    known = PROGRAMS.get(_INSTANCE.sub("", program.lower()))
+    name = program.lower()
+    known = PROGRAMS.get(name)
+    if known is None and ("@" in name or "(" in name):
+        known = PROGRAMS.get(_INSTANCE.sub("", name))
     return known is not None and _load(*known)(event, message)

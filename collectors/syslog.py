@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from collectors import programs
+from collectors.auditd_syslog import SyslogGroups, has_records
 from collectors.base import Batch, ByteSource, ReadContext
 from collectors.coerce import put
 from collectors.devices import registry as devices
 from collectors.lines import Line, decode_text, text_head
 from collectors.making import RecordError
-from collectors.records import read_line_events
+from collectors.records import read_group_events, read_line_events
 from collectors.syslog_auth import interpret
 from collectors.syslog_header import HeaderReader, has_header, take_priority
 from soc_core.clock import format_instant
@@ -26,7 +28,7 @@ class Syslog:
     """Collect syslog files."""
 
     name: str = "syslog"
-    datasets: tuple[str, ...] = ("syslog.log", "syslog.auth", *devices.DATASETS)
+    datasets: tuple[str, ...] = ("syslog.log", "syslog.auth", *programs.DATASETS, *devices.DATASETS)
 
     def recognise(self, head: bytes, _name: str, /) -> int:
         """Return 70 when most of the first lines have a syslog header, 40 when one has."""
@@ -40,7 +42,11 @@ class Syslog:
 
     def read(self, source: ByteSource, context: ReadContext) -> Iterator[Batch]:
         """Yield the events of the file."""
-        return read_line_events(source, context, SyslogParser(context), name=self.name, module="syslog")
+        parser = SyslogParser(context)
+        if has_records(source.head):
+            groups = SyslogGroups(parser)
+            return read_group_events(source, context, groups, name=self.name, module="syslog")
+        return read_line_events(source, context, parser, name=self.name, module="syslog")
 
 
 class SyslogParser:
@@ -101,7 +107,9 @@ class SyslogParser:
         return event
 
     def _understand(self, event: Event) -> bool:
-        """Add what the message proper says if it is of a device; tell whether it was."""
+        """Add what the message proper says if it is of a server's program or of a device; tell whether it was."""
+        if self._device is None and programs.interpret(event):
+            return True
         return devices.interpret(event, self._zone, self._device)
 
 

@@ -167,3 +167,19 @@ def test_the_short_way_is_the_long_way(stamp: str, monkeypatch: pytest.MonkeyPat
         except RecordError as fault:
             found.append((str(fault),))
     assert found[0] == found[1]
+
+
+def test_messages_of_servers_are_understood_and_audit_records_joined() -> None:
+    head = "Nov 20 10:00:00 web1"
+    text = (
+        f"{head} named[1]: client @0x7f 192.0.2.77#60920 (a.example): query: a.example IN A +E(0)K (192.0.2.53)\n"
+        f'{head} audispd: type=SYSCALL msg=audit(1795140000.200:1): arch=c000003e syscall=59 pid=7 exe="/bin/sh"\n'
+        f'{head} audispd: type=EXECVE msg=audit(1795140000.200:1): argc=2 a0="sh" a1="-c"\n'
+        f"{head} dhcpd: DHCPACK on 192.0.2.100 to 00:00:5e:00:53:23 (pc) via eth0\n"
+        f"{head} audispd: type=PROCTITLE msg=audit(1795140000.200:1): proctitle=7368002D63\n"
+    )
+    events, bad, _ = read_all(Syslog(), text.encode())
+    assert bad == []
+    assert [event["event.dataset"] for event in events] == ["dns.query", "dhcp.lease", "auditd.log"]
+    assert (events[2]["process.args"], events[2]["process.pid"]) == (["sh", "-c"], 7)
+    assert events[2]["host.name"] == "web1"
