@@ -77,7 +77,7 @@ class Beginner:
         if content.packed and not self.settled(tail, now):
             return False
         head = head_of(content)
-        mark = tail.start or self._known(tail, content, head, attached)
+        mark = self._started(tail, content, head) or self._known(tail, content, head, attached)
         if mark is None:
             quiet = now - tail.changed >= self._settings.finish
             if not can_begin(head, complete=content.packed or (tail.rotated and quiet)):
@@ -93,18 +93,31 @@ class Beginner:
         """Tell whether nothing was added to a file for a while."""
         return now - tail.changed >= self._settings.settle
 
+    def _started(self, tail: Tail, content: Content, head: bytes) -> Mark | None:
+        """Return the mark that the tail was made for, if its content is in the file."""
+        if tail.start is not None and not (tail.start.begins(head) and holds(content, tail.start)):
+            self.displaced.append(tail.start)
+            tail.start = None
+        return tail.start
+
     def _known(
         self, tail: Tail, content: Content, head: bytes, attached: Callable[[int], bool]
     ) -> Mark | None:
-        """Return the mark of the content in this file, if it was read before; a copy's gets a key of its own."""
-        mark = self.index.of_file(tail.identity)
+        """Return the mark of the content in this file, if it was read before; a copy's gets a key of its own.
+
+        What else lay in this file and was not read to its end is ``displaced``.
+        """
+        mark = None
+        for one in self.index.of_file(tail.identity):
+            if mark is None and one.begins(head) and (one.kind != LINES or holds(content, one)):
+                mark = one
+            elif one.kind == LINES and not one.finished and not attached(one.key):
+                self.displaced.append(one)
         if mark is None:
             named = self.index.of_path(tail.path)
             mark = named if named is not None and named.kind == WINDOWS else None
-        if mark is None or not mark.begins(head) or (mark.kind == LINES and not holds(content, mark)):
-            if mark is not None and mark.kind == LINES and not attached(mark.key):
-                self.displaced.append(mark)
-            mark = known_content(content, self.index.beginning(head)) if head else None
+        if mark is None and head:
+            mark = known_content(content, self.index.beginning(head))
         if mark is not None and attached(mark.key):
             return replace(mark, key=self._store.new_key())
         return mark
