@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from collectors.auditd import interpret
 from collectors.auditd_syslog import SyslogGroups, has_records, join
 from collectors.lines import Line
+from collectors.live.base import Counters
+from collectors.live.syslog_records import Received, RecordMaker
 from soc_core.model.event import Event
-from tests.collectors.base import GOLDEN, assert_fits_dictionary
+from tests.collectors.base import CONTEXT, GOLDEN, assert_fits_dictionary
 
 RECORDS = [
     line.decode().replace("\x1d", "")
@@ -78,3 +81,14 @@ def test_lines_of_a_file_are_joined_and_others_pass_at_once() -> None:
 def test_files_with_records_are_told_by_their_beginning() -> None:
     assert has_records(b"<30>Nov 24 20:00:00 web1 audispd: type=CWD msg=audit(1.2:3): cwd=1")
     assert not has_records(b"Nov 24 20:00:00 web1 sshd: x")
+
+
+def test_received_messages_of_one_event_become_one() -> None:
+    messages = [
+        Received(f"<30>Nov 23 08:00:00 web1 audispd: {text}".encode(), "192.0.2.9") for text in RECORDS
+    ]
+    maker = RecordMaker("syslog", b"run", Counters(), timedelta(days=3650))
+    batch = maker.make(messages, CONTEXT)
+    assert [event["event.action"] for event in batch.events] == ["process_started", "file_deleted", "sudo"]
+    assert batch.counters["records"] == len(messages)
+    assert len({event["event.id"] for event in batch.events}) == 3
