@@ -94,10 +94,12 @@ def _fail(error: Exception) -> int:
 
 def _known(error: Exception) -> EdusocError | None:
     """Return our own error for one of the system or of the operational database, ``None`` for any other."""
-    from sqlalchemy.exc import DBAPIError
-
     if isinstance(error, OSError):
         return StoreError(error.strerror or str(error), where=str(error.filename or ""))
+    if "sqlalchemy" not in sys.modules:  # an agent has none: it can't be an error of the database
+        return None
+    from sqlalchemy.exc import DBAPIError
+
     if isinstance(error, DBAPIError):
         return StoreError(
             f"the operational database can't be used: {error.orig}",

@@ -20,6 +20,7 @@ from collectors.agent.status import AGENT, read_status
 from collectors.uplink.connection import Connection, LinkError
 from soc_core.clock import parse_instant
 from soc_core.errors import EdusocError
+from soc_core.model.event import Scalar
 from soc_core.uplink.wire import HEARTBEAT
 
 STALE: Final = timedelta(minutes=1)
@@ -84,7 +85,7 @@ def _process(status: Mapping[str, object], *, running: bool) -> Iterator[Check]:
 def _room(configuration: Configuration, machine: Machine) -> Iterator[Check]:
     directory = next(path for path in (configuration.state, *configuration.state.parents) if path.exists())
     free, wanted = machine.free_bytes(directory), configuration.spool.reserve
-    values = {"free": free // _MB, "reserve": wanted // _MB, "path": str(directory)}
+    values: dict[str, Scalar] = {"free": free // _MB, "reserve": wanted // _MB, "path": str(directory)}
     if free < wanted:
         yield Check(BAD, "disk_full", values)
     elif free < 2 * wanted:
@@ -144,7 +145,11 @@ def _told(status: Mapping[str, object], now: datetime, *, running: bool) -> Iter
 def _waiting(beat: Mapping[str, object], now: datetime) -> Iterator[Check]:
     count, oldest = _number(beat.get("waiting")), str(beat.get("oldest", ""))
     late = bool(oldest) and now - parse_instant(oldest) > LONG_WAIT
-    values = {"events": count, "megabytes": _number(beat.get("waiting_bytes")) // _MB, "oldest": oldest}
+    values: dict[str, Scalar] = {
+        "events": count,
+        "megabytes": _number(beat.get("waiting_bytes")) // _MB,
+        "oldest": oldest,
+    }
     yield Check(WARNING if late else OK, "waiting_long" if late else "waiting", values)
     shed = beat.get("shed")
     dropped = sum(_number(item) for item in shed.values()) if isinstance(shed, dict) else 0
@@ -163,7 +168,7 @@ def _source(
         yield Check(BAD, "input_failed", {"name": name, "reason": fault})
         return
     last = str(source.get("last", ""))
-    values = {"name": name, "stored": _number(counters.get("stored")), "last": last or "–"}
+    values: dict[str, Scalar] = {"name": name, "stored": _number(counters.get("stored")), "last": last or "–"}
     if running and (not last or now - parse_instant(last) > QUIET):
         yield Check(WARNING, "input_quiet" if last else "input_never", values)
     else:

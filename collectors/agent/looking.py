@@ -14,9 +14,11 @@ from collectors.agent.configuration import InputSettings
 from collectors.agent.finding import BAD, OK, WARNING, Check
 from collectors.live.options import Options
 from soc_core.errors import UsageError
+from soc_core.model.event import Scalar
 
 _LISTENING: Final = {"udp": ("udp",), "tcp": ("tcp", "tls", "listen", "address")}
 """Settings of inputs that name an address to listen on, by protocol."""
+_USUAL_PORTS: Final = {"syslog": 514}
 _PROC: Final = {"udp": ("udp", "udp6"), "tcp": ("tcp", "tcp6")}
 _TCP_LISTEN: Final = "0A"
 _DEFAULT_RMEM: Final = 212_992
@@ -37,7 +39,12 @@ class Machine:
                     yield Check(level, "port_unused" if agent else "port_free", {"port": shown})
                 elif fault == errno.EADDRINUSE:
                     pid, name = holder_of(protocol, port)
-                    values = {"port": shown, "program": name or "?", "pid": pid, "input": settings.name}
+                    values: dict[str, Scalar] = {
+                        "port": shown,
+                        "program": name or "?",
+                        "pid": pid,
+                        "input": settings.name,
+                    }
                     if not agent or pid != agent:
                         yield Check(BAD, "port_taken", values)
                 elif fault in {errno.EACCES, errno.EPERM}:
@@ -80,7 +87,10 @@ def addresses_of(settings: InputSettings) -> list[tuple[str, str, int]]:
             if name not in settings.values:
                 continue
             try:
-                found += [(protocol, *address) for address in options.addresses(name, port=0)]
+                found += [
+                    (protocol, *address)
+                    for address in options.addresses(name, port=_USUAL_PORTS.get(settings.kind, 0))
+                ]
             except UsageError:
                 continue  # another kind of setting of that name
     return [item for item in found if item[2]]

@@ -27,6 +27,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser = add_command(subparsers, "collect", "edusoc.collect")
     add_agent_config(parser)
     parser.add_argument("--check", action="store_true", help=say("edusoc.collect.check"))
+    parser.add_argument("--needs", action="store_true", help=say("edusoc.collect.needs"))
     parser.set_defaults(run=run)
 
 
@@ -44,6 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     from collectors.agent.configuration import load_configuration, with_managed
 
     configuration = load_configuration(arguments.config)
+    if arguments.needs:
+        return _needs(with_managed(configuration)[0])
     if arguments.check:
         return _check(*with_managed(configuration))
     agent = Agent(configuration, notice)
@@ -65,6 +68,14 @@ def notice(key: str, values: Mapping[str, Scalar]) -> None:
         for name, value in values.items()
     }
     print(printable(say(f"edusoc.collect.told.{key}", **told)), file=sys.stderr, flush=True)  # type: ignore[arg-type] # numbers and texts
+
+
+def _needs(configuration: Configuration) -> int:
+    """Print what the installer must give the service, a word a line."""
+    from collectors.agent.needs import needs
+
+    print("\n".join(needs(configuration.inputs)))
+    return 0
 
 
 def _check(configuration: Configuration, trouble: str) -> int:
