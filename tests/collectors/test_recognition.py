@@ -12,7 +12,8 @@ from tests.collectors.base import GOLDEN
 
 OWNERS = {
     "auditd": "auditd", "dhcp": "dhcp", "dhcpd": "dhcp", "kea": "dhcp", "dns": "dns_query", "iis": "iis",
-    "mysql": "mysql", "postgresql": "postgresql", "radius": "radius", "web_access": "web_access", "web_error": "web_error",
+    "mysql": "mysql", "postgresql": "postgresql", "radius": "radius", "web_access": "web_access",
+    "web_error": "web_error",
     "suricata": "suricata", "zeek": "zeek", "syslog": "syslog", "winlogbeat": "winlogbeat", "ecs": "ecs_ndjson",
 }  # fmt: skip
 EXACT = {"dnsmasq.log": "dns_query", "dnsmasq.leases": "dhcp"}

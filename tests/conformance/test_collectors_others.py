@@ -124,6 +124,19 @@ def test_openssh_log_is_understood(tmp_path: Path) -> None:
     assert understood > 0.9 * len(events)
 
 
+def test_apache_error_log_is_understood(tmp_path: Path) -> None:
+    rows = _loghub("Apache")
+    lines = [f"[{row['Time']}] [{row['Level']}] {row['Content']}" for row in rows]
+    (tmp_path / "error.log").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    events, statistics = collect(read_paths([str(tmp_path / "error.log")], _context))
+    assert (statistics.bad, statistics.collectors) == (0, {"web_error": 1})
+    _check(events)
+    assert [event["log.level"] for event in events] == [row["Level"] for row in rows]
+    clients = [row["Content"] for row in rows if row["Content"].startswith("[client ")]
+    assert len(clients) > 10
+    assert sum("source.ip" in event for event in events) == len(clients)
+
+
 def test_no_file_of_any_kind_makes_it_fail(tmp_path: Path) -> None:
     """Bit-flipped and truncated copies of every Zeek sample under a wrong name."""
     chooser = random.Random(13)
