@@ -199,13 +199,16 @@ class _Values:
     """Ask the Bloom filters for texts; ``places`` are kept by size, for filters of many days are of a few sizes."""
 
     texts: tuple[str, ...]
+    hashes: list[Hashes] = field(default_factory=list, compare=False)
     places: dict[int, list[_Bits]] = field(default_factory=dict, compare=False)
 
     def __call__(self, beside: Sidecar) -> Mask:
         matrix = beside.arrays["values"]
         bits = matrix.shape[1] * 8
         if bits not in self.places:
-            self.places[bits] = [_bits(row) for row in _places(hash_texts(self.texts), bits)]
+            if not self.hashes:
+                self.hashes.append(hash_texts(self.texts))
+            self.places[bits] = [_bits(row) for row in _places(self.hashes[0], bits)]
         masks = [_all_set(matrix, item) for item in self.places[bits]]
         return masks[0] if len(masks) == 1 else np.asarray(np.logical_or.reduce(masks), np.bool_)
 
