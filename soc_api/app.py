@@ -14,6 +14,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from soc_api import limits, problems
+from soc_api.agents.endpoints import router as agents
 from soc_api.alerts.endpoints import router as alerts
 from soc_api.events.endpoints import router as events
 from soc_api.live.endpoints import router as live
@@ -56,7 +57,7 @@ def create_app(services: Services) -> FastAPI:
     answer = problems.install(app, on_page_error)
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)  # leaves event streams alone
     app.add_middleware(Guard, on_error=answer)
-    for router in (session, alerts, events, organisations, store, whereabouts, live, pages):
+    for router in (session, alerts, events, organisations, agents, store, whereabouts, live, pages):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # the documented way to extend the schema

@@ -14,11 +14,14 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import Connection
 
 from cases.alerts.attach import AlertSink
 from cases.alerts.repository import AlertFilter, list_alerts
 from edusoc.migrating import upgrade
 from edusoc.packets import CaptureCutter
+from intake.agents.model import Agent, NewCode, Source, SourceHealth
+from intake.agents.repository import add_code, count_senders, enrol, put_source, set_seen
 from soc_api.app import create_app
 from soc_api.security import COOKIE
 from soc_api.services import Services
@@ -90,6 +93,19 @@ def make_detection(code: str, event: Event) -> Detection:
     )
 
 
+def make_agent(connection: Connection, code: str, unit: str) -> str:
+    """Return the id of a school's agent with a source and an unknown sender, all named after the school."""
+    at = format_instant(NOW)
+    add_code(connection, code, NewCode(unit, "default", format_instant(NOW.replace(year=2030))), now=NOW)
+    asked = Agent("", f"采集代理{code}", "", "", f"key {code}")
+    agent = enrol(connection, code, asked, now=NOW)
+    assert agent is not None
+    put_source(connection, Source(agent.id, f"来源{code}", "syslog_udp", SourceHealth.SILENT, at, at))
+    count_senders(connection, agent.id, {("default", f"发送者{code.lower()}"): 3}, now=NOW)
+    set_seen(connection, agent.id, {"last_seen_at": at})
+    return agent.id
+
+
 @dataclass(frozen=True)
 class Built:
     """Hold the place's files, what is in it, and its operational rows."""
@@ -107,6 +123,7 @@ class School:
     alert: str
     event: str
     secrets: tuple[str, ...]
+    agent: str = ""
 
 
 @pytest.fixture(scope="session")
@@ -148,7 +165,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
                 *(f"联络员{code}", f"zone-{code}", f"{code.lower()}.example", *people),
                 *(str(event["event.id"]) for event in found),
             )
-            schools[code] = School(ids[code], alert.id, str(found[0]["event.id"]), secrets)
+            agent = make_agent(connection, code, ids[code])
+            named = (f"采集代理{code}", f"来源{code}", f"发送者{code.lower()}", agent)
+            schools[code] = School(ids[code], alert.id, str(found[0]["event.id"]), (*secrets, *named), agent)
     store.close()
     rows = rows_of(database)
     database.close()

@@ -66,6 +66,9 @@ CALLS: Mapping[tuple[str, str], Call | str] = {
     ("GET", "/api/v1/events/{event_id}"): Call((404,)),
     ("GET", "/api/v1/organisations"): Call((200,)),
     ("GET", "/api/v1/organisations/{organisation_id}"): Call((404,)),
+    ("GET", "/api/v1/agents"): Call((200,), "?organisation={unit}"),
+    ("GET", "/api/v1/agents/{agent_id}"): Call((404,)),
+    ("GET", "/api/v1/agents/{agent_id}/senders"): Call((404,)),
     ("GET", "/api/v1/store/health"): Call((200, 403)),
     ("GET", "/api/v1/store/retention"): Call((200, 403), "?organisation={unit}&limit=500"),
     ("GET", "/api/v1/whereabouts"): Call(
@@ -80,6 +83,7 @@ CALLS: Mapping[tuple[str, str], Call | str] = {
     ("GET", "/alerts/{alert_id}/whereabouts"): Call((404,)),
     ("GET", "/events"): Call((200,), "?organisation={unit}&q=organization.id:{unit}"),
     ("GET", "/events/{event_id}"): Call((404,)),
+    ("GET", "/agents"): Call((200,), "?organisation={unit}"),
     ("GET", "/audit"): Call((200, 404), "?organisation={unit}"),
     ("GET", "/tasks"): Call((200,)),
     ("GET", "/tasks/{alert_id}"): Call((404,)),
@@ -114,6 +118,7 @@ def ask(client: TestClient, key: tuple[str, str], other: School) -> tuple[int, s
     names = {
         "alert_id": other.alert,
         "event_id": other.event,
+        "agent_id": other.agent,
         "organisation_id": other.unit,
         "unit": other.unit,
     }
@@ -128,7 +133,7 @@ def ask(client: TestClient, key: tuple[str, str], other: School) -> tuple[int, s
         follow_redirects=False,
     )
     text = html.unescape(unquote(answer.text))
-    for name in (other.unit, other.alert, other.event):
+    for name in (other.unit, other.alert, other.event, other.agent):
         if name in url:
             text = text.replace(name, "")
     return answer.status_code, text
