@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from collectors.live.files.settings import Settings
 from collectors.live.files.tailing import FilesInput, checkpoint_path
 from collectors.live.options import Options
 from collectors.live.registry import build as build_kind
+from collectors.reasons import reason_text
 from soc_core.errors import StoreError, UsageError
 from tests.collectors.live.files.following import Store, add, line, lines
 
@@ -159,3 +161,19 @@ def test_killed_again_and_again_while_the_log_grows_and_rotates(tmp_path: Path) 
     found = rows()
     assert {int(row[1]) for row in found} == set(range(1, number + 1))
     assert len({row[0] for row in found}) == number  # one id a line, however often it came
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "setting 'paths' names no files",
+        "setting 'format' 'x' is no known format — known: syslog, zeek",
+        "the folder for checkpoints can't be used: Permission denied — make it ours to read and write",
+        "this kind of input needs a folder to remember in",
+        "collector syslog failed: ZeroDivisionError()",
+    ],
+)
+def test_what_is_said_is_said_in_chinese(sentence: str) -> None:
+    said = reason_text(sentence, "zh")
+    assert all(re.search("[\u4e00-\u9fff]", part) for part in said.split("；"))
+    assert reason_text(sentence, "en") == sentence
