@@ -15,6 +15,7 @@ from typing import Final
 from collectors.coerce import flatten, instant_or_none, ip_text, put, put_default, unique
 from collectors.making import RecordError
 from collectors.network import put_transport
+from collectors.windows_dns_server import PARTS, put_dns_server
 from collectors.windows_tables import (
     FAILURES,
     GROUP_CODES,
@@ -93,6 +94,8 @@ def map_record(record: WindowsRecord, zone: tzinfo) -> Event:
     _put_users(event, record, part)
     if part == "sysmon":
         _put_sysmon(event, record)
+    elif part in PARTS:
+        put_dns_server(event, record.code, record.data)
     _put_names(event)
     return event
 
