@@ -39,7 +39,7 @@ _FIELDS: Final[Mapping[str, str]] = {
     "logdesc": "", "ui": "", "attack": "rule.name", "attackid": "rule.id", "virus": "rule.name", "severity": "",
     "crlevel": "", "hostname": "", "url": "", "catdesc": "rule.category", "filename": "file.name",
     "qname": "dns.question.name", "qtype": "dns.question.type", "ip": "source.ip", "mac": "source.mac",
-    "cve": "vulnerability.id",
+    "cve": "vulnerability.id", "cfgpath": "event.provider",
 }  # fmt: skip
 _THREATS: Final = frozenset({"virus", "ips", "anomaly", "waf", "dlp", "file-filter", "emailfilter"})
 _FROM: Final = re.compile(r"\(([0-9A-Fa-f.:]{3,45})\)")
@@ -91,7 +91,9 @@ class Fortinet(Family):
             if name in values:
                 extra(found, name, values[name])
         put_seconds(found, values.get("duration", "") if values["type"] == "traffic" else "")
-        if values.get("hostname") or values.get("url"):
+        if values["type"] != "utm":
+            put(found, "source.domain", found.get("source.domain") or values.get("hostname"))
+        elif values.get("hostname") or values.get("url"):
             put_url(found, host=values.get("hostname"), path=values.get("url"))
         finish_flow(found, values.get("proto", ""))
         return found

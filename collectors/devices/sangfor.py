@@ -144,7 +144,12 @@ def _access(found: Event, values: Mapping[str, str], zone: tzinfo) -> None:
     found["event.dataset"] = "sangfor.access"
     what = values.get("操作") or values.get("操作对象", "")
     gone = "注销" in what or "退出" in what or "下线" in what
-    login(found, "network_logout" if gone else "network_login", "", "end" if gone else "start")
+    login(
+        found,
+        "network_logout" if gone else "network_login",
+        "success" if gone else "",
+        "end" if gone else "start",
+    )
     found["event.category"] = ["authentication", "session"]
     _put_outcome(found, values.get("描述", ""))
     put_time(found, "event.start", values.get("登录时间", ""), zone)
