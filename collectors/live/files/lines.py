@@ -154,8 +154,9 @@ class LineReader:
         """Pass over the rest of a line that is too long; return whether more follows it."""
         data = part.window.data
         end = data.find(b"\n") + 1
-        self._move(part, end or len(data))
-        self.mark = replace(self.mark, skipping=not end, line=self.mark.line + bool(end))
+        raw, position, tail = self._moved(part, end or len(data))
+        line = self.mark.line + bool(end)
+        self.mark = replace(self.mark, raw=raw, position=position, tail=tail, skipping=not end, line=line)
         return 0 < end < len(data)
 
     def _skip_hole(self, part: Part) -> bool:
@@ -216,25 +217,22 @@ class LineReader:
             self._held_at = self._held_at if same else (reached.position, now)
         else:
             self._held_at = None
-        headers = self._later_headers(reached)
-        self._move(part, size)
+        raw, position, tail = self._moved(part, size)
         self.mark = replace(
             self.mark,
+            raw=raw,
+            position=position,
+            tail=tail,
             line=self.mark.line + part.window.data.count(b"\n", 0, size),
             first=self.mark.first or reached.first,
-            headers=headers,
+            headers=self._later_headers(reached),
         )
 
-    def _move(self, part: Part, size: int) -> None:
-        """Move position, raw offset and the hash of what stands before it by ``size`` bytes of text."""
+    def _moved(self, part: Part, size: int) -> tuple[int, int, str]:
+        """Return raw offset, position and the hash of what stands before, ``size`` bytes of text farther."""
         raw_size = part.window.raw_size(size) if size else 0
         before = (part.before + part.plain[max(0, raw_size - TAIL_BYTES) : raw_size])[-TAIL_BYTES:]
-        self.mark = replace(
-            self.mark,
-            raw=self.mark.raw + raw_size,
-            position=self.mark.position + size,
-            tail=fingerprint(before),
-        )
+        return self.mark.raw + raw_size, self.mark.position + size, fingerprint(before)
 
     def _named_by(self, content: Content, head: bytes) -> bytes:
         """Return the record that names the source, empty while none is known."""

@@ -57,6 +57,12 @@ class Mark:
     skipping: bool = False
     finished: bool = False
 
+    def is_news(self, before: Mark) -> bool:
+        """Tell whether the mark says more than ``before`` did."""
+        return (self.raw, self.size, self.modified, self.record, self.finished, self.path, self.inode) != (
+            before.raw, before.size, before.modified, before.record, before.finished, before.path, before.inode,
+        )  # fmt: skip
+
     def begins(self, head: bytes) -> bool:
         """Tell whether a file that starts with ``head`` may be this content; without a fingerprint any may."""
         if not self.head_size:

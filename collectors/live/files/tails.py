@@ -52,10 +52,15 @@ class Tail:
     retry: float = 0.0
     backlog: int = 0
 
-    def located(self, mark: Mark) -> Mark:
-        """Return ``mark`` as one that lies in this file."""
+    def located(self, mark: Mark, seen: int, *, finished: bool = False) -> Mark:
+        """Return ``mark`` as one that lies in this file; ``seen`` are Unix seconds."""
         device, inode = self.identity
-        return replace(mark, path=self.path, device=device, inode=inode)
+        if mark.kind != LINES:
+            return replace(mark, path=self.path, device=device, inode=inode, seen=seen)
+        return replace(
+            mark, path=self.path, device=device, inode=inode, seen=seen,
+            size=self.size, modified=self.modified, finished=finished,
+        )  # fmt: skip
 
 
 class Beginner:
@@ -84,7 +89,7 @@ class Beginner:
                 return False
             mark = self._new(tail, content, head)
         tail.start = None
-        tail.reader = make_reader(tail.located(mark), self._settings.settle)
+        tail.reader = make_reader(mark, self._settings.settle)
         if tail.old and isinstance(tail.reader, WindowsReader):
             tail.reader.skip_all(content)
         return True

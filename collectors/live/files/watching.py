@@ -248,9 +248,8 @@ class Watcher:
         self._attached[reader.mark.key] = tail.identity
         before = reader.mark
         busy = reader.step(content, tail.path, self._gatherer, now, final=tail.ended or content.packed)
-        mark = replace(tail.located(reader.mark), seen=int(self._wall()))
+        mark = tail.located(reader.mark, int(self._wall()), finished=content.packed and not busy)
         if mark.kind == LINES:
-            mark = replace(mark, size=tail.size, modified=tail.modified, finished=content.packed and not busy)
             self._count_backlog(tail, 0 if content.packed else max(0, tail.size - mark.raw))
         if isinstance(content, PackedContent) and content.fault is not None and not content.told:
             content.told = True
@@ -260,7 +259,7 @@ class Watcher:
         reader.mark = mark
         self._beginner.index.put(mark)
         self._orphans.pop(mark.key, None)
-        if replace(mark, seen=before.seen) != before:
+        if mark.is_news(before):
             self._gatherer.reached(mark)
         if not busy:
             reader.rest()
