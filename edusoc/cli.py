@@ -33,6 +33,7 @@ COMMANDS: Final = (
     "organisations",
     "users",
     "serve",
+    "run",
     "collect",
     "enrol",
     "doctor",

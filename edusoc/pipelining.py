@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Final, NoReturn
@@ -26,12 +26,14 @@ from edusoc.maintenance import maintain
 from intake.agents.enrolling import Trust
 from intake.agents.quotas import Quota
 from intake.agents.service import Intake
+from intake.pipeline import Pipeline
 from soc_api.agents.intake_app import create_intake_app
 from soc_api.agents.listening import IntakeServer
 from soc_core.clock import Clock, utc_now
 from soc_core.config import Settings
 from soc_core.errors import StoreError
 from soc_core.keys.certificates import ServerIdentity
+from soc_core.state.database import Database
 
 LOG: Final = logging.getLogger("edusoc.pipeline")
 LOOK_SECONDS: Final = 1.0
@@ -92,6 +94,16 @@ class PipelineProcess:
         self.fault: BaseException | None = None
         self.intake.on_taken(self._woken.set)
         self._switch = DeadMansSwitch(settings, writer.database, self._is_well, clock)
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """Return the pipeline, for what takes events in beside the listener."""
+        return self._writer.pipeline
+
+    @property
+    def database(self) -> Database:
+        """Return the operational database."""
+        return self._writer.database
 
     def run(self, listener: socket.socket, ready: Callable[[], None], ending: Ending) -> int:
         """Serve agents until SIGINT or SIGTERM; return the exit code: 3 when a thread died of a surprise."""
@@ -194,28 +206,45 @@ class PipelineProcess:
         return not late and self._writer.store.health().state in {"ok", "degraded"}
 
 
-def run_pipeline(settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> int:
+Beside = Callable[[PipelineProcess], AbstractContextManager[object]]
+"""What runs beside a pipeline process, such as inputs of its own."""
+
+
+def nothing_beside(_process: PipelineProcess) -> AbstractContextManager[object]:
+    """Run nothing beside it."""
+    return nullcontext()
+
+
+def run_pipeline(
+    settings: Settings,
+    listener: socket.socket,
+    ready: Callable[[], None],
+    beside: Beside = nothing_beside,
+) -> int:
     """Run the pipeline role until it is told to stop; wait for a store that another process holds or that is away."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     ending = Ending()
     before = signal.signal(signal.SIGTERM, ending)
+
+    def run(process: PipelineProcess) -> int:
+        with beside(process):
+            return process.run(listener, ready, ending)
+
     try:
         with suppress(KeyboardInterrupt):
-            return _run_when_free(settings, listener, ready, ending)
+            return _run_when_free(settings, run, ending)
         return 0
     finally:
         signal.signal(signal.SIGTERM, before)
         listener.close()
 
 
-def _run_when_free(
-    settings: Settings, listener: socket.socket, ready: Callable[[], None], ending: Ending
-) -> int:
+def _run_when_free(settings: Settings, run: Callable[[PipelineProcess], int], ending: Ending) -> int:
     said = ""
     while not ending.wanted:
         try:
             with open_writer(settings) as writer:
-                return PipelineProcess(settings, writer).run(listener, ready, ending)
+                return run(PipelineProcess(settings, writer))
         except StoreError as error:
             if str(error) != said:
                 said = str(error)

@@ -85,12 +85,12 @@ class Agent:
 
     @property
     def place(self) -> Place:
-        """Return whose events these are: what is configured, else what joining told."""
+        """Return whose events these are: what joining told, else what is configured; a zone set here counts."""
         place, identity = self.configuration.place, self.identity
         if identity is None:
             return place
         zone = place.zone if place.zone != "default" else identity.zone
-        return replace(place, organisation=place.organisation or identity.organization_id, zone=zone)
+        return replace(place, organisation=identity.organization_id, zone=zone)
 
     def run(self, stop: threading.Event) -> None:
         """Run until ``stop`` is set, then end within seconds."""

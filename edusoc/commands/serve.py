@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edusoc.options import add_settings, say, settings_of
@@ -24,13 +25,21 @@ PIPELINE: Final = "pipeline"
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = add_command(subparsers, "serve", "edusoc.serve")
+    parser.add_argument(
+        "--inputs", type=Path, help=argparse.SUPPRESS
+    )  # what ``edusoc run`` gives its pipeline
+    add_options(parser)
+    parser.set_defaults(run=run)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a centre."""
     parser.add_argument("--host", metavar="ADDRESS", help=say("edusoc.serve.host"))
     parser.add_argument("--port", type=PORT, metavar="PORT", help=say("edusoc.serve.port"))
     parser.add_argument("--intake-host", metavar="ADDRESS", help=say("edusoc.serve.intake_host"))
     parser.add_argument("--intake-port", type=PORT, metavar="PORT", help=say("edusoc.serve.intake_port"))
     parser.add_argument("--only", choices=(WEB, PIPELINE), help=say("edusoc.serve.only"))
     add_settings(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -42,7 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     descriptor, link = given()
     listener = _listener(arguments.only, settings, descriptor)
-    return (_web if arguments.only == WEB else _pipeline)(settings, listener, link)
+    if arguments.only == WEB:
+        return _web(settings, listener, link)
+    return _pipeline(settings, listener, link, arguments.inputs)
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
@@ -83,9 +94,17 @@ def _web(settings: Settings, listener: socket.socket, link: Link | None) -> int:
     return 0
 
 
-def _pipeline(settings: Settings, listener: socket.socket, link: Link | None) -> int:
-    from edusoc.pipelining import run_pipeline
+def _pipeline(settings: Settings, listener: socket.socket, link: Link | None, inputs: Path | None) -> int:
+    from functools import partial
+
+    from edusoc.pipelining import nothing_beside, run_pipeline
     from edusoc.sockets import address_of
+
+    beside = nothing_beside
+    if inputs is not None:
+        from edusoc.local_inputs import running
+
+        beside = partial(running, inputs)
 
     def ready() -> None:
         if link is not None:
@@ -94,7 +113,7 @@ def _pipeline(settings: Settings, listener: socket.socket, link: Link | None) ->
             url = f"https://{address_of(listener)}"
             print(say("edusoc.serve.intake_ready", url=url), flush=True)
 
-    return run_pipeline(settings, listener, ready)
+    return run_pipeline(settings, listener, ready, beside)
 
 
 def _supervise(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -127,7 +146,8 @@ def _supervise(arguments: argparse.Namespace, settings: Settings) -> int:
 def _words(arguments: argparse.Namespace, role: str) -> Sequence[str]:
     """Return the words that start one role with the same settings."""
     words = ["serve", "--only", role]
-    for option, value in (("--config", arguments.config), ("--state", arguments.state)):
+    given = (("--config", arguments.config), ("--state", arguments.state), ("--inputs", arguments.inputs))
+    for option, value in given:
         if value:
             words += [option, str(value)]
     return words
