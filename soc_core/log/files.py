@@ -29,7 +29,9 @@ def _names(directory: Path) -> list[str]:
 
 
 def sync_directory(directory: Path) -> None:
-    """Make names created, renamed or removed in ``directory`` durable."""
+    """Make names created, renamed or removed in ``directory`` durable; Windows does so by itself."""
+    if os.name == "nt":
+        return
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -207,7 +207,7 @@ class Watcher:
                 break
             if self._tails.get(identity) is tail and self._step(tail, now):
                 self._ready[identity] = tail
-            if not HOLD:
+            if not HOLD and identity not in self._ready:
                 self._handles.drop(identity)
         return bool(self._ready)
 

@@ -408,3 +408,21 @@ def test_a_collector_that_fails_costs_its_part_only(
     follower.turn()
     assert numbers(store) == [1, 3]
     assert [record.reason for record in store.bad] == ["collector syslog failed: ZeroDivisionError()"]
+
+
+def test_where_files_cannot_stay_open_they_are_followed_too(
+    store: Store, tmp_path: Path, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "HOLD", False)  # as on Windows
+    path, old = tmp_path / "auth.log", tmp_path / "auth.log.1"
+    add(path, lines(*range(9_000)))
+    follower = follow(path)
+    follower.turn()
+    assert follower.count("files_open") == 0
+    add(path, lines(9_000))
+    path.rename(old)
+    add(path, lines(9_001))
+    follower.turn(10)
+    assert sorted(numbers(store)) == list(range(9_002))
+    assert len(set(store.ids())) == 9_002
+    assert not list(follower.watcher._handles._open)
