@@ -24,6 +24,8 @@ MAX_OPEN: Final = 64
 MAX_RECORDS: Final = 512
 _WAIT_SECONDS: Final = 2
 _LAST: Final = frozenset({"PROCTITLE", "EOE"})
+_LATER: Final = frozenset({"EXECVE", "CWD", "PATH", "SOCKADDR", "FD_PAIR", "PROCTITLE", "EOE"})
+"""Never the first record of an event."""
 
 
 class Auditd:
@@ -39,7 +41,13 @@ class Auditd:
 
     def read(self, source: ByteSource, context: ReadContext) -> Iterator[Batch]:
         """Yield the events of the file."""
-        return read_group_events(source, context, AuditGroups(), name=self.name, module="auditd")
+        groups = AuditGroups(resumed=is_resumed(source))
+        return read_group_events(source, context, groups, name=self.name, module="auditd")
+
+
+def is_resumed(source: ByteSource) -> bool:
+    """Tell whether a source begins where an earlier reading stopped."""
+    return source.resume is not None and source.resume.position > 0
 
 
 @dataclass(slots=True)
@@ -73,11 +81,17 @@ class Pending:
 
 
 class AuditGroups:
-    """Join records by node, time and serial (see ``collectors.records.GroupParser``)."""
+    """Join records by node, time and serial (see ``collectors.records.GroupParser``).
 
-    def __init__(self) -> None:
-        """Start with nothing held."""
+    A reading goes on at the first record of the oldest event that was open. Other events, finished by then, may have
+    begun before it and have records behind it: those were read already.
+    """
+
+    def __init__(self, *, resumed: bool = False) -> None:
+        """Start with nothing held; ``resumed`` says that records of events already read may come."""
         self._open: dict[tuple[str, str, int], Pending] = {}
+        self._resumed = resumed
+        self._start: tuple[str, int] | None = None
 
     def parse(self, line: Line) -> Iterable[Group]:
         """Return the events that ``line`` finishes. Raises ``RecordError`` when it is no audit record."""
@@ -91,8 +105,10 @@ class AuditGroups:
         """Take one record, ``head`` being the event of the syslog message it came in; return what is whole."""
         found = self._overdue(record.second)
         pending = self._open.get(record.key)
+        if self._start is None:
+            self._start = record.stamp, record.serial
         if pending is None:
-            if record.kind == "EOE":
+            if record.kind == "EOE" or self._was_read(record):
                 return found
             pending = Pending(line, head=head)
             self._open[record.key] = pending
@@ -102,6 +118,16 @@ class AuditGroups:
         elif len(self._open) > MAX_OPEN:
             found.append(self._oldest())
         return found
+
+    def _was_read(self, record: AuditRecord) -> bool:
+        """Tell whether a record belongs to an event that began before the place where the reading goes on."""
+        return (
+            self._resumed
+            and record.kind in _LATER
+            and self._start is not None
+            and record.stamp <= self._start[0]
+            and record.serial < self._start[1]
+        )
 
     def _overdue(self, second: int) -> list[Group]:
         found: list[Group] = []

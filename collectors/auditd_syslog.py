@@ -38,10 +38,10 @@ class SyslogGroups:
     See ``collectors.records.GroupParser``; lines that are none are finished at once.
     """
 
-    def __init__(self, parser: _Parser) -> None:
-        """Take the parser of single lines."""
+    def __init__(self, parser: _Parser, *, resumed: bool = False) -> None:
+        """Take the parser of single lines; ``resumed`` as ``AuditGroups`` has it."""
         self._parser = parser
-        self._groups = AuditGroups()
+        self._groups = AuditGroups(resumed=resumed)
 
     def parse(self, line: Line) -> Iterable[Group]:
         """Return the events that ``line`` finishes. Raises ``RecordError`` as the parser of lines does."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from collectors import programs
+from collectors.auditd import is_resumed
 from collectors.auditd_syslog import SyslogGroups, has_records
 from collectors.base import Batch, ByteSource, ReadContext
 from collectors.coerce import put
@@ -44,7 +45,7 @@ class Syslog:
         """Yield the events of the file."""
         parser = SyslogParser(context)
         if has_records(source.head):
-            groups = SyslogGroups(parser)
+            groups = SyslogGroups(parser, resumed=is_resumed(source))
             return read_group_events(source, context, groups, name=self.name, module="syslog")
         return read_line_events(source, context, parser, name=self.name, module="syslog")
 
