@@ -9,11 +9,11 @@ from __future__ import annotations
 import heapq
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -26,7 +26,8 @@ from soc_core.model.event import TIMESTAMP
 from soc_core.store.embedded.batches import widened
 from soc_core.store.embedded.columns import Column, Columns
 from soc_core.store.embedded.filters import Prune
-from soc_core.store.embedded.schema import SEQUENCE, arrow_schema, arrow_type
+from soc_core.store.embedded.narrowing import Narrowing
+from soc_core.store.embedded.schema import EMPTY, SEQUENCE, arrow_schema, arrow_type
 from soc_core.store.embedded.segments import Segment
 from soc_core.store.embedded.sidecars import Sidecars
 
@@ -37,6 +38,7 @@ FEW_ROWS: Final = 8
 """Rows that are wanted of a block before its columns are kept: single events lie far apart, and would push out all."""
 _FEW_WORDS: Final = 8 * 1024
 """Bytes of a column's numbers and words below which making a text of each number takes longer than all else."""
+_FEW_OF_ALL: Final = 8_192
 _Item = TypeVar("_Item")
 _FOOTERS: Final = 12 * 1024 * 1024
 """Bytes of footers, as they lie in files, that are kept read; in memory they take ten times as much.
@@ -136,16 +138,31 @@ class Blocks:
         self, block: Block, names: Collection[str] | None, rows: Sequence[int], *, alone: bool
     ) -> pa.Table:
         """Return some rows of a block as ``read`` does; of few the columns are not kept, but read in half the time."""
+        return self._some(block, self._chosen(block, names), rows, alone=alone)
+
+    def _some(self, block: Block, names: Sequence[str], rows: Sequence[int], *, alone: bool) -> pa.Table:
+        """Return rows of a block, in rising order, with these columns."""
         if len(rows) >= FEW_ROWS or block.group < 0:
-            return self.read(block, names, alone=alone).take(rows)
-        wanted = self._chosen(block, names)
-        columns = self._columns.known(block.segment.name, block.group, wanted)
-        there = _table(wanted, columns).take(rows)
-        rest = self._beginning(
-            block, [n for n in wanted if n not in columns], max(rows) + 1, alone=alone
-        ).take(rows)
-        both = {name: table[name] for table in (there, rest) for name in table.column_names}
-        return pa.table([_plain(name, both[name]) for name in both], names=list(both))
+            return self._read(block, names, alone=alone).take(rows)
+        columns = self._columns.known(block.segment.name, block.group, names)
+        found = {name: column.take(rows) for name, column in columns.items()}
+        missing = [name for name in names if name not in columns]
+        if missing:
+            rest = self._beginning(block, missing, rows[-1] + 1, alone=alone).take(rows)
+            found.update(zip(rest.column_names, map(_plain, rest.column_names, rest.columns), strict=True))
+        return _table(names, found)
+
+    def _narrowed(self, block: Block, names: Sequence[str], narrowing: Narrowing, *, alone: bool) -> pa.Table:
+        """Return the rows of a block that may match; where it has none, no more is read than to know it."""
+        seen = sorted(narrowing.fields & block.segment.columns)
+        table = self._read(block, seen, alone=alone) if seen else EMPTY
+        rows: list[int] = np.flatnonzero(narrowing.mask(table)).tolist() if table.num_columns else []
+        if not rows:
+            return EMPTY
+        others = self._some(block, [name for name in names if name not in seen], rows, alone=alone)
+        known = table.take(rows)
+        columns = {name: part[name] for part in (known, others) for name in part.column_names}
+        return _table(list(columns), columns)
 
     def _chosen(self, block: Block, names: Collection[str] | None) -> list[str]:
         known = self._footers.of(block.segment).names
@@ -218,12 +235,16 @@ class Blocks:
                     future.cancel()
 
     def stream(
-        self, blocks: Sequence[Block], names: Collection[str], within: Span | None = None
+        self,
+        blocks: Sequence[Block],
+        names: Collection[str],
+        within: Span | None = None,
+        narrowing: Narrowing | None = None,
     ) -> pa.RecordBatchReader | pa.Table:
-        """Return the rows of blocks with these columns: a table if all are kept, else a reader.
+        """Return the rows of blocks with these columns: a table if all are kept or they are few, else a reader.
 
         They are null where a segment lacks one. Time and sequence of rows that all lie ``within`` a span, if one is
-        given, are left out: nobody asks more of them.
+        given, are left out: nobody asks more of them. So are rows that ``narrowing`` tells to match in no case.
         """
         schema = arrow_schema(names)
 
@@ -234,21 +255,23 @@ class Blocks:
 
         def take(block: Block, alone: bool) -> pa.Table:
             wanted = chosen(block)
-            return (
-                widened(self._read(block, wanted, alone=alone), schema) if wanted else _nulls(block, schema)
-            )
+            if narrowing is not None:
+                return widened(self._narrowed(block, wanted, narrowing, alone=alone), schema)
+            table = self._read(block, wanted, alone=alone) if wanted else _nulls(block, schema)
+            return widened(table, schema)
 
         def known(block: Block) -> pa.Table | None:
             table = self._known(block, chosen(block))
-            return None if table is None or not table.num_columns else widened(table, schema)
+            if table is None or not table.num_columns:
+                return None
+            return widened(table, schema) if narrowing is None else take(block, False)
 
+        if narrowing is not None:
+            return _few_or_all(self.each(blocks, take, known), schema)
         kept = [table for table in map(known, blocks) if table is not None]
         if len(kept) == len(blocks):
             return pa.concat_tables(kept)
-        tables = self.each(blocks, take, known)
-        return pa.RecordBatchReader.from_batches(
-            schema, (batch for table in tables for batch in table.to_batches())
-        )
+        return _reader(self.each(blocks, take, known), schema)
 
     def columns_of(self, segment: Segment, datasets: Collection[str]) -> frozenset[str] | None:
         """Return the columns that events of some data sets have in a segment; ``None`` if that is not known."""
@@ -264,6 +287,24 @@ class Blocks:
         """End the threads and free what is kept."""
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._columns.clear()
+
+
+def _reader(tables: Iterable[pa.Table], schema: pa.Schema) -> pa.RecordBatchReader:
+    return pa.RecordBatchReader.from_batches(
+        schema, (batch for table in tables for batch in table.to_batches())
+    )
+
+
+def _few_or_all(tables: Iterator[pa.Table], schema: pa.Schema) -> pa.RecordBatchReader | pa.Table:
+    """Return one table where there are few rows: DuckDB need not wait for them to come one by one."""
+    few: list[pa.Table] = [schema.empty_table()]
+    count = 0
+    for table in tables:
+        few.append(table)
+        count += table.num_rows
+        if count > _FEW_OF_ALL:
+            return _reader(chain(few, tables), schema)
+    return pa.concat_tables(few).combine_chunks()
 
 
 def _lies_within(block: Block, span: Span | None) -> bool:

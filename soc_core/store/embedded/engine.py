@@ -16,6 +16,7 @@ from soc_core.errors import StoreError
 from soc_core.fields import FIELDS
 from soc_core.store.budget import UNBOUNDED, Budget, too_long
 from soc_core.store.embedded.blocks import Block, Blocks, Span
+from soc_core.store.embedded.narrowing import Narrowing
 from soc_core.store.embedded.schema import SEQUENCE, sql_type
 from soc_core.store.embedded.segments import Segment
 from soc_core.store.embedded.sql import Parameter, quote
@@ -33,7 +34,7 @@ class View:
     """Hold one consistent state of the store, or a part of it: segments, the tail's table, and where the tail begins.
 
     ``blocks`` are of further segments of which no more than these is looked at. Of those whose rows all lie ``within``
-    a span, if there is one, the time is not read.
+    a span, if there is one, the time is not read; of rows that ``narrowing`` rules out, nothing.
     """
 
     segments: tuple[Segment, ...]
@@ -41,6 +42,7 @@ class View:
     sealed: int
     blocks: tuple[Block, ...] = ()
     within: Span | None = None
+    narrowing: Narrowing | None = None
 
     def columns(self) -> set[str]:
         """Return all fields that occur."""
@@ -114,7 +116,7 @@ class Engine:
         try:
             cursor.register("tail", view.tail)
             if view.blocks:
-                stream = self._blocks.stream(view.blocks, columns, view.within)
+                stream = self._blocks.stream(view.blocks, columns, view.within, view.narrowing)
                 cursor.register("blocks", stream)
             source = self._source(view, columns)
             yield cursor.sql(sql.replace("{source}", source), params=list(parameters))

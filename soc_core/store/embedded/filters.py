@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,7 @@ _FOREIGN: Final = (
     "\u0130".encode(),
 )  # the letters beyond ASCII that fold to ASCII: K and I
 
+T = TypeVar("T")
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Prune: TypeAlias = Callable[[Sidecar], Mask]
 _Bits: TypeAlias = tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]
@@ -167,16 +168,29 @@ def _all_set(matrix: npt.NDArray[np.uint8], asked: _Bits) -> Mask:
     return np.asarray(np.logical_and.reduce(matrix[:, there] & bits, axis=1), np.bool_)
 
 
-def compile_filter(query: Query) -> Prune | None:
-    """Return a function that tells which row groups may hold matches; ``None`` where that can't be told."""
+def combined(
+    query: Query, leaf: Callable[[Query], T | None], join: Callable[[Sequence[T], np.ufunc], T]
+) -> T | None:
+    """Return what the leaves of a query tell, joined as the query joins them; ``None`` where they tell nothing."""
     match query:
         case And(children):
-            useful = [prune for prune in map(compile_filter, children) if prune is not None]
-            return _joined(useful, np.logical_and) if useful else None
+            useful = [found for child in children if (found := combined(child, leaf, join)) is not None]
+            return join(useful, np.logical_and) if useful else None
         case Or(children):
-            parts = [compile_filter(child) for child in children]
-            useful = [prune for prune in parts if prune is not None]
-            return _joined(useful, np.logical_or) if useful and len(useful) == len(parts) else None
+            parts = [combined(child, leaf, join) for child in children]
+            useful = [found for found in parts if found is not None]
+            return join(useful, np.logical_or) if useful and len(useful) == len(parts) else None
+        case _:
+            return leaf(query)
+
+
+def compile_filter(query: Query) -> Prune | None:
+    """Return a function that tells which row groups may hold matches; ``None`` where that can't be told."""
+    return combined(query, _leaf, _joined)
+
+
+def _leaf(query: Query) -> Prune | None:
+    match query:
         case OneOf(name) if name in FILTERED and 0 < len(query.values) <= _MOST_VALUES:
             return _Values(tuple(sorted({fold(text_of(value), cased=False) for value in query.values})))
         case Text(name) if name in GRAMMED:

@@ -43,6 +43,7 @@ from soc_core.store.embedded.fetching import Fetching
 from soc_core.store.embedded.filters import compile_filter
 from soc_core.store.embedded.grouping import grouping_sql, groups_of_batch, of_days
 from soc_core.store.embedded.ids import IdIndex
+from soc_core.store.embedded.narrowing import compile_narrowing
 from soc_core.store.embedded.schema import EMPTY, SEQUENCE
 from soc_core.store.embedded.sealing import count_days, count_sources
 from soc_core.store.embedded.segments import Segment
@@ -242,8 +243,9 @@ class Reader:
         prune = compile_filter(request.query)
         blocks = self._blocks.in_order(view.segments, span_of(request, after), prune)
         grown = Grown(blocks, size, filtered=prune is not None)
+        narrowing = compile_narrowing(request.query)
         for group, rest in grown:
-            part = View((), tail, view.sealed, group)
+            part = View((), tail, view.sealed, group, narrowing=narrowing)
             tail = EMPTY
             answer = self._engine.ask(part, sql, wanted & view.columns(), condition.parameters, budget)
             rows = _first(concat([rows, answer]), order == "ASC", size)
@@ -314,7 +316,8 @@ class Reader:
             counting.asked.field,
             *fields_of(request.query),
         }
-        return View((), view.tail, view.sealed, blocks, span if timeless else None)
+        within = span if timeless else None
+        return View((), view.tail, view.sealed, blocks, within, compile_narrowing(request.query))
 
     def _summed(self, view: View, request: Search, counting: SqlCounting, budget: Budget) -> Buckets | None:
         """Return counts from the sums that lie beside segments, and from events only where hours are cut."""

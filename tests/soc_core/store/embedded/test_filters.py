@@ -17,6 +17,7 @@ from soc_core.store.embedded.beside import SidecarBuilder
 from soc_core.store.embedded.filters import compile_filter, literals
 from soc_core.store.embedded.hashing import hash_texts
 from soc_core.store.embedded.ids import MOST_ROWS, index_ids
+from soc_core.store.embedded.narrowing import compile_narrowing
 from soc_core.store.embedded.schema import arrow_schema
 from soc_core.store.embedded.sealing import arranged
 from tests.contract.samples import make, question
@@ -106,7 +107,33 @@ def test_no_match_is_pruned(contents: list[dict[str, str]], query: Query) -> Non
         assert prune(builder.content(table.column_names)).tolist() == [True]
 
 
-def test_rare_values_and_texts_are_pruned(tmp_path: Path) -> None:
+@settings(max_examples=300, deadline=None)
+@given(contents=EVENTS, query=QUERIES)
+def test_no_match_is_narrowed_away(contents: list[dict[str, str]], query: Query) -> None:
+    narrowing = compile_narrowing(query)
+    if narrowing is None:
+        return
+    table, matches = stored(contents), compile_query(query)
+    events = to_events(table)
+    seen = table.select([name for name in table.column_names if name in narrowing.fields])
+    nothing = [False] * len(events)  # a block that has none of the columns is not looked at
+    kept = narrowing.mask(seen).tolist() if seen.num_columns else nothing
+    assert all(keep for keep, event in zip(kept, events, strict=True) if matches(event))
+
+
+def test_narrowing_leaves_out_most() -> None:
+    table = stored([{"source.ip": "a"}, {"user.name": "ADMIN"}, {"user.name": "straße"}, {}])
+    address = str(table["source.ip"][0].as_py())
+    query = Or((OneOf("source.ip", (address,)), OneOf("user.name", ("admin",))))
+    found = compile_narrowing(And((query, Exists("message"))))
+    assert found is not None
+    assert found.fields == {"source.ip", "user.name"}
+    assert found.mask(table).tolist() == [True, True, True, False]  # what is beyond ASCII is for DuckDB
+
+
+@pytest.mark.parametrize("few", [8_192, 10])
+def test_rare_values_and_texts_are_pruned(tmp_path: Path, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("soc_core.store.embedded.blocks._FEW_OF_ALL", few)
     store = EmbeddedStore(tmp_path / "events", writer=True, limits=Limits(reserve=0))
     for day in range(10, 20):
         store.append(
