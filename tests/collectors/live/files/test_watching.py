@@ -426,3 +426,42 @@ def test_where_files_cannot_stay_open_they_are_followed_too(
     assert sorted(numbers(store)) == list(range(9_002))
     assert len(set(store.ids())) == 9_002
     assert not list(follower.watcher._handles._open)
+
+
+def test_rewritten_in_place_with_the_same_beginning(store: Store, tmp_path: Path, follow: Follow) -> None:
+    path = tmp_path / "DhcpSrvLog-Mon.log"  # Windows writes last week's file anew, under the same heading
+    head = lines(*range(20))
+    add(path, head + lines(100, 101))
+    follower = follow(path)
+    follower.turn()
+    path.write_bytes(head + lines(200, 201, 202))
+    follower.turn()
+    assert {*numbers(store)} == {*range(20), 100, 101, 200, 201, 202}
+    assert {str(event["event.id"]) for event in imported(path)[0]} <= {*store.ids()}
+
+
+def test_folders_of_web_sites_and_headings_that_change(store: Store, tmp_path: Path, follow: Follow) -> None:
+    def heading(fields: str) -> bytes:
+        return b"#Software: Microsoft Internet Information Services 10.0\r\n#Version: 1.0\r\n" + (
+            f"#Date: 2026-11-23 16:00:00\r\n#Fields: {fields}\r\n".encode()
+        )
+
+    follower = follow(tmp_path / "LogFiles" / "W3SVC*" / "u_ex*.log", from_end=True)
+    follower.turn()
+    for site in (1, 2):
+        path = tmp_path / "LogFiles" / f"W3SVC{site}" / "u_ex261123.log"
+        path.parent.mkdir(parents=True)
+        add(path, heading("date time cs-method cs-uri-stem c-ip sc-status"))
+        add(path, b"2026-11-23 16:00:01 GET /a 10.1.1.1 200\r\n")
+        follower.turn()
+        add(path, heading("date time c-ip cs-method cs-uri-stem sc-status time-taken"))
+        follower.turn()
+        follower.stop()
+        follower.start()
+        add(path, f"2026-11-23 16:00:0{site} 10.1.1.2 POST /b 404 15\r\n".encode())
+        follower.turn()
+    assert store.of("source.ip") == ["10.1.1.1", "10.1.1.2"] * 2
+    assert store.of("http.response.status_code") == [200, 404] * 2
+    events, bad = imported(*sorted((tmp_path / "LogFiles").rglob("*.log")))
+    assert {*store.ids()} == {str(event["event.id"]) for event in events}
+    assert store.bad == bad == []
