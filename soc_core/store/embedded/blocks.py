@@ -38,6 +38,7 @@ FEW_ROWS: Final = 8
 """Rows that are wanted of a block before its columns are kept: single events lie far apart, and would push out all."""
 _FEW_WORDS: Final = 8 * 1024
 """Bytes of a column's numbers and words below which making a text of each number takes longer than all else."""
+_ELEMENT: Final = ".list.element"
 _FEW_OF_ALL: Final = 8_192
 _Item = TypeVar("_Item")
 _FOOTERS: Final = 12 * 1024 * 1024
@@ -148,8 +149,7 @@ class Blocks:
         found = {name: column.take(rows) for name, column in columns.items()}
         missing = [name for name in names if name not in columns]
         if missing:
-            rest = self._beginning(block, missing, rows[-1] + 1, alone=alone).take(rows)
-            found.update(zip(rest.column_names, map(_plain, rest.column_names, rest.columns), strict=True))
+            found.update(self._beginning(block, missing, rows, alone=alone))
         return _table(names, found)
 
     def _narrowed(self, block: Block, names: Sequence[str], narrowing: Narrowing, *, alone: bool) -> pa.Table:
@@ -194,18 +194,27 @@ class Blocks:
             groups = list(range(file.num_row_groups)) if block.group < 0 else [block.group]
             return file.reader.read_row_groups(groups, column_indices=footer.places(names), use_threads=alone)
 
-    def _beginning(self, block: Block, names: Sequence[str], rows: int, *, alone: bool) -> pa.Table:
-        """Return the first rows of columns from the file, where few are wanted and none behind them.
+    def _beginning(
+        self, block: Block, names: Sequence[str], rows: Sequence[int], *, alone: bool
+    ) -> dict[str, Column]:
+        """Return rows of columns from the file, of which no more is decoded than what lies before them.
 
-        Words that occur often are left as numbers.
+        Words that occur often are left as numbers until the rows are chosen.
         """
         footer = self._footers.of(block.segment)
         path, words = self._sidecars.directory / block.segment.name, footer.words(block.group)
-        with pq.ParquetFile(path, metadata=footer.metadata, read_dictionary=words) as file:
+        with pq.ParquetFile(path, metadata=footer.metadata, read_dictionary=[*words]) as file:
+            places = footer.places(names)
             batches = file.reader.iter_batches(
-                rows, [block.group], column_indices=footer.places(names), use_threads=alone
+                rows[-1] + 1, [block.group], column_indices=places, use_threads=alone
             )
-            return pa.Table.from_batches([next(iter(batches))])
+            table = pa.Table.from_batches([next(iter(batches))])
+        chosen = table.slice(rows[0], 1) if len(rows) == 1 else table.take(rows)
+        coded = set(words.values())
+        return {
+            name: column.cast(arrow_type(name)) if name in coded else column
+            for name, column in zip(chosen.column_names, chosen.columns, strict=True)
+        }
 
     def each(
         self,
@@ -316,13 +325,6 @@ def _table(names: Sequence[str], columns: Mapping[str, Column]) -> pa.Table:
     return pa.table([columns[name] for name in there], names=there)
 
 
-def _plain(name: str, column: Column) -> Column:
-    """Return a column of the type its field has."""
-    if name == SEQUENCE or column.type == arrow_type(name):
-        return column
-    return column.cast(arrow_type(name))
-
-
 def _nulls(block: Block, schema: pa.Schema) -> pa.Table:
     """Return as many rows as a block has, of which nothing is asked."""
     return pa.table([pa.nulls(block.rows, field.type) for field in schema], schema=schema)
@@ -339,23 +341,23 @@ class _Footer:
     def __init__(self, path: Path) -> None:
         self.metadata = pq.read_metadata(path)
         self._leaves: dict[str, int] = {}
-        self._words: dict[int, list[str]] = {}
+        self._words: dict[int, dict[str, str]] = {}
         for at in range(self.metadata.num_columns):
             leaf = self.metadata.schema.column(at).path
-            self._leaves[leaf.removesuffix(".list.element")] = at
+            self._leaves[leaf.removesuffix(_ELEMENT)] = at
 
-    def words(self, group: int) -> list[str]:
-        """Return the paths of columns of a row group that hold few words."""
+    def words(self, group: int) -> dict[str, str]:
+        """Return the columns of a row group that hold few words, by their paths."""
         if group not in self._words:
             chunks = self.metadata.row_group(group)
             columns = [chunks.column(at) for at in range(chunks.num_columns)]
-            self._words[group] = [
-                item.path_in_schema
+            self._words[group] = {
+                item.path_in_schema: item.path_in_schema.removesuffix(_ELEMENT)
                 for item in columns
                 if item.total_uncompressed_size < _FEW_WORDS
                 and item.physical_type == "BYTE_ARRAY"
                 and "RLE_DICTIONARY" in item.encodings
-            ]
+            }
         return self._words[group]
 
     @property

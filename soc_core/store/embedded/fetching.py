@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from soc_core.model.event import DATASET, EVENT_ID, Event, partition_of
 from soc_core.store.embedded.asking import ALWAYS
-from soc_core.store.embedded.batches import concat, to_events, whole_numbers
+from soc_core.store.embedded.batches import to_events, whole_numbers
 from soc_core.store.embedded.blocks import Block, Blocks
 from soc_core.store.embedded.cells import text_column
 from soc_core.store.embedded.engine import View
@@ -28,8 +28,8 @@ class Fetching:
         """Take how blocks are read and ids are found."""
         self._blocks, self._ids = blocks, ids
 
-    def whole(self, view: View, rows: pa.Table) -> pa.Table:
-        """Return all columns of rows of which id, number and data set are known."""
+    def whole(self, view: View, rows: pa.Table) -> dict[int, Event]:
+        """Return the events of rows of which id, number and data set are known, by their numbers."""
         numbers = rows[SEQUENCE].combine_chunks()
         names = [str(name) for name in rows[EVENT_ID].to_pylist()]
         kinds = dict(zip(names, text_column(rows, DATASET).to_pylist(), strict=True))
@@ -44,11 +44,12 @@ class Fetching:
             return table.filter(pc.is_in(table[SEQUENCE], value_set=numbers))
 
         tail = view.tail.filter(pc.is_in(view.tail[SEQUENCE], value_set=numbers))
-        found = [tail, *(table for table in self._blocks.each(list(places), take) if table.num_rows)]
-        if sum(table.num_rows for table in found) < len(numbers):  # an index or an id is damaged
-            there = {number for table in found for number in table[SEQUENCE].to_pylist()}
-            found.extend(self._numbered(view, set(whole_numbers(rows[SEQUENCE])) - there))
-        return concat(found)
+        events = dict(_numbered_events([tail, *self._blocks.each(list(places), take)]))
+        if len(events) < len(numbers):  # an index or an id is damaged
+            events.update(
+                _numbered_events(self._numbered(view, set(whole_numbers(rows[SEQUENCE])) - set(events)))
+            )
+        return events
 
     def _numbered(self, view: View, numbers: Set[int]) -> Iterator[pa.Table]:
         """Yield the rows that have certain numbers, wherever they may lie."""
@@ -105,3 +106,10 @@ class Fetching:
             return None
         datasets = text_column(self._blocks.read(block, {DATASET}), DATASET).take(rows)
         return self._blocks.columns_of(block.segment, {str(name) for name in datasets.to_pylist()})
+
+
+def _numbered_events(tables: Iterable[pa.Table]) -> Iterator[tuple[int, Event]]:
+    """Yield number and event of each row; of tables one by one, for what they have in common is little."""
+    for table in tables:
+        if table.num_rows:
+            yield from zip(whole_numbers(table[SEQUENCE]), to_events(table), strict=True)

@@ -262,8 +262,7 @@ class Reader:
             wanted = [name for name in dict.fromkeys(request.fields) if name in rows.column_names]
             return to_events(rows.select([SEQUENCE, *wanted]))
         # What was found late is still shown: the time of the question bounds the search, not the page.
-        whole = self._on_view(lambda view: self._fetching.whole(view, rows))
-        by_number = dict(zip(whole[SEQUENCE].to_pylist(), to_events(whole), strict=True))
+        by_number = self._on_view(lambda view: self._fetching.whole(view, rows))
         # Others were found damaged just now.
         return [by_number[n] for n in whole_numbers(rows[SEQUENCE]) if n in by_number]
 
