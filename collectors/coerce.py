@@ -186,7 +186,7 @@ def _put_many(event: Event, name: str, values: Iterable[object]) -> None:
     coerce, multi = _COERCERS[name]
     fitting: list[Scalar] = []
     for value in values:
-        if value is None:
+        if value is None or (value == "" and not multi):
             continue
         scalar = None if isinstance(value, _NESTED) else coerce(value)
         if scalar is None or (fitting and not multi):

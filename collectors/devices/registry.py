@@ -27,6 +27,7 @@ from collectors.devices.qianxin import Qianxin
 from collectors.devices.ruijie import Ruijie
 from collectors.devices.sangfor import Sangfor
 from collectors.devices.topsec import Topsec
+from collectors.honeypots.hfish import HFishSyslog
 from soc_core.errors import UsageError
 from soc_core.model.event import EXTRA, TIMESTAMP, Event, Value
 
@@ -45,12 +46,15 @@ DEVICES: Final[tuple[Device, ...]] = (
     Fortinet(),
     Ruijie(),
     Cisco(),
+    HFishSyslog(),
     Cef(),
     Leef(),
     _FALLBACK,
 )
 NAMES: Final[tuple[str, ...]] = tuple(device.name for device in DEVICES)
-DATASETS: Final[tuple[str, ...]] = tuple(dataset for device in DEVICES for dataset in device.datasets)
+DATASETS: Final[tuple[str, ...]] = tuple(
+    dict.fromkeys(dataset for device in DEVICES for dataset in device.datasets)
+)
 
 _ANY: Final = re.compile("|".join(f"(?:{device.opening})" for device in DEVICES if device is not _FALLBACK))
 _EACH: Final = tuple((device, re.compile(device.opening)) for device in DEVICES if device is not _FALLBACK)

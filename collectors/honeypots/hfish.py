@@ -34,8 +34,8 @@ _NOTHING: Final = frozenset({"", "N/A", "n/a", "-", "null"})
 _ATTACKS: Final[Mapping[str, tuple[str, tuple[str, ...], tuple[str, ...], str]]] = {
     "scan": ("honeypot_scan", ("network", "intrusion_detection"), ("connection", "info"), ""),
     "attack": ("honeypot_attack", ("intrusion_detection",), ("info",), ""),
-    "signon": ("honeypot_login", ("authentication",), ("start",), "failure"),
-    "hr_signon": ("honeypot_login_high_risk", ("authentication",), ("start",), "failure"),
+    "signon": ("honeypot_login", ("authentication", "intrusion_detection"), ("start",), "failure"),
+    "hr_signon": ("honeypot_login_high_risk", ("authentication", "intrusion_detection"), ("start",), "failure"),
     "compromise": ("honeypot_compromise", ("intrusion_detection",), ("info",), "success"),
 }
 _CHINESE: Final = {
@@ -43,6 +43,8 @@ _CHINESE: Final = {
     "高危登录": "hr_signon", "失陷": "compromise",
 }  # fmt: skip
 _SEVERITIES: Final = {"low": 1, "medium": 2, "high": 3, "critical": 4}
+_USUAL: Final = {"scan": 2, "signon": 2, "compromise": 4}
+"""What is as severe as usual where the report doesn't say; other attacks are high."""
 
 
 class HFish:
@@ -134,6 +136,8 @@ class HFishSyslog:
 def _pairs(message: str) -> dict[str, str]:
     """Return the named values of a message; separators around them are no part of them."""
     marks = list(_NAMED.finditer(message[:65_536]))
+    if not marks:
+        return {}
     ends = [mark.start() for mark in marks[1:]] + [len(message)]
     return {
         mark[1]: message[mark.end() : end].strip(" ,，;；|\t\r\n")
@@ -147,6 +151,7 @@ def _threat(event: Event, tree: dict[str, object]) -> None:
     kind = str(found.pop("attack_type", "")).strip().lower()
     kind = _CHINESE.get(kind, kind)
     action, category, types, outcome = _ATTACKS.get(kind, _ATTACKS["attack"])
+    level = _SEVERITIES.get(str(found.pop("threat_level", "")).lower(), _USUAL.get(kind, 3))
     event["event.kind"] = "alert"
     event["event.dataset"] = "hfish.threat"
     event["event.category"], event["event.type"] = list(category), list(types)
@@ -157,9 +162,8 @@ def _threat(event: Event, tree: dict[str, object]) -> None:
     put_transport(event, found.pop("scan_type", None), None)
     addresses = [event.get("source.ip"), event.get("destination.ip")]
     put(event, "related.ip", unique([address for address in addresses if isinstance(address, str)]))
-    name = found.pop("threat_name", None)
-    put(event, "rule.name", name)
-    put(event, "event.severity", _SEVERITIES.get(str(found.pop("threat_level", "")).lower()))
+    put(event, "rule.name", found.pop("threat_name", None) or action)
+    event["event.severity"] = level
     put(event, "event.reason", found.pop("info", None))
     _account(event, found.pop("account", None))
     _observer(event, found)

@@ -19,8 +19,8 @@ from collectors.records import read_json_events
 from soc_core.clock import format_instant, parse_instant
 from soc_core.model.event import TIMESTAMP, Event
 
-_LOGIN: Final = (("authentication",), ("start",), "failure")
-_WEB: Final = (("web",), ("access",), "")
+_LOGIN: Final = (("authentication", "intrusion_detection"), ("start",), "failure")
+_WEB: Final = (("web", "intrusion_detection"), ("access",), "")
 _TOUCH: Final = (("intrusion_detection",), ("info",), "")
 _SCAN: Final = (("network", "intrusion_detection"), ("connection", "info"), "")
 # Type → action, and what it is: category, type, outcome; protocol.
@@ -109,6 +109,8 @@ class OpenCanaryParser:
             category, types = ("host",), ("info",)
         else:
             event["event.kind"] = "alert"
+            event["rule.name"] = action
+            event["event.severity"] = 3 if "login" in action else 2
         event["event.category"], event["event.type"] = list(category), list(types)
         event["event.action"] = action
         put(event, "event.outcome", outcome)

@@ -19,6 +19,7 @@ from collectors.ecs_ndjson import EcsParser
 from collectors.honeypots.hfish import HFishParser, is_hfish
 from collectors.honeypots.opencanary import OpenCanaryParser, is_opencanary
 from collectors.json_records import JsonObject, JsonTree, load_object
+from collectors.lines import Line
 from collectors.live.base import Counters
 from collectors.live.clocks import believe
 from collectors.making import RAW_KEPT, EventMaker, RecordError
@@ -26,6 +27,7 @@ from collectors.opening import open_bytes
 from collectors.records import JsonParser
 from collectors.registry import collector, recognise
 from collectors.suricata import EveParser
+from collectors.syslog import SyslogParser
 from collectors.winlogbeat import WindowsParser, unflatten, windows_record
 from collectors.zeek import ZeekJsonParser, is_zeek_json
 from soc_core.clock import format_instant
@@ -67,7 +69,8 @@ _FILE: Final = ("device_id", "inode", "idxhi", "idxlo", "vol", "fingerprint")
 """What of ``log.file`` says which file it is, whatever its name (Filebeat's file identities)."""
 _MODULES: Final[Mapping[str, str]] = {
     "suricata": "suricata", "windows": "windows", "zeek": "zeek", "opencanary": "opencanary", "hfish": "hfish",
-    "ecs": "ecs", "json": "json",
+    "ecs": "ecs",
+    "syslog": "syslog", "json": "json",
 }  # fmt: skip
 Parsers: TypeAlias = dict[str, JsonParser]
 
@@ -134,6 +137,7 @@ class _Reading:
         self._sender = sender
         self._parsers: Parsers = {}
         self._seen: dict[bytes, int] = {}
+        self._syslog = SyslogParser(context)
         self._maker = EventMaker("documents", "json", context)
         self._maker.seen(owner.epoch)
         self.batch = Batch()
@@ -224,6 +228,13 @@ class _Reading:
         """Return the events of a line of a log, read as a file of one line; ``None`` where no collector knows it."""
         data = line.encode("utf-8", "replace") + b"\n"
         kinds = self._owner.kinds
+        if kinds.get(path) == "syslog":  # by far the most: without a file around each line
+            with suppress(RecordError):
+                events = self._named(self._syslog.parse(Line(0, 1, data.rstrip(b"\r\n"))), "syslog")
+                if self._context.keep_original:
+                    for event in events:
+                        event.setdefault("event.original", line)
+                return events
         known = kinds.get(path) if path else None
         if known is not None:
             events = _read_line(known, data, self._context, path)

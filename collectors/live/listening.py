@@ -80,6 +80,9 @@ def server_tls(options: Options, *, needed: bool = False) -> ssl.SSLContext | No
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Senders of syslog never read. A session ticket they leave unread would turn their end of the connection into a
+    # reset, and what they sent last would be lost.
+    context.num_tickets = 0
     try:
         context.load_cert_chain(Path(certificate).expanduser(), Path(key).expanduser() if key else None)
         if authority:

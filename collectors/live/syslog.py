@@ -23,6 +23,7 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from collectors.base import BATCH_EVENTS, MAX_RECORD_BYTES
+from collectors.devices.registry import NAMES
 from collectors.live.base import FLUSH_SECONDS, Counters, Origin, Outlet
 from collectors.live.datagrams import DatagramSocket
 from collectors.live.listening import Gate, Limits, Network, listen, read_limits, server_tls
@@ -82,7 +83,15 @@ def _read_senders(options: Options) -> Senders:
     """Return what ``zones = ["10.1.0.0/16=UTC"]``, ``devices = ["10.1.2.3=h3c"]`` and ``device`` say of senders."""
     zones = [(network, _zone(options, text)) for network, text in _by_network(options, "zones", "UTC")]
     devices = _by_network(options, "devices", "h3c")
-    return Senders(tuple(zones), tuple(devices), options.text("device", ""))
+    device = options.text("device", "")
+    for setting, names in (
+        ("device", [device] if device else []),
+        ("devices", [name for _, name in devices]),
+    ):
+        for name in names:
+            if name not in NAMES:
+                raise options.fault(setting, f"'{name}' is unknown", f"known are: {', '.join(sorted(NAMES))}")
+    return Senders(tuple(zones), tuple(devices), device)
 
 
 def _by_network(options: Options, name: str, example: str) -> list[tuple[Network, str]]:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final, NamedTuple
 
+from collectors.auditd_syslog import join
 from collectors.base import Batch, ReadContext
 from collectors.lines import decode_text
 from collectors.live.base import Counters
@@ -88,6 +89,7 @@ class RecordMaker:
             except RecordError as fault:
                 place = f"{self._name}: {record.sender}" if record.sender else self._name
                 batch.bad.append(BadRecord(place, self._number, 0, str(fault), bytes(record.raw[:RAW_KEPT])))
+        batch.events = join(batch.events)
         batch.counters["records"] = len(records)
         batch.position = self._number
         return batch
@@ -106,7 +108,8 @@ class RecordMaker:
         event = parser.parse_message(text, sender)
         if sender:
             event["log.source.address"] = sender
-        self._clocks.judge(event, sender)
+        # Behind one address there may be a relay with many hosts, each with a clock of its own.
+        self._clocks.judge(event, f"{sender} {event['log.syslog.hostname']}")
         if maker.context.keep_original:
             event["event.original"] = text
         return maker.finish(event, raw, self._number)

@@ -263,6 +263,17 @@ def test_senders_with_clocks_of_another_zone() -> None:
     assert "edusoc.time.fault" not in event
 
 
+def test_senders_that_are_named_devices() -> None:
+    live = make(udp=["127.0.0.1:0"], devices=["127.0.0.1=ruijie"])
+    with running(live, Kept()) as kept, datagram_socket() as sender:
+        line = (
+            "<189>Nov 23 10:00:00 core-1 %SYS-5-CONFIG_I: Configured from console by admin on vty0 (10.0.0.7)"
+        )
+        sender.sendto(line.encode(), opened(live).udp_addresses[0])
+        event = kept.wait_for(1)[0]
+    assert event["observer.vendor"] == "Ruijie"
+
+
 @pytest.mark.parametrize(
     ("now", "stamp", "wanted"),
     [
@@ -329,6 +340,8 @@ def test_logger(options: list[str]) -> None:
         ({"udp": ["127.0.0.1"], "zones": ["10.0.0.0/8=Mars"]}, "'Mars' is no time zone"),
         ({"udp": ["127.0.0.1"], "zones": ["school=UTC"]}, "is not written as network=value"),
         ({"udp": ["127.0.0.1"], "devices": ["10.0.0.1"]}, "is not written as network=value"),
+        ({"udp": ["127.0.0.1"], "devices": ["10.0.0.1=toaster"]}, "'toaster' is unknown"),
+        ({"udp": ["127.0.0.1"], "device": "toaster"}, "'toaster' is unknown"),
     ],
 )
 def test_wrong_settings_are_named(settings: dict[str, object], what: str) -> None:
