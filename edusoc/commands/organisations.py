@@ -1,4 +1,4 @@
-"""Keep units and assets: ``edusoc organisations import FILE``, ``edusoc organisations list``."""
+"""Keep units, assets and networks: ``edusoc organisations import FILE``, ``list`` and ``export FILE``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "files", nargs="+", type=Path, metavar="FILE", help=say("edusoc.organisations.files")
     )
     lister = add_command(actions, "list", "edusoc.organisations.list")
-    for action, job in ((importer, import_), (lister, list_)):
+    exporter = add_command(actions, "export", "edusoc.organisations.export")
+    exporter.add_argument("file", type=Path, metavar="FILE", help=say("edusoc.organisations.export_file"))
+    for action, job in ((importer, import_), (lister, list_), (exporter, export)):
         action.add_argument("--json", action="store_true", help=say("edusoc.cli.json"))
         add_settings(action)
         action.set_defaults(run=job)
@@ -41,10 +43,41 @@ def import_(arguments: argparse.Namespace) -> int:
         bad += report.bad
         for problem in report.problems:
             print(printable(said(problem)), file=sys.stderr)
-        counts = {"units": report.units, "assets": report.assets, "bad": report.bad}
+        counts = {
+            "units": report.units,
+            "assets": report.assets,
+            "networks": report.networks,
+            "bad": report.bad,
+        }
         print(orjson.dumps(counts).decode() if arguments.json else say("edusoc.organisations.done", **counts))
     database.close()
     return 1 if bad else 0
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """Write the address plan as a list that can be imported again: CSV, or XLSX by the file's name."""
+    from edusoc.composition import open_database
+    from soc_core.clock import utc_now
+    from soc_core.organisations.lists import write_rows
+    from soc_core.organisations.networks import list_networks
+    from soc_core.organisations.repository import load_tree, today
+
+    database = open_database(settings_of(arguments))
+    with database.read() as connection:
+        tree = load_tree(connection, today(utc_now()))
+        found = list_networks(connection)
+    database.close()
+    rows: list[tuple[str, ...]] = [("organisation_code", "zone", "network", "valid_from", "valid_to")]
+    for item in found:
+        unit = tree.units.get(item.organization_id)
+        days = (item.valid_from, item.valid_to)
+        code = unit.code if unit else item.organization_id
+        rows.append((code, item.zone, item.network, *(str(day) if day else "" for day in days)))
+    write_rows(arguments.file, rows)
+    counts = {"networks": len(found)}
+    text = say("edusoc.organisations.exported", **counts)
+    print(orjson.dumps(counts).decode() if arguments.json else text)
+    return 0
 
 
 def list_(arguments: argparse.Namespace) -> int:

@@ -46,6 +46,8 @@ FADING: Final = 0.999
 MOST_SKEW_MS: Final = 60_000
 LEAST_FREE_PERCENT: Final = 5
 MOST_COUNTERS: Final = 500
+OWN: Final = "agent"
+"""The kind of what an agent says of itself: that it seldom has anything to say is no silence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ def _follow(
     silence = _seconds(
         source.last_at or source.first_at, format_instant(now + timedelta(milliseconds=skew_ms))
     )
-    silent = silence >= limit_of(source, now)
+    silent = silence >= limit_of(source, now) and state.kind != OWN
     health = SourceHealth.FAILED if state.fault else SourceHealth.SILENT if silent else SourceHealth.OK
     found: list[Finding] = []
     if health is not before.state and health is SourceHealth.SILENT:

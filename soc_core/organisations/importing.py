@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from soc_core.errors import EdusocError, InputError, UsageError
 from soc_core.model.organisation import Asset, Attribute
 from soc_core.organisations.lists import COLUMNS_ZH, Row, read_rows
+from soc_core.organisations.networks import PlannedNetwork, canonical_network, put_network
 from soc_core.organisations.repository import (
     CODES,
     PEOPLE,
@@ -39,6 +40,7 @@ LEVELS: Final = {
 }
 """Levels by their Chinese names."""
 UNIT_COLUMNS: Final = ("code", "name")
+NETWORK_COLUMNS: Final = ("organisation_code", "network")
 ASSET_COLUMNS: Final = ("organisation_code", "address", "name")
 KNOWN_COLUMNS: Final = frozenset(COLUMNS_ZH.values())
 
@@ -49,6 +51,7 @@ class ImportReport:
 
     units: int = 0
     assets: int = 0
+    networks: int = 0
     bad: int = 0
     problems: list[str] = field(default_factory=list)
 
@@ -60,7 +63,7 @@ class ImportReport:
 
 
 def import_file(connection: Connection, path: Path, *, now: datetime) -> ImportReport:
-    """Import a list of units or of assets, told apart by its columns.
+    """Import a list of units, of assets or of networks (the dated address plan), told apart by its columns.
 
     Raises ``InputError`` when the file can't be read at all, ``UsageError`` when its columns are neither.
     """
@@ -78,10 +81,16 @@ def import_file(connection: Connection, path: Path, *, now: datetime) -> ImportR
     if columns.issuperset(ASSET_COLUMNS):
         tree = load_tree(connection, today(now))
         _each(_chain(first, rows), report, lambda row: _put_asset_row(connection, row, report, tree))
+    elif columns.issuperset(NETWORK_COLUMNS):
+        tree = load_tree(connection, today(now))
+        _each(_chain(first, rows), report, lambda row: _put_network_row(connection, row, report, tree))
     elif columns.issuperset(UNIT_COLUMNS):
         _import_units(connection, list(_chain(first, rows)), report, now)
     else:
-        wanted = f"{', '.join(UNIT_COLUMNS)} (units) or {', '.join(ASSET_COLUMNS)} (assets)"
+        wanted = (
+            f"{', '.join(UNIT_COLUMNS)} (units), {', '.join(ASSET_COLUMNS)} (assets) or "
+            f"{', '.join(NETWORK_COLUMNS)} (networks)"
+        )
         raise UsageError("the columns are of no known list", where=f"{path}:1", todo=f"needed are: {wanted}")
     return report
 
@@ -159,12 +168,31 @@ def _zones(row: Row) -> dict[str, list[str]]:
 
 
 def _put_asset_row(connection: Connection, row: Row, report: ImportReport, tree: OrganisationTree) -> None:
+    put_asset(connection, _asset(row, _unit_of(row, tree)))
+    report.assets += 1
+
+
+def _put_network_row(connection: Connection, row: Row, report: ImportReport, tree: OrganisationTree) -> None:
+    start, end = row.day("valid_from"), row.day("valid_to")
+    if start is not None and end is not None and end <= start:
+        raise InputError(f"column 'valid_to': {end} is not after {start}", where=row.where)
+    unit, zone = _unit_of(row, tree), row.text("zone") or "default"
+    blocks = [block for block in row.need("network").split(";") if block.strip()]
     try:
-        unit = tree.find(row.need("organisation_code"))
+        networks = [canonical_network(block) for block in blocks]
+    except ValueError as error:
+        raise InputError(f"column 'network': {error}", where=row.where) from None
+    for network in networks:
+        put_network(connection, PlannedNetwork(unit, zone, network, start, end))
+        report.networks += 1
+
+
+def _unit_of(row: Row, tree: OrganisationTree) -> str:
+    """Return the id of the unit a row names. Raises ``InputError`` when there is none."""
+    try:
+        return tree.find(row.need("organisation_code")).id
     except UsageError as error:
         raise InputError(error.what, where=row.where, todo=error.todo) from None
-    put_asset(connection, _asset(row, unit.id))
-    report.assets += 1
 
 
 def _asset(row: Row, organisation_id: str) -> Asset:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -44,6 +44,7 @@ COLUMNS_ZH: Final = {
     "学校网络安全联络员": "contact",
     "联络员电话": "contact_phone",
     "网络区域": "zones",
+    "网段": "network",
     "生效日期": "valid_from",
     "失效日期": "valid_to",
     "所属单位编号": "organisation_code",
@@ -170,3 +171,22 @@ def _refuse_bomb(data: bytes, path: Path) -> None:
             raise InputError(
                 f"the list is larger than {MAX_UNPACKED_BYTES >> 20} MB when unpacked", where=str(path)
             )
+
+
+def write_rows(path: Path, rows: Iterable[Sequence[str]]) -> None:
+    """Write rows as CSV with the mark by which Excel knows UTF-8, or as XLSX where the name ends so.
+
+    Raises ``InputError`` when the file can't be written.
+    """
+    try:
+        if path.suffix.lower() == ".xlsx":
+            book = openpyxl.Workbook(write_only=True)
+            sheet = book.create_sheet()
+            for row in rows:
+                sheet.append(list(row))
+            book.save(path)
+            return
+        with path.open("w", encoding="utf-8-sig", newline="") as file:
+            csv.writer(file).writerows(rows)
+    except OSError as error:
+        raise InputError(error.strerror or "can't be written to", where=str(path)) from error

@@ -246,7 +246,9 @@ def find_assets(
 
 def find_assets_at(connection: Connection, address: str, scope: Scope) -> list[Asset]:
     """Return the assets with an address inside ``scope``, ordered by unit and zone: each school may have one."""
-    question = select(assets).where(assets.c.address == address).order_by(assets.c.organisation_id, assets.c.zone)
+    question = (
+        select(assets).where(assets.c.address == address).order_by(assets.c.organisation_id, assets.c.zone)
+    )
     if scope.ids is not None:
         question = question.where(among(connection, assets.c.organisation_id, scope.ids))
     return [_asset(row._mapping) for row in connection.execute(question)]

@@ -119,3 +119,15 @@ def test_assigning_needs_a_unit_the_key_covers(state: Path, capsys: pytest.Captu
 def test_lengths_of_time(text: str) -> None:
     with pytest.raises(UsageError):
         duration(text)
+
+
+def test_the_address_plan_is_exported(
+    state: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    plan = tmp_path / "plan.csv"
+    plan.write_text("organisation_code,network,zone,valid_from\nS1,10.1.0.0/16,edunet,2026-09-01\n")
+    out = tmp_path / "out.csv"
+    for words in (["import", str(plan)], ["export", str(out)], ["import", str(out)]):
+        assert cli.main(["organisations", *words, "--state", str(state)]) == 0
+    assert out.read_text(encoding="utf-8-sig").splitlines()[1] == "S1,edunet,10.1.0.0/16,2026-09-01,"
+    assert "网段 1 个" in capsys.readouterr().out

@@ -98,6 +98,16 @@ def test_a_source_that_falls_silent_is_told_and_comes_back(centre: Centre, time:
     assert source_of(centre, player).limit_seconds == 1_800
 
 
+def test_what_an_agent_says_of_itself_has_no_rhythm(centre: Centre, time: Time) -> None:
+    player = centre.join("one", "S1")
+    own = SourceState("agent", "agent", {}, format_instant(NOW))
+    player.beat(beat(time, own))
+    for _ in range(3):
+        time.pass_by(days=3)
+        player.beat(beat(time, own))
+    assert "source_silent" not in [kind for kind, _name in kinds(centre)]
+
+
 def test_the_rhythm_is_learned(time: Time) -> None:
     first = format_instant(NOW - timedelta(days=30))
     source = Source("g", "s", "k", SourceHealth.OK, first, longest_seconds=7_200)

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import openpyxl
@@ -6,6 +6,8 @@ import pytest
 
 from soc_core.errors import InputError, UsageError
 from soc_core.organisations.importing import import_file
+from soc_core.organisations.lists import read_rows, write_rows
+from soc_core.organisations.networks import list_networks
 from soc_core.organisations.repository import list_assets, load_tree
 from soc_core.state.database import Database
 from soc_core.store.interface import SYSTEM_SCOPE
@@ -108,3 +110,30 @@ def test_other_columns_are_refused(database: Database, tmp_path: Path) -> None:
     path = write(tmp_path / "x.csv", "a,b\n1,2\n")
     with database.write() as connection, pytest.raises(UsageError, match="columns"):
         import_file(connection, path, now=NOW)
+
+
+def test_the_address_plan_has_dates_and_goes_out_as_it_came(database: Database, tmp_path: Path) -> None:
+    units = write(tmp_path / "units.csv", "code,name\nS1,一小\nS2,二小\n")
+    plan = write(
+        tmp_path / "plan.csv",
+        "所属单位编号,网段,区域,生效日期,失效日期\n"
+        "S1,10.1.0.0/16;10.3.0.7,城域网,2020-09-01,2026-09-01\n"
+        "S2,10.1.0.0/16,城域网,2026-09-01,\n"
+        "S2,10.1.0.0/99,,,\nS9,10.1.0.0/16,,,\nS1,10.5.0.0/16,,2026-09-01,2026-09-01\n",
+    )
+    with database.write() as connection:
+        import_file(connection, units, now=NOW)
+        report = import_file(connection, plan, now=NOW)
+        again = import_file(connection, plan, now=NOW)
+        found = list_networks(connection)
+        tree = load_tree(connection, NOW.date())
+        assert tree.find("S2").zones == {"城域网": ("10.1.0.0/16",)}
+        assert load_tree(connection, date(2026, 8, 31)).find("S1").zones["城域网"] == (
+            "10.1.0.0/16",
+            "10.3.0.7/32",
+        )
+    assert (report.networks, report.bad, again.networks, len(found)) == (3, 3, 3, 3)
+    for name in ("out.csv", "out.xlsx"):
+        write_rows(tmp_path / name, [("organisation_code", "network"), ("S1", "10.1.0.0/16")])
+        [row] = read_rows(tmp_path / name)
+        assert row.cells == {"organisation_code": "S1", "network": "10.1.0.0/16"}
