@@ -23,7 +23,7 @@ _HEAD: Final = re.compile(
 )
 # A value ends at a blank; what is quoted may hold some. Values in braces are those of enriched socket addresses.
 _PAIR: Final = re.compile(r"""([A-Za-z][\w\-\[\]]{0,63})=("[^"]*"|'[^']*'|\(null\)|\{[^}]*\}|[^\s,]*)""")
-_INNER: Final = re.compile(r"msg='(.*?)'?\s*(?=\x1d|[A-Z]{2,32}=\"|$)")
+_INNER: Final = re.compile(r"msg='(.*?)'? ?(?=\x1d|[A-Z]{2,32}=\"|$)")
 _ENRICHED: Final = "\x1d"
 _HEXADECIMAL: Final = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 _ARGUMENT: Final = re.compile(r"a(\d{1,5})(?:\[(\d{1,5})\])?")

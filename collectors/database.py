@@ -10,12 +10,17 @@ from collectors.network import put_side
 from soc_core.model.event import Event
 
 HIDDEN: Final = "***"
-_QUOTED: Final = r"(\\?)(?:'((?:[^'\\]|\\[^'\"]|\\\\.|'')*)\2'|\"((?:[^\"\\]|\\[^'\"]|\\\\.|\"\")*)\2\")"
+# In quotes, or in the escaped quotes of a statement that is quoted itself; possessive, so that nothing is tried twice.
+_QUOTED: Final = (
+    r"(?:'((?:[^'\\]|\\.|'')*+)'|\"((?:[^\"\\]|\\.|\"\")*+)\""
+    r"|\\'((?:[^'\\]|\\[^'\"])*+)\\'|\\\"((?:[^\"\\]|\\[^'\"])*+)\\\")"
+)
 _SECRET: Final = re.compile(
     r"((?:identified\s{1,8}(?:with\s{1,8}\S{1,64}\s{1,8})?(?:by|as)(?:\s{1,8}password)?|\bold_password\s{0,8}\(|\bpassword\s{0,8}\("
     r"|\b\w{0,32}password\s{0,8}=?|set\s{1,8}password\s{1,8}for\s{1,8}\S{1,300}\s{0,8}=)\s{0,8})" + _QUOTED,
     re.IGNORECASE,
 )
+_MARKS: Final = ("'", '"', "\\'", '\\"')
 _LEAST: Final = 6
 """A shorter secret can't be told from other text of the record."""
 _IAM: Final = re.compile(
@@ -29,11 +34,12 @@ def hide_passwords(statement: str) -> tuple[str, list[str]]:
     found: list[str] = []
 
     def hide(match: re.Match[str]) -> str:
-        secret = match[3] if match[3] is not None else match[4]
+        place = next((group for group in range(2, 6) if match[group] is not None), 2)
+        secret = match[place]
         if not secret or set(secret) == {"*"}:
             return match[0]
         found.append(secret)
-        mark = match[2] + ("'" if match[3] is not None else '"')
+        mark = _MARKS[place - 2]
         return f"{match[1]}{mark}{HIDDEN}{mark}"
 
     return _SECRET.sub(hide, statement), found

@@ -70,3 +70,11 @@ def test_no_message_raises(program: str, junk: str, place: int) -> None:
         if not interpret(event):
             assert event["event.dataset"] == "syslog.log"
         assert_fits_dictionary({name: value for name, value in event.items() if value != ""})
+
+
+def test_long_runs_of_one_character_are_read_at_once() -> None:
+    """A pattern that tries everything twice would not come back from these within the test's time."""
+    for program, message in MESSAGES.items():
+        for run in (" ", "\t", "a", "\\", "'", '"', "[", "(", "=", "a=", ":", "0"):
+            for place in (0, len(message) // 2, len(message)):
+                interpret(event_of(program, message[:place] + run * 5_000 + message[place:]))
