@@ -232,9 +232,9 @@ def _tls(event: Event, tree: _Tree) -> None:
         digest = tls.pop("fingerprint" if name == "sha1" else name, None)
         if isinstance(digest, str):
             put(event, f"tls.server.hash.{name}", digest.replace(":", "").lower())
-    serial, name = tls.pop("serial", None), tls.pop("sni", None)
+    serial, asked = tls.pop("serial", None), tls.pop("sni", None)
     put(event, "tls.server.x509.serial_number", str(serial).replace(":", "").upper() if serial else None)
-    put(event, "tls.client.server_name", name.removesuffix(".") if isinstance(name, str) else name)
+    put(event, "tls.client.server_name", asked.removesuffix(".") if isinstance(asked, str) else asked)
     put(event, "destination.domain", event.get("tls.client.server_name"))
     version = tls.pop("version", None)
     if isinstance(version, str) and version != "UNDETERMINED":
