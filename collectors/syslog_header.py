@@ -32,12 +32,12 @@ _ISO: Final = re.compile(
 _HOST: Final = re.compile(r"([^\s:\[\]]{1,255}) +(?=\S)")
 # ``CEF:0|…``, ``LEEF:1.0|…``, ``time:2026-…`` and ``MODULE/4/BRIEF:`` begin the message, they are no programs.
 _TAG: Final = re.compile(
-    r"(?!(?:CEF|LEEF|time):\d|[A-Z]\w{1,30}/[0-7]/)([A-Za-z0-9_./\-()@]{1,100})(?:\[([^\]\s]{1,32})\])?: ?"
+    r"(?!(?:CEF|LEEF|time): ?\d|[A-Z]\w{1,30}/[0-7]/)([A-Za-z0-9_./\-()@]{1,100})(?:\[([^\]\s]{1,32})\])?: ?"
 )
 # What most daemons send, in one look; everything else goes the long way to the same result.
 _USUAL: Final = re.compile(
     r"([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) (?!(?:19|20)\d\d )([^\s:\[\]]{1,255}) "
-    r"(?!(?:CEF|LEEF|time):\d|[A-Z]\w{1,30}/[0-7]/)"
+    r"(?!(?:CEF|LEEF|time): ?\d|[A-Z]\w{1,30}/[0-7]/)"
     r"([A-Za-z0-9_./\-()@]{1,100})(?:\[([^\]\s]{1,32})\])?: ?"
 )
 _ELEMENT: Final = re.compile(r'\[([^\s=\]"]{1,64})((?: [^\s=\]"]{1,64}="(?:[^"\\\]]|\\.)*")*)\]')

@@ -48,8 +48,9 @@ class Cef(Family):
     reference: tuple[str, ...] = (
         "ArcSight Common Event Format Implementation Standard"
         " https://www.microfocus.com/documentation/arcsight/arcsight-smartconnectors-8.3/cef-implementation-standard/",
+        "Samples of Check Point, FortiGate and PAN-OS in a public collection of syslog examples for Microsoft Sentinel",
     )
-    verified: bool = False
+    verified: bool = True
     setup: tuple[str, str] = (
         "日志外发格式选 CEF，服务器填本机地址和 514 端口",
         "choose CEF as the format, this address, port 514",

@@ -72,8 +72,9 @@ class Cisco(Family):
         "Cisco, System Message Guide for IOS (LINK, LINEPROTO, SYS, SEC_LOGIN, SEC, PARSER, DOT1X, PORT_SECURITY)",
         "Cisco Secure Firewall ASA Syslog Messages (106001, 106023, 106100, 111008, 113004, 302013–302016, 305011,"
         " 605004, 605005)",
+        "Samples of ASA (302013, 302014, 106023) and IOS (DOT1X-5-FAIL, LINK-3-UPDOWN) in public repositories",
     )
-    verified: bool = False
+    verified: bool = True
     setup: tuple[str, str] = (
         "IOS：logging host 本机地址；service timestamps log datetime localtime year；"
         "ASA：logging enable；logging host 接口 本机地址；logging trap informational；logging timestamp",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, tzinfo
 from typing import Final
 
-from collectors.coerce import extra, put
+from collectors.coerce import extra, long_value, put
 from collectors.devices.base import Family
 from collectors.devices.mapping import (
     alert,
@@ -21,6 +21,7 @@ from collectors.devices.mapping import (
     verdict,
 )
 from collectors.devices.text import quoted_pairs
+from collectors.dhcp_common import Lease, put_lease, put_lifetime
 from collectors.network import put_url
 from soc_core.model.event import Event, Value
 
@@ -40,8 +41,11 @@ _FIELDS: Final[Mapping[str, str]] = {
     "crlevel": "", "hostname": "", "url": "", "catdesc": "rule.category", "filename": "file.name",
     "qname": "dns.question.name", "qtype": "dns.question.type", "ip": "source.ip", "mac": "source.mac",
     "cve": "vulnerability.id", "cfgpath": "event.provider",
+    "interface": "observer.ingress.interface.name", "dhcp_msg": "", "lease": "", "stamac": "source.mac",
+    "ssid": "network.name",
 }  # fmt: skip
 _THREATS: Final = frozenset({"virus", "ips", "anomaly", "waf", "dlp", "file-filter", "emailfilter"})
+_STATIONS: Final = frozenset({"client-authentication", "client-disconnected-by-wtp"})
 _FROM: Final = re.compile(r"\(([0-9A-Fa-f.:]{3,45})\)")
 
 
@@ -57,19 +61,24 @@ class Fortinet(Family):
         "fortinet.access",
         "fortinet.admin",
         "fortinet.device",
+        "dhcp.lease",
+        "dhcp.message",
     )
     reference: tuple[str, ...] = (
         "Fortinet, FortiOS Log Message Reference"
         " https://docs.fortinet.com/document/fortigate/6.4.2/fortios-log-message-reference",
         "Field list of traffic logs https://github.com/davebdb/fnfw/blob/master/VariableNames",
+        "Samples of FortiGate 40F, 80F, 90D, 200F quoted in public repositories (traffic local, DHCP Ack, DHCP"
+        " statistics, wireless client authenticated, SSL VPN tunnel up, virus)",
     )
-    verified: bool = False
+    verified: bool = True
     setup: tuple[str, str] = (
         "config log syslogd setting；set status enable；set server 本机地址；set format default；end",
         "config log syslogd setting; set status enable; set server ADDRESS; set format default; end",
     )
     opening: str = (
-        r"date=\d{4}-\d\d-\d\d,? time=|(?:logver=\S+ )?timestamp=\d+ .{0,80}devname=|devname=\"?\S+ devid="
+        r"date=\d{4}-\d\d-\d\d,? time=|timestamp=\d+ .{0,80}devname=|devname=\"?\S+ devid="
+        r"|logver=\d+ .{0,200}\blogid="
     )
     programs: frozenset[str] = frozenset()
 
@@ -91,7 +100,7 @@ class Fortinet(Family):
             if name in values:
                 extra(found, name, values[name])
         put_seconds(found, values.get("duration", "") if values["type"] == "traffic" else "")
-        if values["type"] != "utm":
+        if values["type"] != "utm" and "dhcp_msg" not in values:
             put(found, "source.domain", found.get("source.domain") or values.get("hostname"))
         elif values.get("hostname") or values.get("url"):
             put_url(found, host=values.get("hostname"), path=values.get("url"))
@@ -123,7 +132,9 @@ def _put_kind(found: Event, values: Mapping[str, str]) -> None:
         found["event.category"] = ["web", "network"]
         found["event.type"] = ["denied" if verdict(action) == "deny" else "access"]
         put(found, "event.action", action)
-    elif sub in ("user", "vpn"):
+    elif "dhcp_msg" in values:
+        _dhcp(found, values)
+    elif sub in ("user", "vpn") or (sub == "wireless" and action in _STATIONS):
         _access(found, values, action)
     else:
         _event(found, values, action)
@@ -139,11 +150,26 @@ def _access(found: Event, values: Mapping[str, str], action: str) -> None:
     """Map users of VPN and portal."""
     found["event.dataset"] = "fortinet.access"
     failed = "fail" in action or values.get("status", "") in ("failure", "failed")
-    gone = "down" in action or "logout" in action or "logoff" in action
-    known = failed or "success" in values.get("status", "") or action in ("tunnel-up", "auth-logon")
+    gone = "down" in action or "logout" in action or "logoff" in action or "disconnect" in action
+    known = "success" in values.get("status", "") or action in (
+        "tunnel-up",
+        "auth-logon",
+        "client-authentication",
+    )
     outcome = "failure" if failed else "success" if known or gone else ""
     login(found, "network_logout" if gone else "network_login", outcome, "end" if gone else "start")
     found["event.category"] = ["authentication", "session"]
+
+
+def _dhcp(found: Event, values: Mapping[str, str]) -> None:
+    """Map what the device did as a DHCP server, as with other servers."""
+    for field in ("source.ip", "source.mac", "source.domain"):
+        found.pop(field, None)
+    lease = Lease(values.get("ip", ""), values.get("mac", ""), values.get("hostname", ""))
+    put_lease(found, values["dhcp_msg"].lower(), "fortinet", lease)
+    seconds = long_value(values.get("lease"))
+    if seconds is not None and 0 < seconds < 1 << 32 and found["event.action"] == "dhcp_ack":
+        put_lifetime(found, seconds)
 
 
 def _event(found: Event, values: Mapping[str, str], action: str) -> None:

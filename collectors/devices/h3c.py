@@ -19,6 +19,7 @@ from collectors.devices.mapping import (
     connection,
     finish_flow,
     login,
+    mac_text,
     own_time,
     put_pairs,
     put_severity,
@@ -27,6 +28,7 @@ from collectors.devices.mapping import (
 )
 from collectors.devices.text import HYPHEN_EQUALS, SEMICOLON_EQUALS, Pairs, marked_pairs, without_number
 from collectors.devices.vrp import Message, put_message, read_message
+from collectors.dhcp_common import Lease, put_lease, put_lifetime
 from collectors.network import put_url
 from soc_core.model.event import Event, Value
 
@@ -63,6 +65,14 @@ _COMMAND: Final = re.compile(r"Command(?: is)? (.{1,1024}?)(?: is permission den
 _LINK: Final = re.compile(
     r"(?:state on the interface (\S+) changed to|^(\S+) link status is) (\w+)", re.IGNORECASE
 )
+_LEASE: Final = re.compile(
+    rf"(?:Server IP = {_ADDRESS}, )?DHCP client IP = {_ADDRESS}, "
+    r"DHCP client hardware address = ([0-9A-Fa-f.\-]{12,17})"
+    r"(?:, DHCP client lease = (\d{1,9}))?"
+)
+_LEASES: Final[Mapping[str, str]] = {
+    "DHCPS_ALLOCATE_IP": "ack", "DHCPS_EXTEND_IP": "renew", "DHCPS_RECLAIM_IP": "expire",
+}  # fmt: skip
 _FIREWALL: Final = ("SESSION", "NAT", "FILTER", "ASPF")
 _STARTS: Final = ("(8)",)
 
@@ -82,6 +92,7 @@ class H3c(Family):
         "h3c.admin",
         "h3c.web",
         "h3c.device",
+        "dhcp.lease",
     )
     reference: tuple[str, ...] = (
         "H3C S7500X 日志信息参考 R7568 http://www.h3c.com/cn/d_201804/1077467_30005_0.htm",
@@ -90,6 +101,7 @@ class H3c(Family):
         "H3C Portal 调试信息 PORTAL_USER_LOGON_SUCCESS, 攻击检测与防范命令 BLS_ENTRY_ADD",
         "Samples of F1050, F1070, T9008, S10506, ACG1000 quoted in public repositories (SESSION_IPV4_FLOW,"
         " FILTER_ZONE_IPV4_EXECUTION, IPS_IPV4_INTERZONE, ATK_*, SHELL_LOGIN, SHELL_CMD, PHY_UPDOWN, web_access)",
+        "A sample of DHCPS_ALLOCATE_IP in a public collection of H3C configurations (voice VLAN)",
     )
     verified: bool = True
     setup: tuple[str, str] = (
@@ -247,6 +259,19 @@ def _access(found: Event, read: Message, located: Pairs, _zone: tzinfo) -> None:
     finish_flow(found)
 
 
+def _dhcp(found: Event, read: Message, located: Pairs, zone: tzinfo) -> None:
+    """Map leases that the device gave as a DHCP server, as those of other servers."""
+    match = _LEASE.search(read.text)
+    if match is None or read.brief not in _LEASES:
+        _device(found, read, located, zone)
+        return
+    server, address, mac, seconds = match.groups()
+    put_lease(found, _LEASES[read.brief], "h3c", Lease(address, mac_text(mac) or ""))
+    put(found, "observer.ip", server)
+    if seconds and read.brief != "DHCPS_RECLAIM_IP":
+        put_lifetime(found, int(seconds))
+
+
 def _device(found: Event, read: Message, located: Pairs, _zone: tzinfo) -> None:
     """Map the state of the device: interfaces, and everything else by its code."""
     put_pairs(found, located, _FIELDS)
@@ -264,4 +289,5 @@ _KINDS: Final[Mapping[str, Callable[[Event, Message, Pairs, tzinfo], None]]] = {
     "SHELL": _admin, "LOGIN": _admin, "SSHS": _admin, "WEB": _admin, "CFGMAN": _admin, "FTPD": _admin,
     "RADIUS": _admin, "PWDCTL": _admin,
     "DOT1X": _access, "MACA": _access, "MACAUTH": _access, "PORTAL": _access, "PORTSEC": _access, "STAMGR": _access,
+    "DHCPS": _dhcp,
 }  # fmt: skip

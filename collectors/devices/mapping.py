@@ -50,10 +50,11 @@ _SEVERITIES: Final[Mapping[str, int]] = {
 }
 _MONTHS: Final = "jan feb mar apr may jun jul aug sep oct nov dec".split()  # noqa: SIM905
 _NUMBERS: Final = re.compile(
-    r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})[ T](\d{1,2}):(\d\d):(\d\d)(?:[.,](\d{1,6})\d*)?(?: ?(Z|[+-]\d\d:?\d\d))?"
+    r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})[ T](\d{1,2}):(\d\d):(\d\d)(?:[.,](\d{1,6})\d*)?"
+    r"(?: ?(Z|UTC|GMT|[+-]\d\d:?\d\d))?"
 )
 _NAMED: Final = re.compile(
-    r"([A-Za-z]{3}) +(\d{1,2}),? +(\d{4}) +(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6})\d*)?(?: ?(Z|[+-]\d\d:?\d\d))?"
+    r"([A-Za-z]{3}) +(\d{1,2}),? +(\d{4}) +(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6})\d*)?(?: ?(Z|UTC|GMT|[+-]\d\d:?\d\d))?"
 )
 _COMPACT: Final = re.compile(r"(20\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)")
 _AMERICAN: Final = re.compile(r"(\d\d)(\d\d)(20\d\d)(\d\d)(\d\d)(\d\d)")
@@ -266,7 +267,7 @@ def _local_text(
     year, month, day, hour, minute, second = parts
     micro = int((fraction or "0").ljust(6, "0"))
     where: tzinfo = zone
-    if offset == "Z":
+    if offset in ("Z", "UTC", "GMT"):
         where = UTC
     elif offset:
         try:

@@ -40,7 +40,7 @@ def test_every_device_has_samples_references_and_its_own_data_sets(device: Devic
     assert all(device.reference)
     assert all(device.title)
     assert all(device.setup)
-    assert all(dataset.startswith(f"{device.name}.") for dataset in device.datasets)
+    assert all(dataset.startswith((f"{device.name}.", "dhcp.")) for dataset in device.datasets)
 
 
 @pytest.mark.parametrize("device", registry.DEVICES, ids=registry.NAMES)
@@ -97,6 +97,15 @@ def test_log_ins_to_the_network_say_who_and_from_where() -> None:
     for event in found:
         assert "user.name" in event or "source.mac" in event
         assert "session" in event["event.category"]  # type: ignore[operator]
+
+
+def test_leases_are_those_of_other_servers() -> None:
+    found = [event for _, line in ALL if (event := read(line))["event.dataset"] == "dhcp.lease"]
+    assert {str(event["event.module"]) for event in found} == {"h3c", "fortinet"}
+    for event in found:
+        assert event["event.action"] == "dhcp_ack"
+        assert {"client.ip", "client.mac", "event.duration", "edusoc.dhcp.lease_seconds"} <= event.keys()
+        assert not {"source.ip", "source.mac"} & event.keys()
 
 
 def test_a_configured_device_is_the_only_one_asked() -> None:
