@@ -48,6 +48,7 @@ _CHANCE: Final = random.SystemRandom()
 _RESERVED: Final[list[socket.socket]] = []
 _TEMPORARY: Final = Path(tempfile.gettempdir())
 _OURS: Final = "edusoc-test-"
+_MADE: Final[list[Path]] = []
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -89,10 +90,17 @@ def temporary_directory(prefix: str) -> Path:
     """Return a new directory of the ordinary user, which ends with Python; pytest's own are root's alone."""
     _remove_orphans()
     path = Path(tempfile.mkdtemp(prefix=f"{_OURS}{os.getpid()}-{prefix}", dir=_TEMPORARY))
-    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    _MADE.append(path)
     if os.getuid() == 0:
         os.chown(path, pwd.getpwnam(ORDINARY_USER).pw_uid, pwd.getpwnam(ORDINARY_USER).pw_gid)
     return path
+
+
+@atexit.register
+def remove_directories() -> None:
+    """Remove what ``temporary_directory`` made; pytest-xdist ends its processes without Python's own end."""
+    while _MADE:
+        shutil.rmtree(_MADE.pop(), ignore_errors=True)
 
 
 @functools.cache

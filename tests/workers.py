@@ -175,6 +175,11 @@ def pytest_xdist_node_collection_finished(node: Any) -> None:
         node.config.stash[_SERVERS].wait()
 
 
+def pytest_unconfigure() -> None:
+    """Leave nothing behind."""
+    elasticsearch_server.remove_directories()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put long files first, where files are handed out."""
     if hasattr(config, "workerinput"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import shutil
 import threading
 from collections.abc import Iterator
@@ -101,9 +100,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrom
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     opened = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    atexit.register(opened.quit)  # a run that is ended by a signal tears nothing down
     yield opened
-    atexit.unregister(opened.quit)
     opened.quit()
 
 

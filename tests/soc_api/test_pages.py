@@ -14,6 +14,8 @@ from soc_core.access.accounts import Role, User, add_user
 from tests.conftest import NOW
 from tests.soc_api.conftest import PASSWORD, LogIn, School
 
+pytestmark = pytest.mark.parametrize("services", ["sqlite"], indirect=True)
+"""Pages ask what the API asks, whose tests run on each kind of database."""
 ROOMS = (
     "/overview",
     "/overview?hours=24",
