@@ -114,3 +114,9 @@ def test_the_client_is_who_asks_even_when_the_sensor_took_the_answer_for_the_sta
 
 def test_an_empty_shape_is_no_tunnel() -> None:
     assert not looks_like_tunnel(dns_tunnel.measure(dns_tunnel.Questions(), dns_tunnel.Period.BOTH))
+
+
+def test_the_query_log_of_a_name_server_is_as_good_as_packets() -> None:
+    logged = [event | {"event.dataset": "dns.query"} for event in tunnel(120)]
+    (found,) = judge(DnsTunnel(), logged)
+    assert (found.entity.value, found.peer) == (CLIENT, "evil.example")
