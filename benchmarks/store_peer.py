@@ -109,7 +109,7 @@ class Peer:
             "priority": 900,
             "template": {
                 "settings": {"index": settings},
-                "mappings": {"dynamic": False, "properties": mapping()},
+                "mappings": {"dynamic": False, "subobjects": False, "properties": mapping()},
             },
         }
         self.ask("PUT", f"/_index_template/{self.prefix}template", orjson.dumps(body))
