@@ -20,8 +20,8 @@ def write(folder: Path, url: str) -> Path:
 
 def inputs(path: Path, *names: str) -> None:
     """Let a configuration have scripted inputs."""
-    text = path.read_text().partition("[[inputs]]")[0]
-    path.write_text(text + "".join(f'[[inputs]]\nname = "{name}"\nkind = "scripted"\n' for name in names))
+    text = path.read_text().partition("\n[[inputs]]")[0]
+    path.write_text(text + "".join(f'\n[[inputs]]\nname = "{name}"\nkind = "scripted"\n' for name in names))
 
 
 def build(name: str, options: Options) -> LiveInput:

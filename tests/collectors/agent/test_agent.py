@@ -196,7 +196,7 @@ def kill_often(centre: Centre, config: Path, folder: Path, count: int, kills: in
 
 @pytest.mark.slow
 def test_kill_9_loses_nothing_and_repeats_no_number(centre: Centre, config: Path, tmp_path: Path) -> None:
-    kill_often(centre, config, tmp_path, count=3_000, kills=6)
+    kill_often(centre, config, tmp_path, count=2_000, kills=4)
 
 
 def test_a_real_process_ends_within_seconds(centre: Centre, config: Path, tmp_path: Path) -> None:
