@@ -21,10 +21,11 @@ _MONTHS: Final = {
 }
 _PRI: Final = re.compile(r"<(\d{1,3})>")
 _RFC5424: Final = re.compile(r"(?:(\d{1,2}) )?(\S+) (\S{1,255}) (\S{1,255}) (\S{1,128}) (\S{1,64}) (?=-|\[)")
-# Cisco and Ruijie put a number before the time, Huawei an offset after it, H3C the year.
+# Cisco and Ruijie put a number, and a name if told so, before the time, Huawei an offset after it, H3C the year.
 _RFC3164: Final = re.compile(
-    r"(?:\d{1,10}: ?)?[*.]?([A-Z][a-z]{2}) +(\d{1,2})(?: (\d{4}))? (\d\d):(\d\d):(\d\d)([.:]\d{1,6})?"
-    r"(?: ?(?P<offset>[+-]\d\d:?\d\d|UTC|GMT)(?: DST)?(?=[ :]))?(?: (?P<year>(?:19|20)\d\d)(?= ))?:? +"
+    r"(?:\d{1,10}: ?(?:(?P<origin>[^\s:]{1,64}): )?)?"
+    r"[*.]?([A-Z][a-z]{2}) +(\d{1,2})(?: (\d{4}))? (\d\d):(\d\d):(\d\d)([.:]\d{1,6})?"
+    r"(?: ?([+-]\d\d:?\d\d|UTC|GMT)(?: DST)?(?=[ :]))?(?: ((?:19|20)\d\d)(?= ))?:? +"
 )
 _ISO: Final = re.compile(
     r"(\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z| ?[+-]\d\d:?\d\d)?) +"
@@ -188,7 +189,9 @@ class HeaderReader:
             return False
         event[TIMESTAMP] = format_instant(instant)
         position = match.end()
-        host = _HOST.match(text, position)
+        origin = match["origin"] if match.re is _RFC3164 else None
+        put(event, "log.syslog.hostname", origin)
+        host = _HOST.match(text, position) if origin is None else None
         if host is not None and not _TAG.match(text, position):
             put(event, "log.syslog.hostname", host[1])
             position = host.end()
@@ -202,13 +205,14 @@ class HeaderReader:
 
     def _guess(self, match: re.Match[str]) -> datetime | None:
         """Return the instant of an RFC 3164 time; without a year the latest one not after the reference plus a day."""
-        if match[1] not in _MONTHS:
+        _, name, number, before, *clock, decimals, offset, behind = match.groups()
+        if name not in _MONTHS:
             return None
-        month, day = _MONTHS[match[1]], int(match[2])
-        hour, minute, second = (int(match[group]) for group in (4, 5, 6))
-        fraction = int((match[7] or ".0")[1:].ljust(6, "0"))
-        written = match[3] or match["year"]
-        zone = _offset(match["offset"]) or self._zone
+        month, day = _MONTHS[name], int(number)
+        hour, minute, second = map(int, clock)
+        fraction = int((decimals or ".0")[1:].ljust(6, "0"))
+        written = before or behind
+        zone = _offset(offset) or self._zone
         years = [int(written)] if written else range(self._year + 1, self._year - 9, -1)
         for year in years:
             try:
