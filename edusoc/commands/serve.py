@@ -25,9 +25,7 @@ PIPELINE: Final = "pipeline"
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = add_command(subparsers, "serve", "edusoc.serve")
-    parser.add_argument(
-        "--inputs", type=Path, help=argparse.SUPPRESS
-    )  # what ``edusoc run`` gives its pipeline
+    parser.add_argument("--inputs", type=Path, metavar="FILE", help=say("edusoc.serve.inputs"))
     add_options(parser)
     parser.set_defaults(run=run)
 
