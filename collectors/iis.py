@@ -37,6 +37,9 @@ _PLAIN: Final[Mapping[str, str]] = {
 _BLANKS: Final = frozenset({"cs(User-Agent)", "cs(Referer)"})
 """Columns whose blanks IIS writes as "+"."""
 _ADDRESSES: Final = frozenset({"x-forwarded-for", "cs(x-forwarded-for)", "cs(x-real-ip)"})
+_SECRETS: Final = ("cookie", "authorization")
+"""Columns with these words identify a session: kept as ``***``, in the original too."""
+HIDDEN: Final = "***"
 _DONE: Final = frozenset(
     {"date", "time", "c-ip", "c-port", "s-ip", "s-port", "cs-uri-stem", "cs-uri-query", "cs-uri", "cs-host", "cs(Host)",
      "cs-version", "time-taken"}
@@ -64,13 +67,14 @@ class Iis:
 
     def read(self, source: ByteSource, context: ReadContext) -> Iterator[Batch]:
         """Yield the events of the file."""
-        return read_line_events(source, context, _Parser(), name=self.name, module="iis")
+        return read_line_events(source, context, _Parser(context), name=self.name, module="iis")
 
 
 class _Parser:
     """Follow the header lines and map the rows below them."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: ReadContext) -> None:
+        self._keep = context.keep_original
         self._columns: list[str] = []
         self._date = ""
 
@@ -88,8 +92,15 @@ class _Parser:
         cells = text.split(" ")
         if len(cells) != len(self._columns):
             raise RecordError(f"{len(cells)} columns where the header names {len(self._columns)}")
+        cells = [
+            HIDDEN if cell != "-" and any(word in name.lower() for word in _SECRETS) else cell
+            for name, cell in zip(self._columns, cells, strict=True)
+        ]
         row = {name: cell for name, cell in zip(self._columns, cells, strict=True) if cell not in ("-", "")}
-        return (self._event(row),)
+        event = self._event(row)
+        if self._keep:
+            event["event.original"] = " ".join(cells)
+        return (event,)
 
     def _event(self, row: Mapping[str, str]) -> Event:
         stamp = f"{row.get('date', self._date)}T{row.get('time', '')}"

@@ -16,7 +16,7 @@ from collectors.base import ReadContext
 from collectors.coerce import extra, instant_or_none, long_value, put
 from collectors.database import mark_accounts, mark_login, put_account, put_origin, put_statement, start
 from collectors.delimited import cells_of
-from collectors.json_records import JsonObject, JsonTree
+from collectors.json_records import JsonObject, JsonTree, load_object
 from collectors.lines import Line, decode_text
 from collectors.making import RecordError
 from soc_core.clock import format_instant
@@ -52,6 +52,7 @@ _CONNECT_COLUMNS: Final = (
     "name", "record", "timestamp", "connection_id", "status", "user", "priv_user", "os_login", "proxy_user", "host",
     "ip", "db",
 )  # fmt: skip
+_NOTHING_KEPT: Final = ReadContext(datetime(1970, 1, 1, tzinfo=UTC), keep_original=False)
 _CONNECTS: Final = frozenset({"connect", "quit", "change user", "changeuser"})
 
 
@@ -98,6 +99,25 @@ def interpret(event: Event, message: str, /) -> bool:
     if match is None:
         return False
     _put_row(event, match.groups())
+    return True
+
+
+def interpret_percona(event: Event, message: str, /) -> bool:
+    """Fill ``event`` from a message of Percona's audit_log in syslog, in any of its formats; tell whether it is one."""
+    text = message.strip()
+    try:
+        if text.startswith("{"):
+            inner = load_object(text.encode("utf-8", "replace")).get("audit_record")
+            found = _percona_event(inner, None) if isinstance(inner, dict) else None
+        else:
+            events = Records(_NOTHING_KEPT).parse(text.encode("utf-8", "replace"))
+            found = events[0] if events else None
+    except (RecordError, ValueError):
+        return False
+    if found is None:
+        return False
+    event.pop("message", None)
+    event.update(found)
     return True
 
 

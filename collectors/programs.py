@@ -26,6 +26,7 @@ PROGRAMS: Final[Mapping[str, tuple[str, str]]] = {
     "radiusd": ("radius", "interpret"),
     "freeradius": ("radius", "interpret"),
     "mysql-server_auditing": ("mysql_audit", "interpret"),
+    "percona-audit": ("mysql_audit", "interpret_percona"),
     "postgres": ("postgresql_log", "interpret"),
     "postgresql": ("postgresql_log", "interpret"),
     "nginx": ("web_syslog", "interpret_nginx"),

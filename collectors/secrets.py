@@ -7,8 +7,10 @@ it is finished; what is hidden in a field is hidden in ``event.original`` too, o
 
 from __future__ import annotations
 
+import re
 from typing import Final, cast
 
+from collectors.database import hide_passwords as hide_in_statement
 from collectors.packets.dissectors.http_credentials import HIDDEN, hide_secrets
 from soc_core.model.event import EXTRA, Event
 
@@ -20,6 +22,9 @@ _HARMLESS: Final = frozenset({"", "-", "public", "private", "<hidden>", HIDDEN})
 """The usual community strings (RFC 1157) are no secrets, and rules look for them."""
 _LEAST: Final = 6
 """A shorter secret can't be told from other text of the record: then the whole original goes."""
+_STATEMENT: Final = "edusoc.database.statement"
+_RADIUS: Final = re.compile(r"(: \[[^\]/]{0,255}/)(.{1,600}?)(\] \(from client )")
+"""What FreeRADIUS writes behind the user's name when it is told to log passwords."""
 
 
 def hide_passwords(event: Event) -> None:
@@ -28,6 +33,7 @@ def hide_passwords(event: Event) -> None:
     kept = event.get(EXTRA)
     if isinstance(kept, list):
         hidden += _hidden_in_extra(event, cast("list[str]", kept))
+    _hide_of_servers(event)
     original = event.get("event.original")
     if not hidden or not isinstance(original, str):
         return
@@ -37,6 +43,17 @@ def hide_passwords(event: Event) -> None:
             return
         original = original.replace(text, shown)
     event["event.original"] = original
+
+
+def _hide_of_servers(event: Event) -> None:
+    """Hide what databases and RADIUS servers wrote into text that was kept whole, as syslog's message is."""
+    radius = event.get("event.dataset") == "radius.auth"
+    if not radius and _STATEMENT not in event:
+        return
+    for name in ("event.original", "message"):
+        text = event.get(name)
+        if isinstance(text, str):
+            event[name] = _RADIUS.sub(rf"\1{HIDDEN}\3", text) if radius else hide_in_statement(text)[0]
 
 
 def _hidden_in_url(event: Event, name: str) -> tuple[str, str] | None:

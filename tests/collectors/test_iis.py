@@ -38,3 +38,14 @@ def test_columns_may_change_and_times_are_utc() -> None:
 def test_refusals_of_the_kernel_driver() -> None:
     (event,), _, _ = read_all(Iis(), (GOLDEN / "iis_httperr.log").read_bytes())
     assert (event["source.port"], event["event.reason"], event["http.version"]) == (50211, "URL", "1.1")
+
+
+def test_cookies_are_not_kept() -> None:
+    text = (
+        "#Fields: date time c-ip cs-method cs-uri-stem cs(Cookie) sc-status\n"
+        "2026-11-24 00:00:01 203.0.113.9 GET / ASP.NET_SessionId=abcdef123456 200\n"
+    )
+    (event,), _, _ = read_all(Iis(), text.encode())
+    assert "abcdef123456" not in str(event)
+    assert extra_values(event, "iis.access.cs(Cookie)") == ["***"]
+    assert event["event.original"] == "2026-11-24 00:00:01 203.0.113.9 GET / *** 200"

@@ -20,6 +20,7 @@ MESSAGES = {
     "radiusd": "(0) Login OK: [teacher01] (from client sw port 17 cli 00-00-5E-00-53-23)",
     "freeradius": "Login incorrect: [teacher01] (from client sw port 17)",
     "mysql-server_auditing": " db1,app,203.0.113.9,5,0,FAILED_CONNECT,,,1045",
+    "percona-audit": '"Connect","3_2026","2026-11-24T12:01:01 UTC","15",1045,"app","","","","","203.0.113.9","school"',
     "postgres": '[5-1] a@b FATAL:  password authentication failed for user "a"',
     "postgresql": "[5-1] LOG:  connection received: host=192.0.2.30 port=40730",
     "nginx": "[error] 1#1: *5 no such file, client: 203.0.113.9, server: a",

@@ -183,3 +183,18 @@ def test_messages_of_servers_are_understood_and_audit_records_joined() -> None:
     assert [event["event.dataset"] for event in events] == ["dns.query", "dhcp.lease", "auditd.log"]
     assert (events[2]["process.args"], events[2]["process.pid"]) == (["sh", "-c"], 7)
     assert events[2]["host.name"] == "web1"
+
+
+def test_passwords_that_servers_send_are_hidden_in_the_original_too() -> None:
+    head = "Nov 20 10:00:00 db1"
+    text = (
+        f"{head} postgres[7]: [5-1] a@b LOG:  statement: create role a password 'Secret-123'\n"
+        f"{head} radiusd[8]: (1) Login incorrect: [teacher/Secret-123] (from client sw port 17)\n"
+        f'{head} percona-audit: "Query","5_2026","2026-11-20T02:00:00 UTC","alter_user","14",0,'
+        '"ALTER USER \'a\' IDENTIFIED BY \'Secret-123\'","root[root] @ localhost []","localhost","","",""\n'
+    )
+    events, bad, _ = read_all(Syslog(), text.encode())
+    assert bad == []
+    assert [event["event.dataset"] for event in events] == ["postgresql.log", "radius.auth", "mysql.audit"]
+    assert "Secret-123" not in str(events)
+    assert all("***" in str(event["event.original"]) for event in events)
