@@ -68,7 +68,7 @@ class PipelineOutlet:
         with self._database.read() as connection:
             tree = self._trees.current(connection, today(self._clock()))
             plan = self._plans.current(connection)
-        placer = Placer(self._agent, covered_units(self._agent, tree), plan, self._clock())
+        placer = Placer(self._agent, covered_units(self._agent, tree), plan, tree, self._clock())
         good = []
         for number, event in enumerate(batch.events):
             event.setdefault("edusoc.source", origin.source)

@@ -21,6 +21,7 @@ from typing import Final, NoReturn
 from edusoc.bulk import BulkMemory
 from edusoc.composition import Writer, open_writer
 from edusoc.deadman import DeadMansSwitch
+from edusoc.forwarding import ParentLink
 from edusoc.identity import intake_identity, order_key
 from edusoc.maintenance import maintain
 from intake.agents.enrolling import Trust
@@ -94,6 +95,7 @@ class PipelineProcess:
         self.fault: BaseException | None = None
         self.intake.on_taken(self._woken.set)
         self._switch = DeadMansSwitch(settings, writer.database, self._is_well, clock)
+        self._parent = ParentLink(settings, writer.store, writer.database)
 
     @property
     def pipeline(self) -> Pipeline:
@@ -119,12 +121,14 @@ class PipelineProcess:
         ]
         for thread in threads:
             thread.start()
+        self._parent.start()
         ready()
         try:
             with suppress(KeyboardInterrupt), BulkMemory():
                 self.server.run(sockets=[listener])
         finally:
             self._stop.set()
+            self._parent.end()
             for event in (self._woken, self._idle):
                 event.set()
             for thread in threads:

@@ -48,6 +48,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     assign = _add_one(actions, "assign", assign_)
     assign.add_argument("network", metavar="NETWORK", help=say("edusoc.agents.network"))
     assign.add_argument("organisation", metavar="CODE", help=say("edusoc.agents.assign_to"))
+    _add_parent(actions)
     _add_one(actions, "orders", orders)
     order = _add_one(actions, "order", order_)
     order.add_argument("kind", choices=ORDER_KINDS, help=say("edusoc.agents.order_kind"))
@@ -68,6 +69,13 @@ def _add_code(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--json", action="store_true", help=say("edusoc.cli.json"))
     add_settings(parser)
     parser.set_defaults(run=code)
+
+
+def _add_parent(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add_one(actions, "parent", parent, agent=False)
+    parser.add_argument("--centre", required=True, metavar="URL", help=say("edusoc.agents.parent_url"))
+    parser.add_argument("--code", required=True, metavar="CODE", help=say("edusoc.agents.parent_code"))
+    parser.add_argument("--name", default="", metavar="TEXT", help=say("edusoc.agents.name"))
 
 
 def _add_one(
@@ -282,6 +290,26 @@ def assign_(arguments: argparse.Namespace) -> int:
 
     _with_agent(arguments, done)
     print(say("edusoc.agents.done"))
+    return 0
+
+
+def parent(arguments: argparse.Namespace) -> int:
+    """Join a parent centre: from then on what policy says is forwarded to it."""
+    from collectors.agent.joining import Wish, centre_url, join
+    from edusoc.forwarding import parent_directory
+    from soc_core.uplink.enrolment import EnrolmentCode
+
+    settings = settings_of(arguments)
+    wish = Wish(
+        centre_url(arguments.centre),
+        EnrolmentCode.parse(arguments.code),
+        arguments.name,
+        settings.parent_proxy,
+    )
+    identity = join(wish, parent_directory(settings), "centre")
+    row = {"centre": identity.url, "agent": identity.agent, "unit": identity.organization_name}
+    text = say("edusoc.agents.parent.done", unit=identity.organization_name, what=settings.parent_forward)
+    print(orjson.dumps(row).decode() if arguments.json else printable(text))
     return 0
 
 

@@ -11,8 +11,10 @@ from ipaddress import ip_address
 from typing import Final
 
 from intake.agents.model import Agent
-from intake.assigning import ASSIGNED_BY, SENDER, AddressResolver, assign
+from intake.assigning import ASSIGNED_BY, BY_NOTHING, SENDER, AddressResolver, assign
+from intake.forwarding.sources import UNIT_CODE
 from soc_core.clock import format_instant
+from soc_core.errors import UsageError
 from soc_core.fields import FIELDS
 from soc_core.model.event import EVENT_ID, ORGANIZATION_ID, TIMESTAMP, ZONE, Event
 from soc_core.model.organisation import AddressPlan
@@ -50,6 +52,7 @@ class Placer:
     agent: Agent
     covered: frozenset[str]
     resolver: AddressResolver
+    tree: OrganisationTree
     now: datetime
     senders: dict[tuple[str, str], int] = field(default_factory=dict)
     foreign: dict[str, int] = field(default_factory=dict)
@@ -66,16 +69,36 @@ class Placer:
             event[ZONE] = zone = self.agent.zone
         unit = event.get(ORGANIZATION_ID)
         if unit is None or unit == "":
-            event[ORGANIZATION_ID] = unit = self.agent.organization_id
+            event[ORGANIZATION_ID] = unit = self._named(event)
+            if not unit:
+                return FOREIGN
         elif not isinstance(unit, str) or unit not in self.covered:
             self.foreign[str(unit)[:32]] = self.foreign.get(str(unit)[:32], 0) + 1
             return FOREIGN
         if not event.keys().isdisjoint(CENTRES_OWN):
             return "the event has a field that only the centre writes"
         event[AGENT] = self.agent.id
-        if len(self.covered) > 1 and unit == self.agent.organization_id:
+        if len(self.covered) > 1 and unit == self.agent.organization_id and UNIT_CODE not in event:
             self._assign(event, str(zone))
         return self._fault_of_time(event)
+
+    def _named(self, event: Event) -> str:
+        """Return the unit an event names by code, the agent's own when it names none or one that nobody knows here.
+
+        Empty when it names one the key doesn't cover.
+        """
+        code = event.get(UNIT_CODE)
+        if not isinstance(code, str) or not code:
+            return self.agent.organization_id
+        try:
+            unit = self.tree.find(code).id
+        except UsageError:
+            event[ASSIGNED_BY] = BY_NOTHING
+            return self.agent.organization_id
+        if unit in self.covered:
+            return unit
+        self.foreign[code[:32]] = self.foreign.get(code[:32], 0) + 1
+        return ""
 
     def _fault_of_time(self, event: Event) -> str:
         timestamp, identity = event.get(TIMESTAMP), event.get(EVENT_ID)

@@ -79,7 +79,7 @@ class Receiver:
         with self._database.read() as connection:
             mark = repository.mark_of(connection, agent.id, admitted.epoch) or 0
             tree = self._trees.current(connection, today(now))
-            placer = Placer(agent, covered_units(agent, tree), self._plans.current(connection), now)
+            placer = Placer(agent, covered_units(agent, tree), self._plans.current(connection), tree, now)
         found = self._sort(admitted, runs, mark, placer)
         accepted = duplicates = 0
         if found.good:

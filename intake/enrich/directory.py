@@ -29,7 +29,7 @@ _INSIDE: Final = {
 
 
 class Directory:
-    """Write ``organization.name``, ``edusoc.<side>.asset``, ``edusoc.<side>.asset_kind`` and ``network.direction``."""
+    """Write ``organization.name``, ``edusoc.asset.<side>.name``, ``edusoc.asset.<side>.kind`` and ``network.direction``."""
 
     name = "directory"
 
@@ -53,9 +53,9 @@ class Directory:
         for side, address in addresses.items():
             asset = self._assets.get((unit, zone, address))
             if asset is not None:
-                event.setdefault(f"edusoc.{side}.asset", asset.name)
+                event.setdefault(f"edusoc.asset.{side}.name", asset.name)
                 if asset.kind:
-                    event.setdefault(f"edusoc.{side}.asset_kind", asset.kind)
+                    event.setdefault(f"edusoc.asset.{side}.kind", asset.kind)
         if _DIRECTION not in event and "source" in addresses and "destination" in addresses:
             inside = self._plan(unit, zone).is_inside
             event[_DIRECTION] = _INSIDE[inside(addresses["source"]), inside(addresses["destination"])]

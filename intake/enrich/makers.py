@@ -9,14 +9,14 @@ from netaddr import EUI, AddrFormatError, NotRegisteredError
 
 from soc_core.model.event import Event
 
-_CARDS: Final = tuple((f"{side}.mac", f"edusoc.{side}.maker") for side in ("source", "destination"))
+_CARDS: Final = tuple((f"{side}.mac", f"edusoc.asset.{side}.maker") for side in ("source", "destination"))
 OWN_CHOICE: Final = "locally administered"
 """What telephones and virtual machines have that choose their address themselves: it names no maker and no device."""
 _LOCAL_BIT: Final = 0x02
 
 
 class Makers:
-    """Write ``edusoc.source.maker`` and the like, and ``edusoc.host.maker`` for the first card of a host."""
+    """Write ``edusoc.asset.source.maker`` and the like, and ``edusoc.asset.host.maker`` for the first card of a host."""
 
     name = "makers"
 
@@ -28,7 +28,7 @@ class Makers:
                 _add(event, target, value)
         cards = event.get("host.mac")
         if isinstance(cards, list) and cards:
-            _add(event, "edusoc.host.maker", str(cards[0]))
+            _add(event, "edusoc.asset.host.maker", str(cards[0]))
 
 
 def _add(event: Event, target: str, address: str) -> None:
