@@ -41,7 +41,8 @@ ZEEK_HEAD = (
 
 def auth(number: int) -> str:
     """Return a line of an auth log."""
-    time_, port = f"{number // 60 % 60:02}:{number % 60:02}", number % 60_000
+    second, port = number // 20, number % 60_000
+    time_ = f"{second // 60 % 60:02}:{second % 60:02}"
     return f"Nov 23 10:{time_} host sshd[{number}]: Failed password for root from 10.0.0.7 port {port} ssh2\n"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from collectors.base import MAX_RECORD_BYTES, Collector, Reached, Resume, Span
+from collectors.base import MAX_RECORD_BYTES, Batch, Collector, Reached, Resume, Span
 from collectors.live.files.content import (
     Content,
     PackedContent,
@@ -187,16 +187,17 @@ class LineReader:
         modified = content.status().st_mtime
         source = PartSource(path, part.head, part.window.data[:end], resume, modified)
         reached = Reached(mark.position + end)
-        known, given = self._delivered, set[object]()
+        known, batches = self._delivered, list[Batch]()
         try:
             for batch in self._collector.read(source, gatherer.context(modified)):
                 if batch.reached is not None:
                     reached = batch.reached
                     continue
-                events = [event for event in batch.events if event.get(EVENT_ID) not in known]
-                bad = [record for record in batch.bad if record.position not in known]
-                given.update(event.get(EVENT_ID) for event in batch.events)
-                given.update(record.position for record in batch.bad)
+                batches.append(batch)
+                events, bad = batch.events, batch.bad
+                if known:
+                    events = [event for event in events if event.get(EVENT_ID) not in known]
+                    bad = [record for record in bad if record.position not in known]
                 gatherer.add(events, bad, batch.counters, path)
         except InputError as fault:
             gatherer.add([], [BadRecord(path, mark.position, mark.line, fault_reason(fault, path))], {}, path)
@@ -205,7 +206,7 @@ class LineReader:
             reason = f"collector {self._collector.name} failed: {fault!r}"
             gatherer.add([], [BadRecord(path, mark.position, mark.line, reason)], {}, path)
         # What stands behind the beginning of an unfinished group will be read, but not delivered, again.
-        self._delivered = frozenset(given) if reached.position < mark.position + end else frozenset()
+        self._delivered = _names(batches) if reached.position < mark.position + end else frozenset()
         return reached
 
     def _advance(self, part: Part, end: int, reached: Reached, now: float) -> None:
@@ -256,6 +257,15 @@ class LineReader:
         }
         self._headers = None
         return tuple({**known, **reached.headers}.values())[:MOST_HEADERS]
+
+
+def _names(batches: Iterable[Batch]) -> frozenset[object]:
+    """Return the ids of events and the places of bad records."""
+    found: set[object] = set()
+    for batch in batches:
+        found.update(event.get(EVENT_ID) for event in batch.events)
+        found.update(record.position for record in batch.bad)
+    return frozenset(found)
 
 
 def _ends_with_data(content: Content) -> bool:
