@@ -26,9 +26,9 @@ def test_units_assets_and_direction(tmp_path: Path) -> None:
     }  # fmt: skip
     directory.enrich(event)
     assert event["organization.name"] == "学安中学"
-    assert (event["edusoc.source.asset"], event["edusoc.source.asset_kind"]) == ("教务服务器", "server")
+    assert (event["edusoc.asset.source.name"], event["edusoc.asset.source.kind"]) == ("教务服务器", "server")
     assert event["network.direction"] == "outbound"
-    assert "edusoc.destination.asset" not in event
+    assert "edusoc.asset.destination.name" not in event
     inward: Event = {**event, "source.ip": "198.51.100.7", "destination.ip": "203.0.113.5"}
     del inward["network.direction"]
     directory.enrich(inward)
@@ -37,10 +37,10 @@ def test_units_assets_and_direction(tmp_path: Path) -> None:
         put_asset(connection, Asset(unit, "default", "10.9.9.9", "新设备"))
     fresh: Event = {"organization.id": unit, "edusoc.zone": "default", "host.ip": ["10.9.9.9"]}
     directory.enrich(fresh)
-    assert "edusoc.host.asset" not in fresh  # a minute has not passed
+    assert "edusoc.asset.host.name" not in fresh  # a minute has not passed
     ticks[0] = 61.0
     directory.enrich(fresh)
-    assert fresh["edusoc.host.asset"] == "新设备"
+    assert fresh["edusoc.asset.host.name"] == "新设备"
     database.close()
 
 

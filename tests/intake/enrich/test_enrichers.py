@@ -51,9 +51,9 @@ def test_makers() -> None:
         "host.mac": ["f84dfc005301"],
     }
     Makers().enrich(event)
-    assert "Hikvision" in str(event["edusoc.source.maker"])
-    assert event["edusoc.destination.maker"] == OWN_CHOICE
-    assert event["edusoc.host.maker"] == event["edusoc.source.maker"]
+    assert "Hikvision" in str(event["edusoc.asset.source.maker"])
+    assert event["edusoc.asset.destination.maker"] == OWN_CHOICE
+    assert event["edusoc.asset.host.maker"] == event["edusoc.asset.source.maker"]
     assert maker_of("not a card") == maker_of("ff") == ""
 
 
