@@ -88,8 +88,8 @@ def winlog(number: int) -> bytes:
             "@timestamp": datetime.now(UTC).isoformat(), "message": "An account failed to log on.",
             "winlog": {"channel": "Security", "provider_name": "Microsoft-Windows-Security-Auditing",
                        "event_id": "4625", "record_id": number, "computer_name": "DC1",
-                       "event_data": {"TargetUserName": "li", "IpAddress": "10.8.3.4", "LogonType": "3", "SubjectUserSid": "S-1-0-0",
-                                      "Status": "0xc000006d"}},
+                       "event_data": {"TargetUserName": "li", "IpAddress": "10.8.3.4", "LogonType": "3",
+                                      "SubjectUserSid": "S-1-0-0", "Status": "0xc000006d"}},
             "agent": {"id": "w-1", "type": "winlogbeat", "version": "8.19.3"}, "host": {"name": "DC1"},
         }
     )  # fmt: skip

@@ -8,6 +8,7 @@ the same event; else its content and which of equal ones in its batch it is, whe
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -28,12 +29,14 @@ from collectors.records import JsonParser
 from collectors.registry import collector, recognise
 from collectors.suricata import EveParser
 from collectors.syslog import SyslogParser
-from collectors.winlogbeat import WindowsParser, unflatten, windows_record
+from collectors.windows_ids import give_own_id
+from collectors.winlogbeat import WindowsParser, windows_record
 from collectors.zeek import ZeekJsonParser, is_zeek_json
 from soc_core.clock import format_instant
 from soc_core.errors import InputError
 from soc_core.model.event import EVENT_ID, TIMESTAMP, BadRecord, Event, make_event_id, make_source_identity
 
+_LOGGER: Final = logging.getLogger("edusoc.collectors")
 _OLDEST: Final = timedelta(days=3_660)
 _KINDS_KEPT: Final = 4_096
 _ENVELOPE: Final = (
@@ -151,10 +154,17 @@ class _Reading:
             tree = load_object(document.raw) if document.tree is None else document.tree
             self.batch.events.extend(self._events(document, tree, number))
         except (RecordError, ValueError) as fault:
-            place = f"{self._owner.name}: {self._sender}" if self._sender else self._owner.name
-            self.batch.bad.append(BadRecord(place, number, 0, str(fault), document.raw[:RAW_KEPT]))
-            return str(fault)
+            return self._aside(document, number, str(fault))
+        except Exception as fault:  # a document that a parser can't bear would be sent again for ever
+            _LOGGER.exception("input %s: a parser failed", self._owner.name)
+            return self._aside(document, number, f"parser failed: {type(fault).__name__}")
         return ""
+
+    def _aside(self, document: Document, number: int, reason: str) -> str:
+        """Keep a document aside and return why."""
+        place = f"{self._owner.name}: {self._sender}" if self._sender else self._owner.name
+        self.batch.bad.append(BadRecord(place, number, 0, reason, document.raw[:RAW_KEPT]))
+        return reason
 
     def _events(self, document: Document, tree: JsonTree, number: int) -> list[Event]:
         source = tree.get("_source")
@@ -169,6 +179,8 @@ class _Reading:
             fault = believe(event, self._context.reference, _OLDEST)
             if fault:
                 self._owner.counters.add(f"time_{fault}")
+            if EVENT_ID not in event:
+                give_own_id(event, self._context)
             if EVENT_ID not in event:
                 identity = make_source_identity(
                     self._context.organization_id, self._context.zone, "documents", where.source
@@ -230,11 +242,7 @@ class _Reading:
         kinds = self._owner.kinds
         if kinds.get(path) == "syslog":  # by far the most: without a file around each line
             with suppress(RecordError):
-                events = self._named(self._syslog.parse(Line(0, 1, data.rstrip(b"\r\n"))), "syslog")
-                if self._context.keep_original:
-                    for event in events:
-                        event.setdefault("event.original", line)
-                return events
+                return self._syslog_line(line, data)
         known = kinds.get(path) if path else None
         if known is not None:
             events = _read_line(known, data, self._context, path)
@@ -248,6 +256,13 @@ class _Reading:
                 kinds.clear()
             kinds[path] = kind
         return _read_line(kind, data, self._context, path)
+
+    def _syslog_line(self, line: str, data: bytes) -> Sequence[Event]:
+        events = self._named(self._syslog.parse(Line(0, 1, data.rstrip(b"\r\n"))), "syslog")
+        if self._context.keep_original:
+            for event in events:
+                event.setdefault("event.original", line)
+        return events
 
 
 def _kind_of_line(data: bytes, path: str) -> str | None:
@@ -328,21 +343,10 @@ def _at(tree: Mapping[str, object], name: str) -> object:
 
 
 def coordinates(tree: JsonTree, document: Document) -> Coordinates | None:
-    """Return the coordinates a document carries: a Windows record's, a line's in its file, or its sender's id."""
+    """Return the coordinates a document carries: its sender's id, or a line's place in its file."""
     if document.name:
         return Coordinates(b"id", 0, document.name.encode("utf-8", "replace"))
     agent = str(_at(tree, "agent.id") or _at(tree, "agent.name") or _at(tree, "host.name") or "")
-    record = _at(tree, "winlog.record_id") or tree.get("record_number")
-    if record is not None:
-        part = unflatten(tree) if "winlog" not in tree else tree
-        place = [
-            str(_at(part, "winlog.computer_name") or tree.get("computer_name") or agent),
-            str(_at(part, "winlog.channel") or tree.get("log_name") or ""),
-            str(_at(part, "winlog.provider_name") or tree.get("source_name") or ""),
-            str(_at(part, "winlog.event_id") or tree.get("event_id") or ""),
-            str(record), str(tree.get("@timestamp") or ""),
-        ]  # fmt: skip
-        return Coordinates(b"winlog", 0, "\0".join(place).encode("utf-8", "replace"))
     offset = _at(tree, "log.offset")
     path = _at(tree, "log.file.path")
     if isinstance(offset, int) and 0 <= offset < 1 << 62 and isinstance(path, str) and agent:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ def listen(address: tuple[str, int], kind: socket.SocketKind, where: str) -> soc
     try:
         if family == socket.AF_INET6:
             server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if kind == socket.SOCK_STREAM:
+        if kind == socket.SOCK_STREAM and sys.platform != "win32":  # there it would let others take the port
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind(place)
         if kind == socket.SOCK_STREAM:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta, tzinfo
@@ -19,6 +20,7 @@ from collectors.making import RAW_KEPT, EventMaker, RecordError
 from collectors.syslog import SyslogParser
 from soc_core.model.event import BadRecord, Event
 
+_LOGGER: Final = logging.getLogger("edusoc.collectors")
 BINARY: Final = "message is binary, not text"
 EMPTY: Final = "message is empty"
 _CONTROL: Final = bytes(byte for byte in range(32) if byte not in b"\t\r\n\x1b")
@@ -87,12 +89,20 @@ class RecordMaker:
             try:
                 batch.events.append(self._event(record, maker, parsers))
             except RecordError as fault:
-                place = f"{self._name}: {record.sender}" if record.sender else self._name
-                batch.bad.append(BadRecord(place, self._number, 0, str(fault), bytes(record.raw[:RAW_KEPT])))
+                batch.bad.append(self._aside(record, str(fault)))
+            except (
+                Exception
+            ) as fault:  # one message that a parser can't bear must not take the others with it
+                _LOGGER.exception("input %s: a parser failed", self._name)
+                batch.bad.append(self._aside(record, f"parser failed: {type(fault).__name__}"))
         batch.events = join(batch.events)
         batch.counters["records"] = len(records)
         batch.position = self._number
         return batch
+
+    def _aside(self, record: Received, reason: str) -> BadRecord:
+        place = f"{self._name}: {record.sender}" if record.sender else self._name
+        return BadRecord(place, self._number, 0, reason, bytes(record.raw[:RAW_KEPT]))
 
     def _event(
         self, record: Received, maker: EventMaker, parsers: dict[tuple[tzinfo | None, str], SyslogParser]

@@ -125,6 +125,14 @@ def test_a_document_sent_again_is_the_same_event() -> None:
     assert ids(orjson.loads(EVE)) == ids(orjson.loads(EVE), epoch=b"run-2")
 
 
+def test_the_second_line_of_a_file_is_read_like_the_first() -> None:
+    first, second = read(line(SSHD), line(SSHD, 200))
+    own = {"event.id", "log.offset"}
+    assert {k: v for k, v in first.items() if k not in own} == {
+        k: v for k, v in second.items() if k not in own
+    }
+
+
 def test_different_records_are_different_events() -> None:
     other = {**WINDOWS, "winlog": {**WINDOWS["winlog"], "record_id": 8813}}  # type: ignore[dict-item]
     found = ids(WINDOWS, other, line(SSHD), line(SSHD, 200), line(SSHD, path="/var/log/b.log"), orjson.loads(EVE), orjson.loads(EVE))  # fmt: skip # noqa: E501
@@ -159,6 +167,17 @@ def test_without_answers_each_document_is_an_event_of_its_own() -> None:
         event["event.id"] for _ in range(2) for event in one.read([Document(EVE.encode())], context)[0].events
     ]
     assert len(set(found)) == 2
+
+
+def test_a_parser_that_fails_takes_no_other_document_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError
+
+    monkeypatch.setattr("collectors.suricata.EveParser.parse", fail)
+    documents = [Document(EVE.encode()), Document(orjson.dumps(WINDOWS))]
+    batch, faults = reader().read(documents, Kept().context(None))  # type: ignore[arg-type]
+    assert faults == ["parser failed: KeyError", ""]
+    assert len(batch.events) == len(batch.bad) == 1
 
 
 @settings(max_examples=200, deadline=None)

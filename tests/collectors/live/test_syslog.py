@@ -9,15 +9,20 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Mapping
+from datetime import timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from collectors.live.options import Options
 from collectors.live.syslog import RecordQueue, SyslogInput, build
 from collectors.live.syslog_framing import TOO_LONG
 from collectors.live.syslog_records import BINARY, EMPTY, Received, readable_text
 from collectors.making import RecordError
+from collectors.syslog import SyslogParser
 from soc_core.errors import UsageError
+from soc_core.model.event import Event
 from tests.collectors.base import assert_fits_dictionary
 from tests.collectors.live.certificates import Authority
 from tests.collectors.live.outlets import NOW, Kept, running, wait_until
@@ -149,6 +154,19 @@ def test_tls_with_and_without_a_certificate_of_the_client(authority: Authority) 
         send_secured(client, address, b"".join(b"%d %s" % (len(text), text) for text in texts))
         assert len(kept.wait_for(500)) == 500
     assert counted(live)["refused"] == 1
+
+
+def test_what_a_tls_sender_sent_before_it_went_away_is_here(authority: Authority) -> None:
+    certificate, key = authority.issue("collector")
+    live = make(tls=["127.0.0.1:0"], certificate=str(certificate), key=str(key))
+    client = ssl.create_default_context(cafile=str(authority.file))
+    text = LINE.format("x" * 900).encode()
+    with running(live, Kept()) as kept:
+        plain = socket.create_connection(opened(live).tcp_addresses[0])
+        secured = client.wrap_socket(plain, server_hostname="localhost")
+        secured.sendall(b"%d %s" % (len(text), text) * 2_000)
+        secured.close()  # having read nothing: what the other side may have sent would reset the connection
+        kept.wait_for(2_000)
 
 
 def test_half_open_tls_and_silent_connections_are_ended(authority: Authority) -> None:
@@ -362,13 +380,54 @@ def test_a_port_that_is_taken_is_said() -> None:
 def test_another_run_gives_other_ids_and_the_same_run_the_same() -> None:
     def ids(epoch: bytes) -> list[object]:
         live = SyslogInput("a", make()._settings, epoch=epoch)
-        maker = live.maker(b"udp\0", NOW - NOW.min.replace(tzinfo=NOW.tzinfo))
+        maker = live.maker(b"udp\0", timedelta(days=7))
         batch = maker.make([Received(b"<13>x", "10.0.0.1")] * 3, Kept().context(None))  # type: ignore[arg-type]
         return [event["event.id"] for event in batch.events]
 
     assert len(set(ids(b"1"))) == 3
     assert ids(b"1") == ids(b"1")
     assert not set(ids(b"1")) & set(ids(b"2"))
+
+
+def test_a_parser_that_fails_takes_no_other_message_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: SyslogParser, text: str, sender: str) -> Event:
+        if "bad" in text:
+            raise KeyError(text)
+        return parse(self, text, sender)
+
+    parse = SyslogParser.parse_message
+    monkeypatch.setattr(SyslogParser, "parse_message", fail)
+    live, kept = make(), Kept()
+    maker = live.maker(b"", timedelta(days=7))
+    records = [
+        Received(b"<13>good", "10.0.0.1"),
+        Received(b"<13>bad", "10.0.0.1"),
+        Received(b"<13>fine", "10.0.0.1"),
+    ]
+    batch = maker.make(records, kept.context(None))  # type: ignore[arg-type]
+    assert [event["message"] for event in batch.events] == ["good", "fine"]
+    assert [record.reason for record in batch.bad] == ["parser failed: KeyError"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.binary(max_size=120)
+        | st.text(max_size=80).map(
+            lambda text: f"<134>Nov 23 10:00:00 fw app: {text}".encode("utf-8", "replace")
+        )
+        | st.text('<>0123456789: -[]="%|\\NovCEF', max_size=60).map(str.encode),
+        max_size=5,
+    )
+)
+def test_whatever_is_received_becomes_an_event_or_is_kept_aside(messages: list[bytes]) -> None:
+    maker = make().maker(b"", timedelta(days=7))
+    records = [Received(raw, "10.0.0.1") for raw in messages]
+    batch = maker.make(records, Kept().context(None))  # type: ignore[arg-type]
+    assert len(batch.events) + len(batch.bad) == len(messages)
+    assert not [record.reason for record in batch.bad if record.reason.startswith("parser failed")]
+    for event in batch.events:
+        assert_fits_dictionary(event)
 
 
 def test_text_is_told_from_binary() -> None:
