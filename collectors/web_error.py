@@ -1,7 +1,8 @@
 """Read error logs of web servers: Apache (2.2 to 2.4, with ModSecurity's verdicts) and Nginx.
 
 Format: Apache HTTP Server documentation, ``ErrorLogFormat``; ModSecurity Reference Manual, "Log alert message";
-``ngx_log.c`` and ``ngx_http_request.c`` for Nginx.
+``ngx_log.c`` and ``ngx_http_request.c`` for Nginx. Lines seen from Apache 2.4.71 and Nginx 1.22, those of ModSecurity
+from its manual only.
 """
 
 from __future__ import annotations
@@ -43,6 +44,11 @@ _NAMED: Final = re.compile(
 _VERDICT: Final = re.compile(r'\[(\w{2,32}) "((?:[^"\\]|\\.){0,2048})"\]')
 _REQUEST: Final = re.compile(r"([A-Z][A-Z_\-]{1,30}) (\S{1,4096})(?: HTTP/(\d(?:\.\d)?))?")
 _REFERER: Final = re.compile(r", referer: (.{1,2048})$")
+_LOGIN: Final = re.compile(
+    r'user (?:"([^"]{0,128})"|(\S{1,128}?)):? '
+    r"(?:authentication failure for|password mismatch|was not found|not found)"
+)
+"""What Apache's ``mod_auth_basic`` and Nginx's ``ngx_http_auth_basic_module`` say of a refused log-in."""
 _FAILURES: Final = frozenset({"emerg", "alert", "crit", "error"})
 
 
@@ -132,12 +138,24 @@ def interpret_nginx(event: Event, message: str, /) -> bool:
     named = {found[1]: found[2] if found[2] is not None else found[3] for found in _NAMED.finditer(rest)}
     first = _NAMED.search(rest)
     put(event, "message", rest[: first.start()] if first else rest)
+    _put_login(event, rest)
     put_side(event, "source", named.get("client"))
     _put_request(event, named.get("request", ""), named.get("host", named.get("server", "")))
     put(event, "http.request.referrer", named.get("referrer"))
     if named.get("upstream"):
         extra(event, "nginx.error.upstream", named["upstream"])
     return True
+
+
+def _put_login(event: Event, message: str) -> None:
+    """Mark a refused log-in and whose it was."""
+    match = _LOGIN.match(message)
+    if match is not None:
+        event["event.category"] = ["web", "authentication"]
+        event["event.type"] = ["denied"]
+        event["event.action"] = "http_login"
+        event["event.outcome"] = "failure"
+        put(event, "user.name", match[1] if match[1] is not None else match[2])
 
 
 def _put_request(event: Event, request: str, host: str) -> None:
@@ -186,6 +204,7 @@ def _put_apache(event: Event, text: str) -> None:
         message = message[: referer.start()]
     if "ModSecurity:" in message:
         _put_verdict(event, message)
+    _put_login(event, message)
     put(event, "message", message)
 
 
