@@ -50,7 +50,8 @@ class LogWriter:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory, self._max_file, self.reserve = directory, max_file, reserve
         self._lock = WriterLock(directory / "lock")
-        self._write_lock, self._sync_lock = threading.Lock(), threading.Lock()
+        self._write_lock = threading.Lock()
+        self._synced, self._syncing = threading.Condition(self._write_lock), False
         self._descriptor, self._failures, self._older = -1, 0, 0
         self.damage: list[Damage] = []
         self._mark = os.open(directory / COMMITTED, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -196,23 +197,36 @@ class LogWriter:
         self._older = sum(path.stat().st_size for _, path in list_files(self._directory)[:-1])
 
     def _commit(self, ticket: int, failures: int) -> None:
-        """Return when everything below ``ticket`` is on the disk: one fsync serves all who wait."""
-        with self._sync_lock:
-            with self._write_lock:
-                if failures != self._failures:
-                    raise self._refused()
-                if self._committed >= ticket:
-                    return
-                target, size = self._next, self._size
-                descriptor = os.dup(self._descriptor)  # a rotation may close ours while we wait for the disk
+        """Return when everything below ``ticket`` is on the disk: one fsync serves all who wait.
+
+        One thread syncs, those that come meanwhile wait; the next one to sync does it for all of them.
+        """
+        with self._write_lock:
+            while self._syncing and failures == self._failures and self._committed < ticket:
+                self._synced.wait()
+            if failures != self._failures:
+                raise self._refused()
+            if self._committed >= ticket:
+                return
+            target, size = self._next, self._size
+            descriptor = os.dup(self._descriptor)  # a rotation may close ours while we wait for the disk
+            self._syncing = True
+        sound = False
+        try:
             sound = self._sync_apart(descriptor)
+        finally:
             with self._write_lock:
-                if not sound:
-                    self._forget()
-                    raise self._refused()
-                if target > self._committed:
-                    self._committed, self._committed_size = target, size
-                    publish(self._mark, target)
+                self._syncing = False
+                self._synced.notify_all()
+                self._settle(target, size) if sound else self._forget()
+        if not sound:
+            raise self._refused()
+
+    def _settle(self, target: int, size: int) -> None:
+        """Note that everything below ``target`` is on the disk; a rotation may have done so already."""
+        if target > self._committed:
+            self._committed, self._committed_size = target, size
+            publish(self._mark, target)
 
     @staticmethod
     def _sync_apart(descriptor: int) -> bool:

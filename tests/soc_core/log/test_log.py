@@ -225,3 +225,62 @@ def test_a_hurt_header_hides_no_record_and_is_mended(tmp_path: Path) -> None:
     assert LogReader(directory).damage() == []
     assert (directory / "damaged" / path.name).read_bytes() == bytes(body)
     again.close()
+
+
+def test_threads_share_fsyncs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced, real = [0], os.fdatasync
+
+    def counted(descriptor: int) -> None:
+        synced[0] += 1
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", counted)
+    writer = LogWriter(tmp_path / "shared", reserve=0)
+
+    def work() -> None:
+        for _ in range(30):
+            writer.append(b"x" * 50)
+
+    threads = [threading.Thread(target=work) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert writer.end_offset == 600
+    assert synced[0] < 400
+    writer.close()
+
+
+def test_a_failed_fsync_fails_all_who_waited_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = LogWriter(tmp_path / "failing", reserve=0)
+    writer.append(b"kept")
+    inside, go_on, faults = threading.Event(), threading.Event(), list[StoreError]()
+
+    def failing(_descriptor: int) -> None:
+        inside.set()
+        go_on.wait(20)
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fdatasync", failing)
+
+    def work() -> None:
+        try:
+            writer.append(b"lost")
+        except StoreError as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(5)]
+    threads[0].start()
+    assert inside.wait(20)
+    for thread in threads[1:]:
+        thread.start()
+    while writer._next < 6:
+        threading.Event().wait(0.01)
+    go_on.set()
+    for thread in threads:
+        thread.join(20)
+    assert len(faults) == 5
+    monkeypatch.undo()
+    assert writer.append(b"again") == 1
+    assert [payload for _, payload in payloads(tmp_path / "failing")] == [b"kept", b"again"]
+    writer.close()
