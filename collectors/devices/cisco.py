@@ -50,6 +50,7 @@ _LOGIN: Final = re.compile(
 _AAA: Final = re.compile(
     r"AAA user (?:authentication|authorization) (Successful|Rejected) ?: "
     r"(?:reason = ([^:]{1,64}) : )?.{0,64}?user = (\S{1,128})"
+    r"(?: : user IP = (\S{3,45}))?"
 )
 _COMMAND: Final = re.compile(
     r"User '([^']{1,128})'(?:, running '[^']*' from IP (\S{3,45}),)? executed (?:the )?'(.{1,1024}?)'(?: command)?\.?$"
@@ -238,8 +239,10 @@ def _authenticated(found: Event, text: str) -> None:
         return
     found["event.dataset"] = "cisco.access"
     login(found, "network_login", "success" if match[1] == "Successful" else "failure")
+    found["event.category"] = ["authentication", "session"]
     put(found, "event.reason", match[2])
     put(found, "user.name", match[3])
+    put_field(found, "source.ip", match[4] or "")
 
 
 def _commanded(found: Event, text: str) -> None:
