@@ -31,7 +31,7 @@ from collectors.making import RecordError
 from collectors.network import put_side, put_totals, put_transport, put_url
 from collectors.records import read_json_events, read_line_events
 from collectors.zeek_tables import CLASSES, COMMON, KINDS, SIGNS, STATES, TABLES
-from soc_core.clock import format_instant
+from soc_core.clock import format_instant, parse_instant
 from soc_core.model.event import TIMESTAMP, Event
 
 _Row = dict[str, object]
@@ -433,11 +433,31 @@ def _dhcp(event: Event, row: _Row) -> None:
     put_side(event, "destination", row.pop("server_addr", None), row.pop("server_port", 67))
     put_transport(event, "udp")
     put(event, "network.name", row.get("domain"))
-    assigned = row.pop("assigned_addr", None)
-    put(event, "host.ip", assigned)
     kinds = row.pop("msg_types", None)
-    if isinstance(kinds, list) and kinds:
-        event["event.action"] = "dhcp_" + "_".join(str(kind).lower() for kind in kinds)[:100]
+    said = [str(kind).upper() for kind in kinds] if isinstance(kinds, list) else []
+    if said:
+        event["event.action"] = "dhcp_" + "_".join(said).lower()[:100]
+    if said and "ACK" not in said:  # asked, offered, refused or given back: nobody got an address
+        changes = {"NAK": "denied", "DECLINE": "error", "RELEASE": "end"}
+        event["event.type"] = ["connection", "protocol", *(changes[kind] for kind in said if kind in changes)]
+        put(event, "client.ip", event.get("source.ip") if "RELEASE" in said else None)
+        return
+    _put_lease(event, row)
+
+
+def _put_lease(event: Event, row: _Row) -> None:
+    """Write who got which address for how long, as the logs of DHCP servers do (``collectors.dhcp_common``)."""
+    assigned, mac = row.pop("assigned_addr", None), row.get("mac")
+    put(event, "host.ip", assigned)
+    put(event, "client.ip", assigned)
+    put(event, "client.mac", mac_or_none(mac) if isinstance(mac, str) else None)
+    put(event, "client.domain", row.get("host_name"))
+    seconds = double_value(row.pop("lease_time", None))
+    if seconds is not None and 0 < seconds < 1 << 32:
+        begun = parse_instant(str(event[TIMESTAMP]))
+        put(event, "event.start", event[TIMESTAMP])
+        put(event, "edusoc.dhcp.lease_seconds", round(seconds))
+        put(event, "event.end", epoch_text(begun.timestamp() + seconds))
 
 
 _SPECIAL: Final[Mapping[str, Callable[[Event, _Row], None]]] = {

@@ -52,3 +52,28 @@ def test_json_without_path_takes_the_log_from_the_name_or_the_columns() -> None:
         with open_bytes(line, name=name) as source:
             (batch,) = Zeek().read(source, CONTEXT)
         assert batch.events[0]["event.dataset"] == dataset
+
+
+def test_a_lease_says_who_got_which_address_for_how_long() -> None:
+    rows = [
+        b'{"_path":"dhcp","ts":1795521600.0,"uids":["C1"],"client_addr":"192.0.2.77","server_addr":"192.0.2.1",'
+        b'"mac":"00:00:5e:00:53:23","host_name":"pc","assigned_addr":"192.0.2.77","lease_time":600.0,'
+        b'"msg_types":["REQUEST","ACK"]}',
+        b'{"_path":"dhcp","ts":1795521600.0,"uids":["C2"],"mac":"00:00:5e:00:53:24","assigned_addr":"192.0.2.78",'
+        b'"msg_types":["DISCOVER","OFFER"]}',
+        b'{"_path":"dhcp","ts":1795521700.0,"uids":["C3"],"client_addr":"192.0.2.77","mac":"00:00:5e:00:53:23",'
+        b'"msg_types":["RELEASE"]}',
+    ]
+    (lease, offer, release), _, _ = read_all(Zeek(), b"\n".join(rows) + b"\n")
+    assert (lease["client.ip"], lease["client.mac"], lease["client.domain"]) == (
+        "192.0.2.77",
+        "00-00-5E-00-53-23",
+        "pc",
+    )
+    assert (lease["event.start"], lease["event.end"]) == (
+        "2026-11-24T12:00:00.000000Z",
+        "2026-11-24T12:10:00.000000Z",
+    )
+    assert "client.ip" not in offer
+    assert "host.ip" not in offer
+    assert (release["client.ip"], release["event.type"]) == ("192.0.2.77", ["connection", "protocol", "end"])
