@@ -26,7 +26,7 @@ from collectors.live.base import Origin
 from soc_core.clock import Clock, format_instant
 from soc_core.errors import StoreError
 from soc_core.log import Cursor, LogReader, LogWriter, Record
-from soc_core.model.event import Event
+from soc_core.model.event import Event, values_of
 
 NEEDED_SHARE: Final = {BULK: 0.20, USUAL: 0.08, URGENT: 0.0, OWN: 0.0}
 """The share of the spool that must be free for events of a priority to be taken."""
@@ -34,8 +34,14 @@ OWN_SLACK: Final = 1 << 20
 """Bytes above the bound that the agent's own words may take: that something was dropped must be told."""
 WAIT_SECONDS: Final = 0.5
 LANES: Final = ("urgent", "rest")
+MOST_EVENT_BYTES: Final = 4 << 20
+SHORTENED: Final = "shortened"
+_TEXT_KEPT: Final = 32_768
+_ITEM_KEPT: Final = 1_024
+_ITEMS_KEPT: Final = 64
+_FIELDS_KEPT: Final = 20
 MOST_RECORD_BYTES: Final = 8 << 20
-_LEAST_FILE: Final = 4_096
+_LEAST_FILE: Final = 256 * 1024
 _MOST_FILE: Final = 16 << 20
 _MOST_PLAIN: Final = 1 << 30
 _LEVEL: Final = 1
@@ -56,11 +62,7 @@ class Lane:
     def __init__(self, directory: Path, limits: Limits) -> None:
         """Open the log; raise ``StoreBusyError`` when another agent writes there."""
         self.name, self.log_directory = directory.name, directory
-        self.log = LogWriter(
-            directory,
-            max_file=min(max(limits.size // 16, _LEAST_FILE), _MOST_FILE),
-            reserve=limits.reserve,
-        )
+        self.log = LogWriter(directory, max_file=_file_size(directory, limits), reserve=limits.reserve)
         self.reader = LogReader(directory)
         self.cursor = Cursor(directory, self.reader.start_offset(), self.log.end_offset)
 
@@ -85,6 +87,16 @@ class Lane:
         """Close the log."""
         self.cursor.close()
         self.log.close()
+
+
+def _file_size(directory: Path, limits: Limits) -> int:
+    """Return how large a file of a lane may get: the newest one stays, so a sixteenth of what the spool may take."""
+    directory.mkdir(parents=True, exist_ok=True)
+    state = os.statvfs(directory)
+    free = max(state.f_bavail * state.f_frsize - limits.reserve, 0)
+    # On a disk that is full when we start, files must not be tiny for ever.
+    least = min(limits.size // 16, _LEAST_FILE)
+    return min(max(min(limits.size, free) // 16, least), _MOST_FILE)
 
 
 class Spool:
@@ -242,11 +254,28 @@ class Spool:
 
 
 def encode_event(event: Event) -> bytes:
-    """Return an event as JSON; what JSON can't hold (half characters, numbers beyond 64 bits) becomes text."""
+    """Return an event as JSON; what JSON can't hold (half characters, numbers beyond 64 bits) becomes text.
+
+    Of one so large that the centre would refuse it, long texts and lists are cut; it is then tagged ``shortened``.
+    """
     try:
-        return orjson.dumps(event)
+        line = orjson.dumps(event)
     except TypeError:
-        return orjson.dumps({_plain(str(name)): _plain(value) for name, value in event.items()})
+        line = orjson.dumps({_plain(str(name)): _plain(value) for name, value in event.items()})
+    return line if len(line) <= MOST_EVENT_BYTES else orjson.dumps(_shortened(orjson.loads(line)))
+
+
+def _shortened(event: Event) -> Event:
+    cut: Event = {}
+    for name, value in list(event.items())[:_FIELDS_KEPT]:
+        if isinstance(value, str):
+            cut[name[:_TEXT_KEPT]] = value[:_TEXT_KEPT]
+        elif isinstance(value, list):
+            cut[name[:_TEXT_KEPT]] = [str(item)[:_ITEM_KEPT] for item in value[:_ITEMS_KEPT]]
+        else:
+            cut[name[:_TEXT_KEPT]] = value
+    cut["tags"] = [*(str(tag) for tag in values_of(cut, "tags")), SHORTENED]
+    return cut
 
 
 def _plain(value: object) -> object:

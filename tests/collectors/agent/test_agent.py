@@ -207,6 +207,13 @@ def test_a_real_process_ends_within_seconds(centre: Centre, config: Path, tmp_pa
     assert read_status(tmp_path / "state")["running"] is False
 
 
+def known_libraries() -> set[str]:
+    """Return what the installer installs, and what that brings along or pytest's environment adds."""
+    lines = (ROOT / "packaging" / "agent-requirements.txt").read_text(encoding="utf-8").splitlines()
+    listed = {line.partition(">=")[0].lower().replace("_", "-") for line in lines if not line.startswith("#")}
+    return listed | {"cffi", "pycparser", "setuptools", "edusoc", "pip"}
+
+
 HEAVY = (
     "numba",
     "llvmlite",
@@ -235,6 +242,10 @@ threading.Thread(target=stop, daemon=True).start()
 from edusoc import cli
 assert cli.main(["collect", "--config", {str(config)!r}]) == 0
 heavy = [name for name in {HEAVY!r} if name in sys.modules]
+from importlib.metadata import packages_distributions
+owners = packages_distributions()
+used = {{owner.lower().replace("_", "-") for name in list(sys.modules) for owner in owners.get(name.split(".")[0], ())}}
+heavy += sorted(used - {known_libraries()!r})
 memory = int(open("/proc/self/statm").read().split()[1]) * 4096 >> 20
 print(heavy, memory)
 sys.exit(1 if heavy or memory > 100 else 0)

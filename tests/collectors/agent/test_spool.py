@@ -11,7 +11,7 @@ import pytest
 
 from collectors.agent.gaps import gap_events
 from collectors.agent.priorities import BULK, URGENT, USUAL, priority_of
-from collectors.agent.spool import Lane, Limits, Spool, encode_event, lines_of, stored_at
+from collectors.agent.spool import MOST_EVENT_BYTES, Lane, Limits, Spool, encode_event, lines_of, stored_at
 from collectors.live.base import Origin
 from soc_core.errors import StoreBusyError, StoreError
 from soc_core.log import LogReader
@@ -204,6 +204,21 @@ def test_threads_store_at_the_same_time(spool: Spool) -> None:
         thread.join(60)
     found = [int(str(item["event.sequence"])) for item in stored(spool.rest)]
     assert sorted(found) == [first + number for first in range(0, 500, 100) for number in range(20)]
+
+
+def test_an_event_too_large_for_the_centre_is_shortened() -> None:
+    huge: Event = {
+        **event(1),
+        "event.original": "中\x01" * 1_000_000,
+        "edusoc.extra": ["x" * 5_000] * 5_000,
+        **{f"field{number}": "y" * 40_000 for number in range(300)},
+    }
+    line = encode_event(huge)
+    assert len(line) < MOST_EVENT_BYTES
+    found = orjson.loads(line)
+    assert found["event.id"] == huge["event.id"]
+    assert found["tags"] == ["shortened"]
+    assert encode_event(event(1)) == orjson.dumps(event(1))
 
 
 def test_what_json_cannot_hold_becomes_text() -> None:
