@@ -140,9 +140,11 @@ class Finder:
             if known is None or changed == now or _is_old(known, now):
                 known = _Listing(stamp, changed, now, _list(folder))
                 self._listings[folder] = known
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             self._listings.pop(folder, None)
             return None
+        except OSError:  # a permission is lost or a server is away: what was there may be there still
+            known = self._listings.get(folder)
         self._used.add(folder)
         return known
 

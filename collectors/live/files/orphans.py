@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 from collectors.live.files.content import head_of, open_content
@@ -19,6 +20,7 @@ from soc_core.errors import InputError
 MOST: Final = 1_000
 _AT_ONCE: Final = 64
 _PAUSE: Final = 2.0
+_LONGEST_PAUSE: Final = 30.0
 _STEM: Final = re.compile(r"[^\W\d_]*")
 
 
@@ -32,6 +34,7 @@ class Orphan:
     mark: Mark
     until: float
     again: float = 0.0
+    pause: float = _PAUSE
     kept: bool = False
     tried: set[tuple[int, int, int]] = field(default_factory=set)
 
@@ -50,36 +53,52 @@ class Searcher:
     def __init__(self, finder: Finder, rotated: Finder, settle: float) -> None:
         """``rotated`` finds files that were moved elsewhere; ``settle``: how long a packed file must be unchanged."""
         self._finder, self._rotated, self._settle = finder, rotated, settle
+        self._listed: list[str] = []
+        self._listed_at = -1.0
 
     def by_inode(self, identity: tuple[int, int], path: str, now: float) -> Found | None:
         """Return where a file is now that was at ``path``."""
-        device, inode = identity
-        for candidate, number in self._beside(path, now):
-            if number != inode:
-                continue
+        folder = os.path.dirname(path)  # noqa: PTH120 - text
+        beside = (
+            os.path.join(folder, entry.name)  # noqa: PTH118 - text
+            for entry in self._finder.entries(folder, now)
+            if entry.inode == identity[1] and not entry.folder
+        )
+        for candidate in chain(beside, self._moved(path, now)):
             with suppress(OSError):
                 status = os.stat(candidate)  # noqa: PTH116 - text
-                if (status.st_dev, status.st_ino) == (device, inode):
+                if (status.st_dev, status.st_ino) == identity:
                     return Found(candidate, status)
         return None
 
     def by_content(self, orphan: Orphan, now: float, wall: float) -> Found | None:
         """Return a file that holds the content."""
-        stem = _stem(orphan.mark.path)
-        for path, inode in self._beside(orphan.mark.path, now):
-            if _stem(path) != stem:
-                continue
+        path = orphan.mark.path
+        folder, stem = os.path.dirname(path), _stem(path)  # noqa: PTH120 - text
+        beside = (
+            os.path.join(folder, entry.name)  # noqa: PTH118 - text
+            for entry in self._finder.entries(folder, now)
+            if _stem(entry.name) == stem and not entry.folder
+        )
+        for candidate in chain(beside, self._moved(path, now)):
             with suppress(OSError):
-                status = os.lstat(path)
-                key = (inode, status.st_size, status.st_mtime_ns)
+                status = os.lstat(candidate)
+                key = (status.st_ino, status.st_size, status.st_mtime_ns)
                 if key in orphan.tried or not stat.S_ISREG(status.st_mode):
                     continue
-                held = self._is_held(orphan.mark, path, recent=wall - status.st_mtime < self._settle)
+                held = self._is_held(orphan.mark, candidate, recent=wall - status.st_mtime < self._settle)
                 if held:
-                    return Found(path, status)
+                    return Found(candidate, status)
                 if held is not None and len(orphan.tried) < MOST:
                     orphan.tried.add(key)
         return None
+
+    def _moved(self, path: str, now: float) -> Iterator[str]:
+        """Yield the files where rotated ones go whose names begin like that of ``path``, the last names first."""
+        if self._listed_at != now:
+            self._listed, self._listed_at = self._rotated.find(now), now
+        stem = _stem(path)
+        return (other for other in reversed(self._listed) if _stem(other) == stem)
 
     @staticmethod
     def _is_held(mark: Mark, path: str, *, recent: bool) -> bool | None:
@@ -95,22 +114,12 @@ class Searcher:
         finally:
             content.close()
 
-    def _beside(self, path: str, now: float) -> Iterator[tuple[str, int]]:
-        """Yield path and inode of the files in the folder of ``path`` and where rotated files go."""
-        folder = os.path.dirname(path)  # noqa: PTH120 - text
-        for entry in self._finder.entries(folder, now):
-            if not entry.folder:
-                yield os.path.join(folder, entry.name), entry.inode  # noqa: PTH118 - text
-        for other in self._rotated.find(now):
-            with suppress(OSError):
-                yield other, os.stat(other).st_ino  # noqa: PTH116 - text
-
 
 def due(orphans: dict[int, Orphan], now: float) -> list[Orphan]:
     """Return the orphans to look for now, a bounded number, and set when to look again."""
     found = [orphan for orphan in orphans.values() if now >= orphan.again][:_AT_ONCE]
     for orphan in found:
-        orphan.again = now + _PAUSE
+        orphan.again, orphan.pause = now + orphan.pause, min(2 * orphan.pause, _LONGEST_PAUSE)
     return found
 
 

@@ -33,6 +33,7 @@ from soc_core.model.event import BadRecord
 
 _RETRY_SECONDS: Final = 5.0
 _MOST_UNKNOWN: Final = 1 << 16
+_MOST_ROTATED: Final = 200_000
 _LOGGER: Final = logging.getLogger("edusoc.collectors.files")
 
 
@@ -51,7 +52,7 @@ class Watcher:
         self._settings, self._store, self._gatherer = settings, store, gatherer
         self._counters, self._wall = counters, wall
         self._finder = Finder(settings.paths, settings.exclude, most=settings.max_files)
-        self._searcher = Searcher(self._finder, Finder(settings.rotated), settings.settle)
+        self._searcher = Searcher(self._finder, Finder(settings.rotated, most=_MOST_ROTATED), settings.settle)
         self._handles = Handles(settings.max_open)
         self._beginner = Beginner(settings, store, gatherer)
         self._tails: dict[Identity, Tail] = {}
@@ -61,7 +62,7 @@ class Watcher:
         self._orphans: dict[int, Orphan] = {}
         self._attached: dict[int, Identity] = {}
         self._gauges: dict[str, int] = {}
-        self._scans = 0
+        self._scans = self._unreachable = 0
 
     def scan(self, now: float) -> None:
         """Look at all files once: one ``stat`` each."""
@@ -77,18 +78,25 @@ class Watcher:
         self._gauge("files", len(self._tails))
         self._gauge("files_open", len(self._handles))
         self._gauge("files_left_out", self._finder.left_out)
-        self._gauge("files_unreadable", sum(bool(tail.trouble) for tail in self._restless.values()))
+        troubled = sum(bool(tail.trouble) for tail in self._restless.values())
+        self._gauge("files_unreadable", self._unreachable + troubled)
 
     def _look(self, now: float) -> set[Identity]:
         """Note new, renamed and changed files; return all that have a name."""
         present: set[Identity] = set()
         others: list[Found] = []
+        self._unreachable = 0
         for path in self._finder.find(now):
+            tail = self._by_path.get(path)
             try:
                 status = os.stat(path)  # noqa: PTH116 - fast
-            except (OSError, ValueError):
+            except (FileNotFoundError, NotADirectoryError):
                 continue
-            tail = self._by_path.get(path)
+            except (OSError, ValueError):  # a permission is lost or a server is away: it may be there still
+                self._unreachable += 1
+                if tail is not None:
+                    present.add(tail.identity)
+                continue
             identity = (status.st_dev, status.st_ino)
             if tail is None or tail.identity != identity:
                 others.append(Found(path, status))

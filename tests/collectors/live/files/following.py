@@ -51,9 +51,7 @@ class Follower:
     """Run the parts of an input without a thread."""
 
     def __init__(self, store: Store, folder: Path, *patterns: str, **changes: object) -> None:
-        settings = Settings(
-            tuple(patterns), folder / "memory", settle=3.0, finish=6.0, search=30.0, idle=25.0
-        )
+        settings = Settings(tuple(patterns), folder / "memory", settle=3.0, finish=6.0, search=30.0)
         self.settings = replace(settings, **changes)  # type: ignore[arg-type]  # names of settings
         self.store, self.now = store, 1_000.0
         self.counters = Counters()

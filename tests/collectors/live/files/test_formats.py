@@ -52,6 +52,8 @@ def test_bit_by_bit_gives_what_an_import_gives(
             follower.stop()
             follower.start()
     follower.turn(30)
+    follower.now += 2 * follower.settings.idle  # for a last line without an end
+    follower.turn(3)
     events, bad, collector = _import(path)
     assert [mark.collector for mark in follower.checkpoints.marks.values()] == [collector]
     found = {str(event["event.id"]): _plain(event) for event in store.events}

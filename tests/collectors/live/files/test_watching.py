@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import random
@@ -465,3 +466,28 @@ def test_folders_of_web_sites_and_headings_that_change(store: Store, tmp_path: P
     events, bad = imported(*sorted((tmp_path / "LogFiles").rglob("*.log")))
     assert {*store.ids()} == {str(event["event.id"]) for event in events}
     assert store.bad == bad == []
+
+
+def test_a_server_that_is_away_for_a_while_takes_nothing_away(
+    store: Store, tmp_path: Path, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "logs" / "auth.log"
+    path.parent.mkdir()
+    add(path, lines(1) + line(2)[:9])
+    follower = follow(tmp_path / "logs" / "*.log")
+    follower.turn()
+    really = os.stat
+
+    def stat(name: object, *arguments: object, **options: object) -> os.stat_result:
+        if str(name).startswith(str(path.parent)):
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return really(name, *arguments, **options)  # type: ignore[arg-type, call-overload, no-any-return]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", stat)
+        follower.turn(100)
+        assert (follower.count("files"), follower.count("files_unreadable")) == (1, 1)
+    add(path, line(2)[9:] + b"\n" + lines(3))
+    follower.turn(2)
+    assert numbers(store) == [1, 2, 3]
+    assert (follower.count("rotated"), follower.count("files_unreadable")) == (0, 0)
