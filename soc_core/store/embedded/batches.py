@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -24,6 +25,7 @@ MAX_BATCH_BYTES: Final = 200 * 1024 * 1024
 _RUN_EVENTS: Final = 4_096
 _FEW_ROWS: Final = 1_024
 """Rows of which each value is simply made: looking for equal ones takes longer."""
+_MANY_NULLS: Final = 8_192
 _UNIQUE: Final = frozenset({EVENT_ID, TIMESTAMP})
 
 
@@ -96,10 +98,23 @@ def widened(table: pa.Table, schema: pa.Schema) -> pa.Table:
     # Asking a table for its names builds the list anew each time, so it is asked once.
     columns = dict(zip(table.column_names, table.columns, strict=True))
     rows = table.num_rows
-    filled = [
-        columns[field.name] if field.name in columns else pa.nulls(rows, field.type) for field in schema
-    ]
+    filled = [columns[field.name] if field.name in columns else nulls(rows, field.type) for field in schema]
     return pa.table(filled, schema=schema)
+
+
+def nulls(rows: int, kind: pa.DataType) -> pa.Array[Any]:
+    """Return an array of nulls; of as many as a row group has, a part of one that is kept."""
+    return _many_nulls(kind).slice(0, rows) if rows <= _MANY_NULLS else _made(rows, kind)
+
+
+@lru_cache(maxsize=32)
+def _many_nulls(kind: pa.DataType) -> pa.Array[Any]:
+    return _made(_MANY_NULLS, kind)
+
+
+def _made(rows: int, kind: pa.DataType) -> pa.Array[Any]:
+    made: pa.Array[Any] = pa.nulls(rows, kind)  # type: ignore[call-overload] # the stubs know only subclasses
+    return made
 
 
 def to_events(table: pa.Table) -> list[Event]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from soc_core.clock import epoch_us, parse_instant
 from soc_core.model.event import TIMESTAMP
-from soc_core.store.embedded.batches import widened
+from soc_core.store.embedded.batches import nulls, widened
 from soc_core.store.embedded.columns import Column, Columns
 from soc_core.store.embedded.filters import Prune
 from soc_core.store.embedded.narrowing import Narrowing
@@ -277,10 +277,25 @@ class Blocks:
 
         if narrowing is not None:
             return _few_or_all(self.each(blocks, take, known), schema)
-        kept = [table for table in map(known, blocks) if table is not None]
-        if len(kept) == len(blocks):
-            return pa.concat_tables(kept)
-        return _reader(self.each(blocks, take, known), schema)
+        kept = self._all_known(blocks, chosen, schema)
+        return kept if kept is not None else _reader(self.each(blocks, take, known), schema)
+
+    def _all_known(
+        self, blocks: Sequence[Block], chosen: Callable[[Block], list[str]], schema: pa.Schema
+    ) -> pa.Table | None:
+        """Return the rows of blocks if all their columns are kept."""
+        chunks: dict[str, list[pa.Array[Any]]] = {name: [] for name in schema.names}
+        for block in blocks:
+            wanted = chosen(block)
+            columns = self._columns.known(block.segment.name, block.group, wanted)
+            if len(columns) < len(wanted):
+                return None
+            for field in schema:
+                column = columns.get(field.name)
+                chunks[field.name].extend(
+                    [nulls(block.rows, field.type)] if column is None else column.chunks
+                )
+        return pa.table([pa.chunked_array(chunks[field.name], field.type) for field in schema], schema=schema)
 
     def columns_of(self, segment: Segment, datasets: Collection[str]) -> frozenset[str] | None:
         """Return the columns that events of some data sets have in a segment; ``None`` if that is not known."""
@@ -327,7 +342,7 @@ def _table(names: Sequence[str], columns: Mapping[str, Column]) -> pa.Table:
 
 def _nulls(block: Block, schema: pa.Schema) -> pa.Table:
     """Return as many rows as a block has, of which nothing is asked."""
-    return pa.table([pa.nulls(block.rows, field.type) for field in schema], schema=schema)
+    return pa.table([nulls(block.rows, field.type) for field in schema], schema=schema)
 
 
 def _span(row: list[int]) -> tuple[int, int, int]:
