@@ -213,8 +213,8 @@ def _admin(found: Event, read: Message, located: Pairs, _zone: tzinfo) -> None:
 
 
 def _put_login(found: Event, read: Message) -> bool:
-    """Map the sentences about log-ins; tell whether there was one."""
-    text = read.text
+    """Map the sentences about log-ins; tell whether there was one. They are short: only the start counts."""
+    text = read.text[:1_024]
     if (match := _LOGGED.search(text)) is not None:
         user, way, address = (match[1], match[2], match[3]) if match[1] else (match[4], match[5], None)
         login(found, f"admin_log{way}", "success", "start" if way == "in" else "end")

@@ -207,7 +207,7 @@ def test_hostile_texts_take_bounded_time(name: str) -> None:
         for text in HOSTILE:
             start = time.process_time()
             read(head + text, device)
-            assert time.process_time() - start < 2.0
+            assert time.process_time() - start < 0.5
 
 
 def test_random_bytes_are_of_no_device() -> None:
