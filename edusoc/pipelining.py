@@ -34,6 +34,7 @@ from soc_core.clock import Clock, utc_now
 from soc_core.config import Settings
 from soc_core.errors import StoreError
 from soc_core.keys.certificates import ServerIdentity
+from soc_core.keys.store import KeyStore
 from soc_core.state.database import Database
 
 LOG: Final = logging.getLogger("edusoc.pipeline")
@@ -61,7 +62,8 @@ class Duty:
 
 def build_intake(settings: Settings, writer: Writer, identity: ServerIdentity, clock: Clock) -> Intake:
     """Return the intake of an installation."""
-    trust = Trust(order_key(settings), identity.authority)
+    correlation = KeyStore(settings.state_directory / "keys").sign("correlation", b"edusoc-correlation-1")
+    trust = Trust(order_key(settings), identity.authority, correlation)
     quota = Quota(settings.intake_events_per_second, settings.intake_megabytes_per_day * 1_000_000)
     return Intake(writer.pipeline, writer.database, trust, quota, clock)
 

@@ -17,6 +17,7 @@ from soc_core.log.files import sync_directory
 FILE: Final = "identity.json"
 CA_FILE: Final = "centre-ca.pem"
 KEY: Final = "keys/agent.key"
+CORRELATION_KEY: Final = "keys/bureau.key"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from collectors.agent.identity import Identity, agent_key, write_identity
+from collectors.agent.identity import CORRELATION_KEY, Identity, agent_key, write_identity, write_whole
 from collectors.uplink.connection import Centre, Connection, LinkError
 from soc_core.errors import InputError, UsageError
 from soc_core.keys.signing import PublicKey
@@ -91,6 +91,8 @@ def join(wish: Wish, state: Path, version: str) -> Identity:
         name=certificate_name(certificate) if told.ca else "",
         fingerprint="" if told.ca else fingerprint,
     )
+    if told.correlation_key:
+        write_whole(state / CORRELATION_KEY, told.correlation_key.encode())
     write_identity(state, identity, told.ca)
     return identity
 

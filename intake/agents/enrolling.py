@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -34,10 +34,14 @@ MOST_ADDRESSES: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Hold what a new agent is told to trust: the key that signs orders, and the certificate (PEM) of our CA."""
+    """Hold what a new agent is given: the key that signs orders, the certificate (PEM) of our CA, the bureau's key.
+
+    ``correlation_key`` makes tokens of the same person the same in all schools (``collectors.privacy``).
+    """
 
     order_key: SigningKey
     authority: str
+    correlation_key: bytes = field(default=b"", repr=False)
 
 
 def give_code(
@@ -117,6 +121,7 @@ class Registrar:
             order_key=self._trust.order_key.public.text,
             ca=self._trust.authority,
             time=format_instant(now),
+            correlation_key=self._trust.correlation_key.hex(),
         )
 
     def _fail(self, address: str, now: datetime) -> None:

@@ -14,7 +14,7 @@ import base64
 import binascii
 import hashlib
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
 import orjson
@@ -140,7 +140,8 @@ class EnrolRequest:
 class EnrolAnswer:
     """Hold what a centre says to an agent that joined: its id and place, the key that signs orders, the CA (PEM).
 
-    Where ``ca`` is empty the agent goes on checking the certificate's fingerprint.
+    Where ``ca`` is empty the agent goes on checking the certificate's fingerprint. ``correlation_key`` (hexadecimal)
+    is the bureau's, for tokens that are the same in all its schools; a centre that gives none sends none.
     """
 
     agent: str
@@ -150,6 +151,7 @@ class EnrolAnswer:
     order_key: str
     ca: str
     time: str
+    correlation_key: str = field(default="", repr=False)
 
     def encode(self) -> bytes:
         """Return the answer's body."""
@@ -158,19 +160,21 @@ class EnrolAnswer:
     @classmethod
     def decode(cls, body: bytes) -> EnrolAnswer:
         """Return the answer of a body; raise ``InputError`` when it is none."""
-        return cls(**_texts(body, cls.__slots__))
+        return cls(**_texts(body, cls.__slots__, optional=("correlation_key",)))
 
 
 def _proven(secret: str, public_key: str) -> bytes:
     return f"edusoc-enrol-1\n{secret}\n{public_key}".encode()
 
 
-def _texts(body: bytes, names: tuple[str, ...]) -> dict[str, str]:
+def _texts(body: bytes, names: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, str]:
     """Return the named texts of a JSON object; further ones, of newer versions, are passed over."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         value = None
+    if isinstance(value, dict):
+        value = dict.fromkeys(optional, "") | value
     if not isinstance(value, dict) or not all(isinstance(value.get(name), str) for name in names):
         raise InputError("this is no message of joining a centre", todo="update agent and centre")
     return {name: value[name] for name in names}

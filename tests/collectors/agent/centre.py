@@ -134,7 +134,8 @@ class Centre:
         self.agent_key = PublicKey.parse(request.public_key)
         ca = self.ca.read_text() if self.give_ca else ""
         now = format_instant(self.clock())
-        answer = EnrolAnswer(AGENT, "unit-1", "示例学校", "校园网", self.key.public.text, ca, now)
+        key = self.key.public.text
+        answer = EnrolAnswer(AGENT, "unit-1", "示例学校", "校园网", key, ca, now, bytes(range(32)).hex())
         return 200, answer.encode()
 
     def _check(self, path: str, headers: dict[str, str], body: bytes) -> Refusal | None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from collectors.agent.identity import CA_FILE, FILE, agent_key, read_identity
+from collectors.agent.identity import CA_FILE, CORRELATION_KEY, FILE, agent_key, read_identity
 from collectors.agent.joining import Wish, centre_url, certificate_name, join
+from collectors.agent.protecting import bureau_key
 from collectors.uplink.connection import Centre as Address
 from collectors.uplink.connection import LinkError
 from edusoc import cli
@@ -35,6 +36,8 @@ def test_joins_and_keeps_what_it_was_told(centre: Centre, tmp_path: Path) -> Non
     assert reached == Address(centre.url, ca=str(tmp_path / "state" / CA_FILE), name="centre.example")
     assert (tmp_path / "state" / CA_FILE).read_bytes() == centre.ca.read_bytes()
     assert (tmp_path / "state" / FILE).stat().st_mode & 0o077 == 0
+    assert bureau_key(tmp_path / "state") == bytes(range(32))
+    assert (tmp_path / "state" / CORRELATION_KEY).stat().st_mode & 0o077 == 0
 
 
 def test_without_a_ca_the_certificate_itself_is_kept(centre: Centre, tmp_path: Path) -> None:
