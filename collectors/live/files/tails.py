@@ -79,7 +79,7 @@ class Beginner:
         ``attached`` tells whether a mark, by key, belongs to another file that is followed. Raises ``InputError`` when
         no collector knows the file.
         """
-        if content.packed and not self.settled(tail, now):
+        if content.packed and not self._settled(tail, now):
             return False
         head = head_of(content)
         mark = self._started(tail, content, head) or self._known(tail, content, head, attached)
@@ -94,7 +94,7 @@ class Beginner:
             tail.reader.skip_all(content)
         return True
 
-    def settled(self, tail: Tail, now: float) -> bool:
+    def _settled(self, tail: Tail, now: float) -> bool:
         """Tell whether nothing was added to a file for a while."""
         return now - tail.changed >= self._settings.settle
 

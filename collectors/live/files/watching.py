@@ -282,8 +282,11 @@ class Watcher:
             self._set_free(reader.mark, now)
 
     def _give_up(self, tail: Tail, fault: InputError, now: float) -> None:
-        """Note that no collector knows a file; while it is short it is looked at again when it grew."""
-        if tail.size < _MOST_UNKNOWN and not self._beginner.settled(tail, now):
+        """Note that no collector knows a file; while it is short it is looked at again when it grew.
+
+        A heading alone may say too little, so a short file gets some time.
+        """
+        if tail.size < _MOST_UNKNOWN and now - tail.changed < self._settings.finish:
             self._handles.drop(tail.identity)
             return
         if tail.trouble != fault.what:
