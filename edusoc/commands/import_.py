@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import orjson
@@ -47,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     from soc_core.organisations.repository import load_tree, today
 
     settings = settings_of(arguments)
-    with open_writer(settings) as writer:
+    with _said_who(open_writer(settings)) as writer:
         _maintain(writer, settings)
         warn(writer.store.health())
         with writer.database.read() as connection:
@@ -65,6 +67,20 @@ def run(arguments: argparse.Namespace) -> int:
         _maintain(writer, settings)
         _print(writer, report, as_json=arguments.json)
     return 1 if report.read.bad or report.rejected else 0
+
+
+@contextmanager
+def _said_who(opening: AbstractContextManager[Writer]) -> Iterator[Writer]:
+    """Open the writer; where a running centre holds the store, say how both may run."""
+    from soc_core.errors import StoreBusyError
+
+    with ExitStack() as stack:
+        try:
+            writer = stack.enter_context(opening)
+        except StoreBusyError as error:
+            todo = "if it is a running centre, stop it, or run it as: edusoc serve --only web"
+            raise StoreBusyError(error.what, where=error.where, todo=todo) from error
+        yield writer
 
 
 def _maintain(writer: Writer, settings: Settings) -> None:

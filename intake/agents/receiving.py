@@ -32,8 +32,8 @@ from soc_core.uplink.wire import Run, decode_records
 
 FOREIGN_UNIT: Final = "agent_foreign_unit"
 GAP: Final = "agent_gap"
-MOST_KEPT_ASIDE: Final = 200
-"""Bad events of one batch that are kept; all are counted."""
+MOST_KEPT_ASIDE: Final = 2_000
+"""Bad events of one agent that are kept a day; all are counted."""
 
 
 @dataclass(slots=True)
@@ -66,6 +66,7 @@ class Receiver:
         self._clock = clock
         self._trees = TreeCache()
         self._plans = ResolverCache()
+        self._kept: dict[tuple[str, str], int] = {}
         self.taken: Callable[[], None] = lambda: None
         """Called after events were stored: there is something to detect."""
 
@@ -139,13 +140,24 @@ class Receiver:
         """Move the mark with all that belongs to it, in one transaction; return the orders that wait."""
         agent, now = admitted.agent, placer.now
         with self._database.write() as connection:
-            keep_aside(connection, found.bad[:MOST_KEPT_ASIDE], agent.organization_id, format_instant(now))
+            kept = found.bad[: self._room_aside(agent, len(found.bad), now)]
+            keep_aside(connection, kept, agent.organization_id, format_instant(now))
             repository.add_gaps(connection, agent.id, found.gaps)
             repository.set_mark(connection, agent.id, admitted.epoch, found.mark, now=now)
             repository.count(connection, agent.id, **sizes)
             repository.count_senders(connection, agent.id, placer.senders, now=now)
             repository.set_seen(connection, agent.id, {**_seen(admitted, now), **_sent(agent, size, now)})
             return ordering.deliver(connection, agent.id, now)
+
+    def _room_aside(self, agent: Agent, wanted: int, now: datetime) -> int:
+        """Return how many bad events may still be kept today, at most ``wanted``, and count them as kept."""
+        day = now.strftime("%Y%m%d")
+        if any(known != day for _agent, known in self._kept):
+            self._kept = {}
+        held = self._kept.get((agent.id, day), 0)
+        room = min(wanted, max(0, MOST_KEPT_ASIDE - held))
+        self._kept[agent.id, day] = held + room
+        return room
 
     def _tell(self, admitted: Admitted, found: _Sorted, placer: Placer) -> None:
         agent = admitted.agent

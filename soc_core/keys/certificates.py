@@ -26,6 +26,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from soc_core.errors import UsageError
 
+SERVER_NAME: Final = "edusoc-intake"
 AUTHORITY_DAYS: Final = 7_300
 SERVER_DAYS: Final = 397
 RENEW_DAYS: Final = 60
@@ -170,9 +171,14 @@ def _server_certificate(
         .add_extension(_KEY_OF_SERVERS, critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(issuer_id, critical=False)
-        .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(_alternatives(names)), critical=False)
         .sign(key, hashes.SHA256())
     )
+
+
+def _alternatives(names: list[str]) -> list[x509.GeneralName]:
+    """Return the names of a certificate; the first is the same in all of ours, for agents that check only one."""
+    return [x509.DNSName(SERVER_NAME), *(_general_name(name) for name in names)]
 
 
 def _begun(
@@ -210,7 +216,9 @@ def _general_name(name: str) -> x509.GeneralName:
     try:
         return x509.DNSName(name.encode("idna").decode("ascii"))
     except UnicodeError as error:
-        raise UsageError(f"'{name}' is no name a server can have", todo="correct setting 'intake_names'") from error
+        raise UsageError(
+            f"'{name}' is no name a server can have", todo="correct setting 'intake_names'"
+        ) from error
 
 
 def _read(file: Path) -> list[x509.Certificate]:

@@ -37,6 +37,7 @@ def test_names_are_in_it_and_strange_ones_refused(tmp_path: Path) -> None:
     found = x509.load_der_x509_certificate(identity.certificate)
     names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert "xn--mnt6rnq5a.example" not in names.get_values_for_type(x509.IPAddress)
+    assert names.get_values_for_type(x509.DNSName)[0] == "edusoc-intake"
     assert any(name.startswith("xn--") for name in names.get_values_for_type(x509.DNSName))
     assert "2001:db8::7" in map(str, names.get_values_for_type(x509.IPAddress))
     with pytest.raises(UsageError, match="no name"):

@@ -255,3 +255,42 @@ def test_orders_are_delivered_until_they_are_answered(centre: Centre, time: Time
     with centre.database.read() as connection:
         states = {row.number: row.state for row in ordering.list_orders(connection, player.told.agent)}
     assert states == {1: OrderState.DONE, 2: OrderState.EXPIRED}
+
+
+@pytest.mark.parametrize("point", ["set_mark", "add_gaps", "count_senders"])
+def test_a_crash_between_the_events_and_the_mark_doubles_nothing(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    class CrashError(Exception):
+        pass
+
+    def crash(*_: object, **__: object) -> None:
+        raise CrashError
+
+    player = centre.join("one", "S1")
+    events = made(5)
+    with monkeypatch.context() as patched:
+        patched.setattr(repository, point, crash)
+        with pytest.raises(CrashError):
+            player.send(events, at=0)
+    assert len(centre.events("syslog")) == 5, "they are durable"
+    with centre.database.read() as connection:
+        assert repository.mark_of(connection, player.told.agent, "e1") is None
+    assert player.send([*events, *made(2, start=20)], at=0).mark == 7
+    assert player.send(events, at=0).mark == 7
+    assert len(centre.events("syslog")) == 7
+    assert centre.agent("one").duplicates == 5
+
+
+def test_what_is_kept_aside_is_bounded_what_is_counted_is_not(
+    centre: Centre, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("intake.agents.receiving.MOST_KEPT_ASIDE", 5)
+    player = centre.join("one", "S1")
+    for _ in range(3):
+        player.send([b"bad", b"worse", b"worst"])
+    assert len(kept_aside(centre)) == 5
+    assert centre.agent("one").bad == 9
+    time.pass_by(days=1)
+    player.send([b"bad"])
+    assert len(kept_aside(centre)) == 6
