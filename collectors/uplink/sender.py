@@ -24,6 +24,7 @@ from soc_core.uplink.heartbeat import EVERY
 from soc_core.uplink.wire import HEARTBEAT, RECORDS, encode_records
 
 IDLE_SECONDS: Final = 1.0
+_NO_ANSWER: Final = frozenset({"link", "certificate", "proxy", "name", "answer"})
 REFUSED_PAUSE: Final = 300.0
 """Seconds to wait when the centre doesn't know us (any more): only a person can change that."""
 
@@ -77,6 +78,7 @@ class Sender:
         self._sizes = {lane.name: Size() for lane in spool.lanes}
         self._seen = dict[str, float]()
         self._passed = dict[str, int]()
+        self._troubles = dict[bool, tuple[str, str]]()
         self._records_at = self._heartbeat_at = 0.0
         self._stop = threading.Event()
         asker.rolled_back = self._begin_epochs
@@ -87,7 +89,8 @@ class Sender:
         while not stop.is_set():
             self._spool.changed.clear()
             began = time.thread_time()
-            worked = self._heartbeat_if_due() or self._send_if_due()
+            beaten = self._heartbeat_if_due()
+            worked = self._send_if_due() or beaten
             self.state.seconds += time.thread_time() - began
             if not worked:
                 self._idle(stop)
@@ -179,7 +182,7 @@ class Sender:
             self._failed("answer", error, pauses.failed(), heartbeat=batch is None)
         else:
             pauses.worked()
-            self._worked()
+            self._worked(heartbeat=batch is None)
             return receipt
         return None
 
@@ -207,17 +210,24 @@ class Sender:
             self._heartbeat_at = until
         else:
             self._records_at = until
-        state = self.state
-        state.failures += 1
-        fresh = not state.trouble
-        state.trouble, state.kind = str(error), kind
-        if fresh:
-            state.since = format_instant(self._outside.clock())
-            self._listener.link_changed(state)
+        self.state.failures += 1
+        self._troubles[heartbeat] = (kind, str(error))
+        self._say()
 
-    def _worked(self) -> None:
-        state = self.state
-        state.last_success = format_instant(self._outside.clock())
-        if state.trouble:
-            state.trouble = state.kind = state.since = ""
+    def _worked(self, *, heartbeat: bool) -> None:
+        self.state.last_success = format_instant(self._outside.clock())
+        self._troubles.pop(heartbeat, None)
+        if heartbeat and self._troubles.get(False, ("", ""))[0] in _NO_ANSWER:
+            self._records_at = 0.0  # the centre is there again: no need to wait out the pause
+        self._say()
+
+    def _say(self) -> None:
+        """Keep what is wrong; say it when something begins to be wrong, and when nothing is any more.
+
+        Records that are refused and heartbeats that pass must not take turns in that.
+        """
+        state, before = self.state, bool(self.state.trouble)
+        state.kind, state.trouble = next(iter(self._troubles.values()), ("", ""))
+        if bool(state.trouble) != before:
+            state.since = format_instant(self._outside.clock()) if state.trouble else ""
             self._listener.link_changed(state)

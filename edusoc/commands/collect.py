@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import signal
 import sys
@@ -44,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     from collectors.agent.agent import Agent
     from collectors.agent.configuration import load_configuration, with_managed
 
+    _log_in_words()
     configuration = load_configuration(arguments.config)
     if arguments.needs:
         return _needs(with_managed(configuration)[0])
@@ -59,6 +61,20 @@ def run(arguments: argparse.Namespace) -> int:
     agent.run(stop)
     notice("stopped", {})
     return 0
+
+
+class _Words(logging.Formatter):
+    """Say what parts of the program log in the user's language, on one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return printable(said(record.getMessage()))
+
+
+def _log_in_words() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Words())
+    logging.getLogger("edusoc").handlers[:] = [handler]
 
 
 def notice(key: str, values: Mapping[str, Scalar]) -> None:

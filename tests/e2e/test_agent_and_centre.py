@@ -134,6 +134,8 @@ def test_kill_9_of_both_loses_and_doubles_nothing(world: World) -> None:
     while len(stored := world.stored()) < world.written:
         assert time.monotonic() < deadline, f"{len(stored)} of {world.written}"
         time.sleep(0.5)
+    assert cli.main(["doctor", "--config", str(world.config)]) == 0
+    assert "✗" not in world.capsys.readouterr().out
     world.end()
     stored = world.stored()
     assert sorted(stored) == list(range(1, world.written + 1))

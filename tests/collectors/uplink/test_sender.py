@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from collectors.agent.spool import Limits, Spool
+from collectors.uplink import sender as module
 from collectors.uplink.asking import Asker, CentreTime, Signer
 from collectors.uplink.connection import Centre as Address
 from collectors.uplink.connection import Connection, LinkError
@@ -161,6 +162,20 @@ def test_refusals_are_waited_out(centre: Centre, line: Line, kind: str) -> None:
     line.sent(10)
     once_each(centre, 10)
     assert line.ear.troubles == ["the centre refuses: come again", ""]
+
+
+def test_refused_records_and_heartbeats_that_pass_do_not_take_turns(
+    centre: Centre, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "EVERY", timedelta(seconds=0.02))
+    centre.trouble = lambda path, taken: Refusal(QUOTA, "too much") if path == RECORDS else None
+    line.spool.store(events(3), TCP)
+    sender = line.start()
+    wait_for(lambda: len(centre.received.heartbeats) > 5 and sender.state.failures > 5)
+    assert line.ear.troubles == ["the centre refuses: too much"]
+    centre.trouble = lambda _path, _taken: None
+    line.sent(3)
+    wait_for(lambda: line.ear.troubles == ["the centre refuses: too much", ""])
 
 
 def test_a_revoked_key_keeps_everything_and_asks_seldom(centre: Centre, line: Line) -> None:
