@@ -165,7 +165,7 @@ def _put_audit(event: Event, text: str, original: str | None) -> bool:
         return False
     kind, _, _, group, command, object_type, name, statement = cells[:8]
     event["event.dataset"] = AUDIT_DATASET
-    event["event.action"] = command.lower().replace(" ", "_")[:64]
+    put(event, "event.action", command.strip().lower().replace(" ", "_")[:64])
     put(event, "edusoc.database.command", group.lower())
     put(event, "edusoc.database.object", name)
     put(event, "rule.category", kind.lower())
