@@ -49,7 +49,7 @@ def check_all(configuration: Configuration, now: datetime, machine: Machine) -> 
     if status:
         yield from _told(status, now, running=running)
     yield from machine.ports(full.inputs, _number(status.get("pid")) if running else 0)
-    yield from machine.files(full.inputs)
+    yield from machine.files(full.inputs, configuration.state)
     yield from _aside(configuration)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import pwd
 import socket
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -53,16 +55,17 @@ class Machine:
                     reason = os.strerror(fault)
                     yield Check(BAD, "port_broken", {"port": shown, "input": settings.name, "reason": reason})
 
-    def files(self, inputs: Sequence[InputSettings]) -> Iterator[Check]:
-        """Yield which files of inputs aren't there or can't be read by us."""
+    def files(self, inputs: Sequence[InputSettings], state: Path) -> Iterator[Check]:
+        """Yield which files of inputs aren't there or can't be read by the agent, who owns the state directory."""
         for settings in inputs:
             for pattern in patterns_of(settings):
                 found = sorted(glob.glob(pattern, recursive=True))[:_MOST_FILES]  # noqa: PTH207 - absolute patterns
                 if not found:
                     yield Check(WARNING, "no_files", {"pattern": pattern, "input": settings.name})
-                for path in found:
-                    if Path(path).is_file() and not os.access(path, os.R_OK):
-                        yield Check(BAD, "file_denied", {"path": path, "input": settings.name})
+                with acting_as_owner(state):
+                    denied = [path for path in found if not os.access(path, os.R_OK, effective_ids=True)]
+                for path in denied:
+                    yield Check(BAD, "file_denied", {"path": path, "input": settings.name})
 
     @staticmethod
     def free_bytes(directory: Path) -> int:
@@ -77,6 +80,30 @@ class Machine:
             return int(Path("/proc/sys/net/core/rmem_max").read_text(encoding="ascii"))
         except (OSError, ValueError):
             return _DEFAULT_RMEM
+
+
+@contextmanager
+def acting_as_owner(path: Path) -> Iterator[None]:
+    """Act as the owner of a path and its groups, where we are root: what root may read says nothing."""
+    owner = path.stat().st_uid if path.exists() else 0
+    if os.geteuid() != 0 or owner == 0:
+        yield
+        return
+    groups, group = os.getgroups(), os.getegid()
+    try:
+        entry = pwd.getpwuid(owner)
+        theirs = os.getgrouplist(entry.pw_name, entry.pw_gid)
+    except KeyError:
+        theirs = [path.stat().st_gid]
+    os.setgroups(theirs)
+    os.setegid(theirs[0])
+    os.seteuid(owner)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)
 
 
 def addresses_of(settings: InputSettings) -> list[tuple[str, str, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,10 @@ def write_configuration(path: Path, url: str, name: str, proxy: str, state: Path
         text = text.replace(mark, value.replace("\\", "\\\\").replace('"', '\\"'))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        # It may hold a proxy's password: the installer lets the agent's group read it.
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
     except OSError as error:
         raise UsageError(
             error.strerror or "can't be written", where=str(path), todo="check the permissions of the folder"

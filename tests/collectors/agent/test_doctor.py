@@ -150,6 +150,21 @@ def test_ports_files_and_disk(config: Path, tmp_path: Path) -> None:
     assert "disk_short" in checks
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another account")
+def test_what_root_may_read_says_nothing(config: Path, tmp_path: Path) -> None:
+    state, log = tmp_path / "state", tmp_path / "secret.log"
+    state.mkdir()
+    log.write_text("x")
+    log.chmod(0o600)
+    config.write_text(config.read_text() + f'[[inputs]]\nkind = "files"\npaths = ["{log}"]\n')
+    assert "file_denied" not in found(config)
+    os.chown(state, 65_534, 65_534)
+    for folder in (tmp_path, tmp_path.parent):
+        folder.chmod(0o755)
+    assert found(config)["file_denied"].values["path"] == str(log)
+    assert os.geteuid() == 0
+
+
 def test_bad_records_are_shown(config: Path, tmp_path: Path) -> None:
     aside = Aside(tmp_path / "state" / "aside", 0, lambda: NOW)
     aside.keep([BadRecord("udp", 5, 0, "no syslog header (time and host)", b"\x00\xff garbage")] * 500, TCP)
