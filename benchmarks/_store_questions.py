@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from benchmarks._store_events import CITIES, city_units, end_of, rare_addresses
+from benchmarks._store_events import BEGIN, CITIES, city_units, end_of, rare_addresses
 from benchmarks.store_peer import Peer
 from soc_core.clock import format_instant
 from soc_core.query.tree import And, Everything, Not, Or, Query, Text, equal
@@ -103,11 +103,13 @@ class Questions:
         self, span: timedelta, turn: int, query: Query | None = None, fields: tuple[str, ...] | None = None
     ) -> Search:
         end = self._until(turn)
-        return Search(SYSTEM_SCOPE, end - span, end, query or Everything(), fields=fields)
+        return Search(SYSTEM_SCOPE, _start(end, span), end, query or Everything(), fields=fields)
 
     def _range(self, span: timedelta, turn: int, end: datetime | None = None) -> dict[str, Any]:
         end = end or self._until(turn)
-        return {"range": {"@timestamp": {"gte": format_instant(end - span), "lt": format_instant(end)}}}
+        return {
+            "range": {"@timestamp": {"gte": format_instant(_start(end, span)), "lt": format_instant(end)}}
+        }
 
     def _found(self, span: timedelta, turn: int, *conditions: dict[str, Any]) -> dict[str, Any]:
         filters = [self._range(span, turn), *conditions]
@@ -128,7 +130,7 @@ class Questions:
 
         def ours(store: EmbeddedStore, turn: int) -> int:
             scope = Scope(frozenset({school(turn)})) if hours_before else SYSTEM_SCOPE
-            return len(store.search(Search(scope, end(turn) - span, end(turn))).events)
+            return len(store.search(Search(scope, _start(end(turn), span), end(turn))).events)
 
         def peer(other: Peer, turn: int) -> int:
             unit = [{"term": {"organization.id": school(turn)}}] if hours_before else []
@@ -147,7 +149,7 @@ class Questions:
     def _histogram(self) -> Question:
         def ours(store: EmbeddedStore, turn: int) -> list[int]:
             end = self._until(turn)
-            asked = Search(Scope(city_units(turn % CITIES)), end - 180 * DAY, end)
+            asked = Search(Scope(city_units(turn % CITIES)), _start(end, 180 * DAY), end)
             days = store.aggregate(asked, Aggregation("histogram", interval_seconds=86_400))
             return [bucket.count for bucket in days.buckets]
 
@@ -175,6 +177,11 @@ class Questions:
             lambda s, turn: s.count(self._asked(30 * DAY, turn, query)),
             lambda p, turn: _total(p, self._counted(30 * DAY, turn, other)),
         )  # fmt: skip
+
+
+def _start(end: datetime, span: timedelta) -> datetime:
+    """Return the start of a time asked about: nothing lies before the first day, but in copies of it."""
+    return max(BEGIN, end - span)
 
 
 def _fields() -> dict[str, Any]:

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from soc_core.clock import epoch_us, parse_instant
+from soc_core.clock import epoch_us, format_epoch_us, parse_instant
 from soc_core.model.event import TIMESTAMP
 from soc_core.store.embedded.batches import nulls, widened
 from soc_core.store.embedded.columns import Column, Columns
@@ -74,6 +74,20 @@ def instant(text: str) -> int:
     return epoch_us(parse_instant(text))
 
 
+def overlapping(segments: Sequence[Segment], start: int, end: int) -> list[Segment]:
+    """Return the segments that have events in a time, in microseconds since 1970."""
+    # As texts, which are in the order of time: of ten thousand segments few are looked at more closely.
+    low, high = _text(start, ""), _text(end, "~")
+    return [segment for segment in segments if segment.last >= low and segment.first < high]
+
+
+def _text(microseconds: int, beyond: str) -> str:
+    try:
+        return format_epoch_us(microseconds)
+    except OverflowError:
+        return beyond
+
+
 class Blocks:
     """Find and read blocks of the segments in a directory; safe for threads."""
 
@@ -89,7 +103,7 @@ class Blocks:
 
         Segments are looked into no further than blocks are taken. Raises ``FileNotFoundError`` when one is gone.
         """
-        usable = [s for s in segments if instant(s.last) >= span.start and instant(s.first) < span.end]
+        usable = overlapping(segments, span.start, span.end)
         sign = 1 if span.ascending else -1
         usable.sort(key=lambda s: sign * instant(s.first if span.ascending else s.last))
         waiting: list[tuple[int, int, Block]] = []

@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeVar
 
 import pyarrow as pa
 
-from soc_core.clock import format_instant
+from soc_core.clock import epoch_us, format_instant
 from soc_core.errors import StoreError
 from soc_core.log import LogReader
 from soc_core.log.writer import RESERVE
@@ -32,7 +32,7 @@ from soc_core.store.embedded.aggregates import (
 from soc_core.store.embedded.asking import Grown, span_of
 from soc_core.store.embedded.batches import concat, decode, to_events, whole_numbers
 from soc_core.store.embedded.beside import rebuild_sidecar
-from soc_core.store.embedded.blocks import Block, Blocks, instant
+from soc_core.store.embedded.blocks import Block, Blocks, instant, overlapping
 from soc_core.store.embedded.catalogue import Catalogue
 from soc_core.store.embedded.cells import CellsCache
 from soc_core.store.embedded.condition import health_of
@@ -53,7 +53,6 @@ from soc_core.store.embedded.summing import (
     add_counts,
     adds_up,
     as_buckets,
-    overlaps,
     selection_of,
     sum_cells,
     whole_hours,
@@ -326,7 +325,8 @@ class Reader:
             return None
         summed = [segment for segment in view.segments if segment.format > 1]
         others = tuple(segment for segment in view.segments if segment.format == 1)
-        cells = (self._cells.of(segment) for segment in summed if overlaps(segment, hours))
+        within = overlapping(summed, epoch_us(hours.start), epoch_us(hours.end))
+        cells = (self._cells.of(segment) for segment in within)
         counts = sum_cells(cells, selection, hours, counting)
         if counts is None:
             return None

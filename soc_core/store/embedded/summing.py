@@ -16,9 +16,7 @@ from soc_core.model.event import DATASET, ORGANIZATION_ID, Scalar
 from soc_core.query.evaluate import fold, text_of
 from soc_core.query.tree import And, Everything, OneOf, Query
 from soc_core.store.counting import Counting
-from soc_core.store.embedded.blocks import instant
 from soc_core.store.embedded.cells import HOUR, Cells
-from soc_core.store.embedded.segments import Segment
 from soc_core.store.interface import Aggregation, Bucket, Buckets, Search
 
 _HOUR_US: Final = HOUR * 1_000_000
@@ -99,11 +97,6 @@ def whole_hours(request: Search) -> Hours | None:
     if end <= start:
         return None
     return Hours(_EPOCH + timedelta(hours=start), _EPOCH + timedelta(hours=end))
-
-
-def overlaps(segment: Segment, hours: Hours) -> bool:
-    """Tell whether a segment has events in the hours."""
-    return instant(segment.last) >= epoch_us(hours.start) and instant(segment.first) < epoch_us(hours.end)
 
 
 def sum_cells(
