@@ -174,7 +174,11 @@ class Agent:
             ACTION: ActionHandler(ACTIONS, wanted.never_block),
         }
         self.desk = OrderDesk(
-            state / "orders", addressee, handlers, self.link.time, lambda event: self.spool.store_own([event])
+            state / "orders" / identity.agent,
+            addressee,
+            handlers,
+            self.link.time,
+            lambda event: self.spool.store_own([event]),
         )
         self._desk_thread = threading.Thread(target=self.desk.run, args=(stop,), name="orders", daemon=True)
         self._desk_thread.start()

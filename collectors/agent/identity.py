@@ -17,6 +17,7 @@ from soc_core.log.files import sync_directory
 FILE: Final = "identity.json"
 CA_FILE: Final = "centre-ca.pem"
 KEY: Final = "keys/agent.key"
+NEW_KEY: Final = "keys/agent.key.new"
 CORRELATION_KEY: Final = "keys/bureau.key"
 
 
@@ -58,6 +59,18 @@ class Identity:
 def agent_key(state: Path) -> SigningKey:
     """Return the agent's key; it is made when first asked for."""
     return SigningKey.at(state / KEY)
+
+
+def fresh_key(state: Path) -> SigningKey:
+    """Return a new key for joining: one that was revoked must not come back. It counts once ``keep_key`` was called."""
+    (state / NEW_KEY).unlink(missing_ok=True)
+    return SigningKey.at(state / NEW_KEY)
+
+
+def keep_key(state: Path) -> None:
+    """Let the key made for joining be the agent's from now on."""
+    (state / NEW_KEY).replace(state / KEY)
+    sync_directory((state / KEY).parent)
 
 
 def read_identity(state: Path) -> Identity | None:

@@ -16,7 +16,14 @@ from urllib.parse import urlsplit, urlunsplit
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from collectors.agent.identity import CORRELATION_KEY, Identity, agent_key, write_identity, write_whole
+from collectors.agent.identity import (
+    CORRELATION_KEY,
+    Identity,
+    fresh_key,
+    keep_key,
+    write_identity,
+    write_whole,
+)
 from collectors.uplink.connection import Centre, Connection, LinkError
 from soc_core.errors import InputError, UsageError
 from soc_core.keys.signing import PublicKey
@@ -67,7 +74,7 @@ def join(wish: Wish, state: Path, version: str) -> Identity:
         )
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     fingerprint = hashlib.sha256(certificate).hexdigest()
-    key = agent_key(state)
+    key = fresh_key(state)
     request = EnrolRequest.make(
         wish.code, key, name=wish.name or socket.gethostname(), version=version, system=platform.platform()
     )
@@ -93,6 +100,7 @@ def join(wish: Wish, state: Path, version: str) -> Identity:
     )
     if told.correlation_key:
         write_whole(state / CORRELATION_KEY, told.correlation_key.encode())
+    keep_key(state)
     write_identity(state, identity, told.ca)
     return identity
 

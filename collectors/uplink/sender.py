@@ -77,7 +77,7 @@ class Sender:
         self._heartbeat_pauses = Pauses(outside.chance, longest=EVERY.total_seconds())
         self._sizes = {lane.name: Size() for lane in spool.lanes}
         self._seen = dict[str, float]()
-        self._passed = dict[str, int]()
+        self._passed = dict[str, tuple[int, int]]()
         self._troubles = dict[bool, tuple[str, str]]()
         self._records_at = self._heartbeat_at = 0.0
         self._stop = threading.Event()
@@ -132,7 +132,12 @@ class Sender:
             if waits and lane.pending < size.events:
                 continue
             del self._seen[lane.name]
-            return self._send(lane, cut(lane.reader, lane.cursor.acknowledged, size))
+            end = lane.log.end_offset
+            batch = cut(lane.reader, lane.cursor.acknowledged, size)
+            if batch.events:
+                return self._send(lane, batch)
+            # Nothing to send although something is pending: damage, or offsets of what was dropped.
+            self._pass_over(lane, max(batch.end, end))
         return False
 
     def _may_send(self, lane: Lane) -> bool:
@@ -141,10 +146,6 @@ class Sender:
         return urgent or self._plan.window.is_open(local)
 
     def _send(self, lane: Lane, batch: Cut) -> bool:
-        if not batch.events:
-            # Nothing to send although something is pending: damage, or offsets of what was dropped.
-            self._pass_over(lane, batch.end)
-            return bool(batch.damaged)
         body = encode_records(batch.items)
         if self._stop.wait(self._cap.take(len(body))):
             return False
@@ -163,7 +164,9 @@ class Sender:
         if receipt.mark > lane.log.end_offset:
             lane.begin_epoch()  # the centre has more than we ever wrote: our log is an old copy of itself
         else:
-            self._spool.acknowledge(lane, max(receipt.mark, self._passed.get(lane.name, 0)))
+            # Below what was passed over by us the centre's mark counts: it may have lost some.
+            begin, end = self._passed.get(lane.name, (0, 0))
+            self._spool.acknowledge(lane, end if begin <= receipt.mark < end else receipt.mark)
         if receipt.orders:
             self._listener.orders(receipt.orders)
 
@@ -201,7 +204,9 @@ class Sender:
 
     def _pass_over(self, lane: Lane, offset: int) -> None:
         """Give up what lies below ``offset``: damage, or an event too large for the centre, which sees the jump."""
-        self._passed[lane.name] = offset
+        begin, end = self._passed.get(lane.name, (0, 0))
+        start = lane.cursor.acknowledged
+        self._passed[lane.name] = (begin if start == end else start, offset)
         self._spool.acknowledge(lane, offset)
 
     def _failed(self, kind: str, error: EdusocError, pause: float, *, heartbeat: bool) -> None:

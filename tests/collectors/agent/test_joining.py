@@ -155,3 +155,14 @@ def test_the_command_joins_once(
     assert cli.main([*words, "--replace"]) == 0
     assert cli.main([*words[:4], centre.code.text[:-1] + "#", *words[5:]]) == 2
     assert "接入码" in capsys.readouterr().err
+
+
+def test_joining_anew_takes_a_new_key(centre: Centre, tmp_path: Path) -> None:
+    join(Wish(centre.url, centre.code), tmp_path / "state", "1.0")
+    first = centre.agent_key
+    with pytest.raises(UsageError):
+        join(Wish(centre.url, EnrolmentCode("0" * 12, centre.code.fingerprint)), tmp_path / "state", "1.0")
+    assert agent_key(tmp_path / "state").public == first
+    join(Wish(centre.url, centre.code), tmp_path / "state", "1.0")
+    assert centre.agent_key != first
+    assert agent_key(tmp_path / "state").public == centre.agent_key

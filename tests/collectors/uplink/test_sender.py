@@ -351,3 +351,34 @@ def test_nobody_listening_is_told_in_words() -> None:
         url = f"https://127.0.0.1:{taken.getsockname()[1]}"
         with Connection(Address(url)) as connection, pytest.raises(LinkError, match="can't be reached"):
             connection.post(HEARTBEAT, {}, b"")
+
+
+def test_dropped_events_at_the_end_do_not_wait_for_ever(centre: Centre, line: Line) -> None:
+    line.spool.store(events(2), TCP)
+    line.spool.rest.log.skip(5)
+    line.spool.store(events(1, 2), TCP)
+    line.spool.rest.log.skip(3)
+    line.spool.rest.log._settle(11, line.spool.rest.log._size)  # as the commit of a thread that came later does
+    line.start()
+    line.sent(3)
+    assert line.spool.rest.cursor.acknowledged == 11
+    assert [(start, end) for _, start, end in centre.received.jumps] == [(2, 7)]
+    line.spool.store(events(1, 3), TCP)
+    line.sent(4)
+    assert [(start, end) for _, start, end in centre.received.jumps] == [(2, 7), (8, 11)]
+
+
+def test_a_centre_that_lost_its_last_hours_gets_what_is_still_here(
+    centre: Centre, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "EVERY", timedelta(seconds=0.02))
+    line.spool.store(events(6, 0, "x", "iam"), TCP)
+    line.start()
+    line.sent(6)
+    epoch = line.spool.urgent.cursor.epoch
+    with centre._lock:  # restored from a backup
+        centre.received.marks[epoch] = 2
+        centre.received.events.clear()
+        centre.received.ids.clear()
+    wait_for(lambda: len(centre.events()) == 4)
+    assert sorted(int(str(item["event.sequence"])) for item in centre.events()) == [2, 3, 4, 5]
