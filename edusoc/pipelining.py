@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import resource
 import signal
 import socket
 import threading
@@ -29,7 +30,7 @@ from intake.agents.quotas import Quota
 from intake.agents.service import Intake
 from intake.pipeline import Pipeline
 from soc_api.agents.intake_app import create_intake_app
-from soc_api.agents.listening import IntakeServer
+from soc_api.agents.listening import MOST_CONNECTIONS, IntakeServer
 from soc_core.clock import Clock, utc_now
 from soc_core.config import Settings
 from soc_core.errors import StoreError
@@ -46,6 +47,8 @@ MAINTAIN_SECONDS: Final = 60.0
 RENEW_SECONDS: Final = 3_600.0
 COLLECT_SECONDS: Final = 30.0
 """Events make no cycles: looking for some after every few hundred of them is most of the work of reading them."""
+FILES: Final = 1_024
+"""Files that the store, the databases and the log may have open at once."""
 RETRY_SECONDS: Final = 10.0
 STALE_SECONDS: Final = 600.0
 """Detection that did not get through for so long means that this centre is blind: the dead man's switch says so."""
@@ -66,6 +69,19 @@ def build_intake(settings: Settings, writer: Writer, identity: ServerIdentity, c
     trust = Trust(order_key(settings), identity.authority, correlation)
     quota = Quota(settings.intake_events_per_second, settings.intake_megabytes_per_day * 1_000_000)
     return Intake(writer.pipeline, writer.database, trust, quota, clock)
+
+
+def connections_allowed(wanted: int) -> int:
+    """Raise what this process may open; return how many connections leave enough for the store's files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        return max(min(wanted, soft - FILES), wanted // 10)
+    return wanted
 
 
 class Ending:
@@ -90,7 +106,9 @@ class PipelineProcess:
         self.identity = intake_identity(settings, clock)
         self.intake = build_intake(settings, writer, self.identity, clock)
         self._context = self.identity.context()
-        self.server = IntakeServer(create_intake_app(self.intake), self._context)
+        self.server = IntakeServer(
+            create_intake_app(self.intake), self._context, most=connections_allowed(MOST_CONNECTIONS)
+        )
         self._woken, self._idle, self._stop = threading.Event(), threading.Event(), threading.Event()
         self._advanced = time.monotonic()
         self._said: dict[str, str] = {}

@@ -78,9 +78,11 @@ class Receiver:
         agent, now = admitted.agent, self._clock()
         runs = decode_records(body)
         with self._database.read() as connection:
-            mark = repository.mark_of(connection, agent.id, admitted.epoch) or 0
+            mark = repository.mark_of(connection, agent.id, admitted.epoch)
             tree = self._trees.current(connection, today(now))
             placer = Placer(agent, covered_units(agent, tree), self._plans.current(connection), tree, now)
+        if mark is None:  # a life begins with what the agent still has: what lies before is no gap
+            mark = runs[0].start if runs else 0
         found = self._sort(admitted, runs, mark, placer)
         accepted = duplicates = 0
         if found.good:

@@ -16,6 +16,7 @@ from soc_core.errors import InputError, StoreError
 from soc_core.keys.signing import SigningKey
 from soc_core.model.event import Event
 from soc_core.uplink import answers
+from soc_core.uplink.heartbeat import Heartbeat
 from soc_core.uplink.orders import read_order
 from soc_core.uplink.wire import RECORDS, Item, encode_records
 from tests.conftest import NOW
@@ -58,6 +59,15 @@ def test_lives_of_the_log_are_counted_apart(centre: Centre) -> None:
     player.epoch = "e1"
     assert player.send(made(1, start=4), at=4).mark == 5
     assert len(centre.events()) == 8
+
+
+def test_a_life_begins_wherever_the_agent_begins(centre: Centre) -> None:
+    player = centre.join("one", "S1")
+    assert player.send(made(2), at=48_000).mark == 48_002
+    assert player.beat(Heartbeat("2026-11-23T00:00:00Z")).mark == 48_002
+    player.epoch = "e2"
+    assert player.beat(Heartbeat("2026-11-23T00:00:00Z")).mark == 0
+    assert "agent_gap" not in [kind for _unit, kind, _name in centre.alerts()]
 
 
 def test_a_jump_is_kept_as_a_gap_and_told(centre: Centre) -> None:
