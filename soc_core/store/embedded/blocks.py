@@ -219,10 +219,17 @@ class Blocks:
         path, words = self._sidecars.directory / block.segment.name, footer.words(block.group)
         with pq.ParquetFile(path, metadata=footer.metadata, read_dictionary=[*words]) as file:
             places = footer.places(names)
-            batches = file.reader.iter_batches(
-                rows[-1] + 1, [block.group], column_indices=places, use_threads=alone
-            )
-            table = pa.Table.from_batches([next(iter(batches))])
+            needed, parts = rows[-1] + 1, list[pa.RecordBatch]()
+            for part in file.reader.iter_batches(
+                needed, [block.group], column_indices=places, use_threads=alone
+            ):
+                parts.append(part)
+                needed -= part.num_rows
+                if needed <= 0:
+                    break
+        if not parts:
+            raise pa.ArrowInvalid("a row group is empty")
+        table = pa.Table.from_batches(parts)
         chosen = table.slice(rows[0], 1) if len(rows) == 1 else table.take(rows)
         coded = set(words.values())
         return {
