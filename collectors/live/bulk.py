@@ -9,10 +9,12 @@ bulk; the probes are those of libbeat's ``eslegclient``, ``licenser``, ``templat
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final, NamedTuple
 
 import orjson
 
+from collectors.base import BATCH_EVENTS
 from collectors.live.documents import Document
 from collectors.live.http_server import Head, RefusedError, Request, Response
 from collectors.live.options import Options
@@ -30,6 +32,8 @@ NO_ACTION: Final = "line is no action of a bulk request"
 NO_DOCUMENT: Final = "action without a document"
 NOT_SERVED: Final = "only index and create are served"
 NO_SUCH: Final = "nothing is served at this address"
+TOO_MANY: Final = "too many documents in one request"
+_LINES_MOST: Final = 20_000
 _PRODUCT: Final = (("X-Elastic-Product", "Elasticsearch"),)
 """Clients of Elasticsearch refuse to talk to what doesn't say so."""
 _SETUP: Final = frozenset(
@@ -97,21 +101,31 @@ class BulkHandler:
         return _refusal(RefusedError(404, NO_SUCH))
 
     def _bulk(self, request: Request, index: str) -> Response:
-        items = list(_items(request.body, index))
-        if not items:
+        if request.body.count(b"\n") > _LINES_MOST:
+            return _refusal(RefusedError(413, TOO_MANY))
+        items = _items(request.body, index)
+        answers: list[
+            bytes
+        ] = []  # encoded part by part: as objects they would take far more room than their documents
+        errors = stuck = False
+        while part := list(islice(items, BATCH_EVENTS)):
+            faults = [NOT_STORED] * len(part) if stuck else self._deliver(part, request.head.sender)
+            stuck = stuck or NOT_STORED in faults
+            errors = errors or any(faults)
+            results = orjson.dumps([_result(item, fault) for item, fault in zip(part, faults, strict=True)])
+            answers.append(results[1:-1])  # a copy: what orjson gives keeps the room it was written in
+        if not answers:
             return _refusal(RefusedError(400, NO_ACTION))
+        body = b'{"took":0,"errors":%s,"items":[%s]}' % (b"true" if errors else b"false", b",".join(answers))
+        return Response(200, body, _PRODUCT)
+
+    def _deliver(self, part: list[_Item], sender: str) -> list[str]:
         # A document is known by its id in its index, where it has one; most have none.
         documents = (
             Document(item.raw, f"{item.place}\0{item.name}" if item.name else "", fault=item.fault)
-            for item in items
+            for item in part
         )
-        results = list(zip(items, self._delivery.deliver_all(documents, request.head.sender), strict=True))
-        answer = {
-            "took": 0,
-            "errors": any(fault for _, fault in results),
-            "items": [_result(item, fault) for item, fault in results],
-        }
-        return _answer(answer)
+        return self._delivery.deliver_all(documents, sender)
 
     def _probe(self, head: Head) -> Response:
         """Answer what clients ask before they send."""
@@ -203,8 +217,10 @@ def _result(item: _Item, fault: str) -> dict[str, object]:
     """Return the answer for one item."""
     answer: dict[str, object] = {"_index": item.place, "_id": item.name or "-"}
     if not fault:
-        answer |= {"_version": 1, "result": "created", "_seq_no": 0, "_primary_term": 1, "status": 201}
-        answer["_shards"] = {"total": 1, "successful": 1, "failed": 0}
+        answer |= {
+            "result": "created",
+            "status": 201,
+        }  # what senders look at; there is one of these a document
     elif fault == NOT_STORED:
         answer |= {"status": 429, "error": {"type": "es_rejected_execution_exception", "reason": fault}}
     else:

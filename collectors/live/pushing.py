@@ -28,6 +28,8 @@ from soc_core.errors import StoreError, UsageError
 NO_TOKEN: Final = "token is missing or wrong"  # noqa: S105 - a sentence
 TOKEN_IN_URL: Final = "tokens belong into the Authorization header, not into the address"  # noqa: S105 - a sentence
 NOT_STORED: Final = "can't be stored now, come again"
+_AT_ONCE: Final = 8
+"""How many batches are made and delivered at once: enough to share fsyncs, few enough to bound memory."""
 _SECRET_NAMES: Final = re.compile(
     r"(?:^|&)(?:access_?token|token|api_?key|key|password|secret|auth)=", re.IGNORECASE
 )
@@ -122,14 +124,16 @@ class Delivery:
         self._reader = reader
         self._outlet = outlet
         self.counters = counters
+        self._turns = threading.Semaphore(_AT_ONCE)
 
     def deliver(self, documents: Sequence[Document], sender: str) -> list[str]:
         """Deliver at most a batch of documents; return why each can't be used, empty for those that can.
 
         Raises ``StoreError``: nothing of them is acknowledged then.
         """
-        batch, faults = self.make(documents, sender)
-        self.hand_over(batch, sender)
+        with self._turns:
+            batch, faults = self.make(documents, sender)
+            self.hand_over(batch, sender)
         return faults
 
     def make(self, documents: Sequence[Document], sender: str) -> tuple[Batch, list[str]]:

@@ -215,6 +215,15 @@ def test_packed_bodies_and_bombs() -> None:
     assert len(kept.events) == 1
 
 
+def test_documents_of_one_request_are_bounded_in_number() -> None:
+    live = make()
+    with running(live, Kept()) as kept:
+        assert ask(live, "POST", "/_bulk", b'{"index":{}}\n{"a":1}\n' * 10_001)[0] == 413
+        status, answer, _ = ask(live, "POST", "/_bulk", b'{"index":{}}\n{"a":1}\n' * 3_000)
+    assert (status, answer["errors"], len(answer["items"])) == (200, False, 3_000)  # type: ignore[arg-type]
+    assert len(kept.events) == 3_000
+
+
 def test_over_tls(authority: Authority) -> None:
     certificate, key = authority.issue("bulk")
     live = make(certificate=str(certificate), key=str(key))
