@@ -3,15 +3,19 @@
 Each input runs in this process with an outlet that throws away what it gets; senders run in processes of their own.
 Printed are events a processor-second of this process, from the socket to the finished event with its id (not encoded,
 not written), and what was sent, received and dropped: for UDP received + dropped = sent. ``frame`` is receiving UDP and
-cutting TCP into messages without parsing.
+cutting TCP into messages without parsing. ``rsyslog`` is the peer where one is installed (``--rsyslogd PATH``): TCP to
+a file, not parsed beyond the head, its processor time read from the system.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
+import shutil
 import socket
 import ssl
+import subprocess
 import tempfile
 import threading
 import time
@@ -292,17 +296,72 @@ CASES: dict[str, tuple[str, dict[str, object], Callable[..., None], Callable[[Li
 }
 
 
+def rsyslog(program: str, modules: str, events: int, folder: Path) -> None:
+    """Measure rsyslog taking the same messages by TCP and writing them to a file."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings, written = folder / "rsyslog.conf", folder / "written"
+    settings.write_text(
+        f'module(load="imtcp")\ninput(type="imtcp" address="127.0.0.1" port="{port}")\n'
+        f'*.* action(type="omfile" file="{written}")\n',
+        encoding="utf-8",
+    )
+    command = [
+        program,
+        "-n",
+        "-f",
+        str(settings),
+        "-i",
+        str(folder / "pid"),
+        *(["-M", modules] if modules else []),
+    ]
+    server = subprocess.Popen(command)
+    try:
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.05)
+        began = cpu_of(server.pid)
+        send_tcp(("127.0.0.1", port), events)
+        while not written.exists() or lines_of(written) < events:
+            time.sleep(0.2)
+        report("rsyslog", events, cpu_of(server.pid) - began, "TCP to a file")
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def cpu_of(process: int) -> float:
+    """Return the processor seconds a process has used, user and system."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def lines_of(path: Path) -> int:
+    """Return how many lines a file has."""
+    with path.open("rb") as file:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure the inputs asked for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("kinds", nargs="*", metavar="KIND", help=", ".join(["frame", *CASES]))
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=", ".join(["frame", *CASES, "rsyslog"]))
     parser.add_argument("--events", type=int, default=100_000)
+    parser.add_argument("--rsyslogd", default=shutil.which("rsyslogd") or "")
+    parser.add_argument("--rsyslog-modules", default="")
     options = parser.parse_args(arguments)
-    for kind in options.kinds or ["frame", *CASES]:
+    for kind in options.kinds or ["frame", *CASES, "rsyslog"]:
         with tempfile.TemporaryDirectory() as folder:
-            if kind == "frame":
+            if kind == "rsyslog":
+                if options.rsyslogd:
+                    rsyslog(options.rsyslogd, options.rsyslog_modules, options.events, Path(folder))
+            elif kind == "frame":
                 frame(options.events)
             else:
                 measure(kind, options.events, Path(folder))
