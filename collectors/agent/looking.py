@@ -18,9 +18,10 @@ from collectors.live.options import Options
 from soc_core.errors import UsageError
 from soc_core.model.event import Scalar
 
-_LISTENING: Final = {"udp": ("udp",), "tcp": ("tcp", "tls", "listen", "address")}
+_LISTENING: Final = {"udp": ("udp",), "tcp": ("tcp", "tls", "listen")}
 """Settings of inputs that name an address to listen on, by protocol."""
-_USUAL_PORTS: Final = {"syslog": 514}
+_USUAL_PORTS: Final = {"udp": 514, "tcp": 514, "tls": 6514}
+"""Of syslog, where an address has none (RFC 5426, 6587, 5425)."""
 _PROC: Final = {"udp": ("udp", "udp6"), "tcp": ("tcp", "tcp6")}
 _TCP_LISTEN: Final = "0A"
 _DEFAULT_RMEM: Final = 212_992
@@ -116,7 +117,7 @@ def addresses_of(settings: InputSettings) -> list[tuple[str, str, int]]:
             try:
                 found += [
                     (protocol, *address)
-                    for address in options.addresses(name, port=_USUAL_PORTS.get(settings.kind, 0))
+                    for address in options.addresses(name, port=_USUAL_PORTS.get(name, 0))
                 ]
             except UsageError:
                 continue  # another kind of setting of that name
@@ -125,7 +126,7 @@ def addresses_of(settings: InputSettings) -> list[tuple[str, str, int]]:
 
 def patterns_of(settings: InputSettings) -> list[str]:
     """Return the paths of an input that reads files."""
-    values = settings.values.get("paths", settings.values.get("path", []))
+    values = settings.values.get("paths", [])
     listed = values if isinstance(values, list) else [values]
     return [text for text in listed if isinstance(text, str) and text.startswith("/")]
 
