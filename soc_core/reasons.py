@@ -26,16 +26,17 @@ _PARAMETER: Final = re.compile(r"\\\{(\w+)\\\}")
 
 @lru_cache(maxsize=4)
 def _patterns(known: int) -> tuple[tuple[re.Pattern[str], str], ...]:
-    """Return for each catalogued reason the pattern of its English sentence and its key, longest first.
+    """Return for each catalogued reason the pattern of its English sentence and its key, that with most words first.
 
     ``known`` is how many sentences are loaded: with more of them the patterns are made anew.
     """
     found = []
     for key, texts in list(i18n.entries().items())[:known]:  # a copy: other threads may load catalogues
         if MARK in key:
-            pattern = _PARAMETER.sub(r"(?P<\1>.*)", re.escape(texts["en"]))
-            found.append((re.compile(pattern, re.DOTALL), key))
-    return tuple(sorted(found, key=lambda item: -len(item[0].pattern)))
+            escaped = re.escape(texts["en"])
+            pattern = _PARAMETER.sub(r"(?P<\1>.*)", escaped)
+            found.append((len(_PARAMETER.sub("", escaped)), re.compile(pattern, re.DOTALL), key))
+    return tuple((pattern, key) for _, pattern, key in sorted(found, key=lambda item: -item[0]))
 
 
 def reason_text(reason: str, language: str) -> str:
