@@ -8,6 +8,7 @@ answered as interrupted.
 from __future__ import annotations
 
 import hashlib
+import logging
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ from soc_core.log import LogReader, LogWriter
 from soc_core.model.event import DATASET, EVENT_ID, TIMESTAMP, Event, make_event_id, make_source_identity
 from soc_core.uplink.orders import Order, read_order
 
+_LOGGER: Final = logging.getLogger("edusoc.agent")
 ANSWER: Final = "edusoc.order"
 NUMBER: Final = "edusoc.order.number"
 SUCCESS: Final = "success"
@@ -151,7 +153,10 @@ class OrderDesk:
             except queue.Empty:
                 self._tell_all()
                 continue
-            self.handle(text)
+            try:
+                self.handle(text)
+            except Exception:  # the edge of a thread: the next order must be heard all the same
+                _LOGGER.exception("an order could not be handled")
 
     def recover(self) -> None:
         """Answer orders that a crash interrupted or whose answer it swallowed."""

@@ -6,6 +6,7 @@ centre said is durable goes from the spool.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -18,12 +19,13 @@ from collectors.uplink.connection import LinkError
 from collectors.uplink.cutting import Cut, Size, cut
 from collectors.uplink.pacing import LONGEST_WAIT, Outside, Pauses, Plan, RateCap
 from soc_core.clock import format_instant
-from soc_core.errors import EdusocError
+from soc_core.errors import EdusocError, StoreError
 from soc_core.uplink.answers import REVOKED, TOO_LARGE, UNKNOWN, Receipt
 from soc_core.uplink.heartbeat import EVERY
 from soc_core.uplink.wire import HEARTBEAT, RECORDS, encode_records
 
 IDLE_SECONDS: Final = 1.0
+_LOGGER: Final = logging.getLogger("edusoc.agent")
 _NO_ANSWER: Final = frozenset({"link", "certificate", "proxy", "name", "answer"})
 REFUSED_PAUSE: Final = 300.0
 """Seconds to wait when the centre doesn't know us (any more): only a person can change that."""
@@ -89,11 +91,21 @@ class Sender:
         while not stop.is_set():
             self._spool.changed.clear()
             began = time.thread_time()
-            beaten = self._heartbeat_if_due()
-            worked = self._send_if_due() or beaten
+            worked = self._guarded()
             self.state.seconds += time.thread_time() - began
             if not worked:
                 self._idle(stop)
+
+    def _guarded(self) -> bool:
+        """Do what is due; tell whether anything was. A surprise must not end the uplink for good."""
+        try:
+            beaten = self._heartbeat_if_due()
+            return self._send_if_due() or beaten
+        except Exception as error:  # the edge of a thread: a disk that can't be read, a fault of ours
+            _LOGGER.debug("the uplink failed", exc_info=True)
+            what = StoreError(f"the uplink failed: {type(error).__name__}: {error}")
+            self._failed("unexpected", what, self._pauses.failed(), heartbeat=False)
+            return False
 
     def _idle(self, stop: threading.Event) -> None:
         """Wait for events, the next heartbeat or the end of a pause; a stop is noticed at once."""

@@ -319,6 +319,23 @@ def test_the_rate_is_capped(centre: Centre, tmp_path: Path) -> None:
     line.spool.close()
 
 
+def test_a_surprise_does_not_end_the_uplink(
+    centre: Centre, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    surprises, real = [OSError(5, "Input/output error"), ZeroDivisionError("oops")], module.cut
+
+    def failing(*arguments: object) -> object:
+        if surprises:
+            raise surprises.pop()
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "cut", failing)
+    line.spool.store(events(3), TCP)
+    line.start()
+    line.sent(3)
+    assert line.ear.troubles == ["the uplink failed: ZeroDivisionError: oops", ""]
+
+
 def test_orders_come_with_answers(centre: Centre, line: Line) -> None:
     centre.orders = ["one", "two"]
     line.start()
@@ -358,7 +375,9 @@ def test_dropped_events_at_the_end_do_not_wait_for_ever(centre: Centre, line: Li
     line.spool.rest.log.skip(5)
     line.spool.store(events(1, 2), TCP)
     line.spool.rest.log.skip(3)
-    line.spool.rest.log._settle(11, line.spool.rest.log._size)  # as the commit of a thread that came later does
+    line.spool.rest.log._settle(
+        11, line.spool.rest.log._size
+    )  # as the commit of a thread that came later does
     line.start()
     line.sent(3)
     assert line.spool.rest.cursor.acknowledged == 11
