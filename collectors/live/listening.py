@@ -21,6 +21,8 @@ from soc_core.errors import UsageError
 Network: TypeAlias = IPv4Network | IPv6Network
 _BACKLOG: Final = 512
 _SENDERS_KEPT: Final = 1 << 14
+_SELECTED: Final = 400 if sys.platform == "win32" else 60_000
+"""How many connections one thread can watch: select() of Windows takes 512 sockets."""
 
 
 def listen(address: tuple[str, int], kind: socket.SocketKind, where: str) -> socket.socket:
@@ -130,7 +132,7 @@ class Limits:
 def read_limits(options: Options, *, connections: int, each: int, idle: int) -> Limits:
     """Return the limits of an input: ``connections``, ``connections_each``, ``idle_seconds``, with usual values."""
     return Limits(
-        options.number("connections", connections, least=1, most=60_000),
+        min(options.number("connections", connections, least=1, most=60_000), _SELECTED),
         options.number("connections_each", each, least=1, most=60_000),
         options.number("idle_seconds", idle, least=1, most=1 << 20),
     )
