@@ -136,6 +136,7 @@ class SyslogInput:
         self.counters = Counters()
         self._settings = settings
         self._epoch = epoch if epoch is not None else os.urandom(16)
+        self._runs = 0
         self.clock = clock
         self.udp_addresses: list[tuple[str, int]] = []
         """Where UDP is received, once it is: with port 0 the system has chosen one."""
@@ -145,6 +146,7 @@ class SyslogInput:
     def run(self, outlet: Outlet, stop: threading.Event) -> None:
         """Receive until ``stop``; deliver what is held and return."""
         settings, where = self._settings, self._settings.where
+        self._runs += 1
         opened: list[socket.socket] = []
         try:
             datagrams = [listen(address, socket.SOCK_DGRAM, where) for address in settings.udp]
@@ -172,7 +174,9 @@ class SyslogInput:
 
     def maker(self, label: bytes, oldest: timedelta) -> RecordMaker:
         """Return what makes the events of one part of the input, with an identity of its own."""
-        return RecordMaker(self.name, label + self._epoch, self.counters, oldest, self._settings.senders)
+        # Numbers begin anew with each run: after an error the same input is run again.
+        source = label + self._epoch + self._runs.to_bytes(8, "big")
+        return RecordMaker(self.name, source, self.counters, oldest, self._settings.senders)
 
     def gate(self) -> Gate:
         """Return what decides who may send."""

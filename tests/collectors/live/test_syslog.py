@@ -377,6 +377,17 @@ def test_a_port_that_is_taken_is_said() -> None:
             live.run(Kept(), threading.Event())
 
 
+def test_an_input_that_is_run_again_gives_other_ids() -> None:
+    live = make(udp=["127.0.0.1:0"])
+    ids = []
+    for _ in range(2):
+        live.udp_addresses = []
+        with running(live, Kept()) as kept, datagram_socket() as sender:
+            sender.sendto(b"<13>the same", opened(live).udp_addresses[0])
+            ids.append(kept.wait_for(1)[0]["event.id"])
+    assert ids[0] != ids[1]
+
+
 def test_another_run_gives_other_ids_and_the_same_run_the_same() -> None:
     def ids(epoch: bytes) -> list[object]:
         live = SyslogInput("a", make()._settings, epoch=epoch)
