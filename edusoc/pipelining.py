@@ -47,6 +47,7 @@ MAINTAIN_SECONDS: Final = 60.0
 RENEW_SECONDS: Final = 3_600.0
 COLLECT_SECONDS: Final = 30.0
 """Events make no cycles: looking for some after every few hundred of them is most of the work of reading them."""
+OPEN_AGAIN_SECONDS: Final = 2.0
 FILES: Final = 1_024
 """Files that the store, the databases and the log may have open at once."""
 RETRY_SECONDS: Final = 10.0
@@ -273,5 +274,5 @@ def _run_when_free(settings: Settings, run: Callable[[PipelineProcess], int], en
             if str(error) != said:
                 said = str(error)
                 LOG.warning("%s", said)
-            time.sleep(RETRY_SECONDS)
+            time.sleep(OPEN_AGAIN_SECONDS)
     return 0

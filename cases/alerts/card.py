@@ -17,6 +17,7 @@ from soc_core.fields import FIELDS
 from soc_core.model.detection import Detection, Reason
 from soc_core.model.organisation import Asset
 from soc_core.organisations.repository import OrganisationTree
+from soc_core.reasons import reason_text
 
 MAX_REASONS = 8
 MAX_EVIDENCE = 100
@@ -188,6 +189,8 @@ class CardMaker:
         values = dict(reason.values)
         name = str(values.get("field", ""))
         known = FIELDS.get(name)
+        if "reason" in values:  # what the program said in English when it happened
+            values["reason"] = reason_text(str(values["reason"]), self.language)
         if known is None and name:
             values["field"] = name.removeprefix("winlog.event_data.")
         if known is not None:

@@ -181,7 +181,7 @@ def list_(arguments: argparse.Namespace) -> int:
             "id": agent.id,
             "unit": unit.name if unit else agent.organization_id,
             "state": say(f"edusoc.agents.state_{row['condition']}"),
-            "seen": agent.last_seen_at[:19].replace("T", " ") or "–",
+            "seen": _shown_time(agent.last_seen_at),
             "accepted": agent.accepted,
         }
         print(printable(say("edusoc.agents.list.row", **values)))
@@ -197,32 +197,53 @@ def show(arguments: argparse.Namespace) -> int:
 
     def shown(connection: Connection, agent: Agent, now: datetime) -> None:
         sources = repository.list_sources(connection, [agent.id])
+        gaps = repository.list_gaps(connection, agent.id)
         row = {
             **agent_row(agent, sources, now),
             "epochs": [
                 {"epoch": item.epoch, "mark": item.mark, "last_at": item.last_at}
                 for item in repository.list_epochs(connection, agent.id)
             ],
-            "gaps": [
-                {"epoch": gap.epoch, "start": gap.start, "end": gap.end, "at": gap.at}
-                for gap in repository.list_gaps(connection, agent.id)
-            ],
+            "gaps": [{"epoch": gap.epoch, "start": gap.start, "end": gap.end, "at": gap.at} for gap in gaps],
         }
         if arguments.json:
             print(orjson.dumps(row, option=orjson.OPT_INDENT_2).decode())
             return
-        for name, value in row.items():
-            if not isinstance(value, list | dict):
-                print(printable(f"{name}: {value}"))
+        _print_agent(connection, row, now)
         for source in sources:
-            print(
-                printable(f"  {source.name} ({source.kind}) {source.state} {source.last_at} {source.fault}")
-            )
-        for gap in repository.list_gaps(connection, agent.id):
-            print(printable(say("edusoc.agents.show.gap", count=gap.end - gap.start, at=gap.at)))
+            state = say(f"edusoc.agents.source_{source.state}")
+            values = {"name": source.name, "kind": source.kind, "state": state, "fault": said(source.fault)}
+            last = _shown_time(source.last_at)
+            print(printable(say("edusoc.agents.show.source", **values, last=last).rstrip()))
+        for gap in gaps:
+            print(say("edusoc.agents.show.gap", count=gap.end - gap.start, at=_shown_time(gap.at)))
 
     _with_agent(arguments, shown)
     return 0
+
+
+def _print_agent(connection: Connection, row: dict[str, object], now: datetime) -> None:
+    from soc_core.organisations.repository import load_tree, today
+
+    units = load_tree(connection, today(now)).units
+    unit = units.get(str(row["organisation_id"]))
+    values: dict[str, str | int] = {
+        name: value for name, value in row.items() if isinstance(value, str | int)
+    } | {
+        "unit": unit.name if unit else str(row["organisation_id"]),
+        "condition": say(f"edusoc.agents.state_{row['condition']}"),
+        "seen": _shown_time(str(row["last_seen_at"])),
+        "offset": int(str(row["clock_offset_ms"])) // 1_000,
+    }
+    for line in say("edusoc.agents.show.head", **values).splitlines():
+        print(printable(line))
+
+
+def _shown_time(text: str) -> str:
+    """Return a canonical time as local time to the minute, a dash for never."""
+    from soc_core.clock import LOCAL_ZONE, local_time, parse_instant
+
+    return local_time(parse_instant(text), LOCAL_ZONE).strftime("%Y-%m-%d %H:%M") if text else "–"
 
 
 def revoke_(arguments: argparse.Namespace) -> int:

@@ -97,7 +97,7 @@ def test_an_agents_life(state: Path, capsys: pytest.CaptureFixture[str]) -> None
     ("words", "said"),
     [
         (("code", "--organisation", "S9"), "没有单位使用编号"),
-        (("code", "--organisation", "S1", "--valid", "soon"), "不是时长"),
+        (("code", "--organisation", "S1", "--valid", "soon"), "不是时间长度"),
         (("code", "--organisation", "S1", "--valid", "91d"), "90 天"),
         (("show", "nobody"), "没有名为“nobody”的采集代理"),
         (("order", "nobody", "packets", "x"), "名=值"),
