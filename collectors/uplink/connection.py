@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +18,11 @@ from soc_core.errors import InputError, UsageError
 CONNECT_SECONDS: Final = 15.0
 READ_SECONDS: Final = 90.0
 MOST_ANSWER: Final = 8 << 20
+_SOCKET: Final = [
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    # What lies in the kernel's buffer must be through before an answer can come: a thin link takes long for megabytes.
+    (socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 17),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +82,9 @@ class Connection:
             response = self._pool.request(
                 "POST",
                 self._base + path,
-                body=body,
-                headers=dict(headers),
+                # Read piece by piece: time-outs are for a piece then, and a thin link takes long for the whole.
+                body=io.BytesIO(body),
+                headers={**headers, "Content-Length": str(len(body))},
                 redirect=False,
                 retries=False,
                 preload_content=False,
@@ -128,6 +136,7 @@ def _pool(centre: Centre, timeout: urllib3.Timeout) -> urllib3.PoolManager:
             ssl_context=context,
             assert_fingerprint=centre.fingerprint.removeprefix("sha256:") or None,
             assert_hostname=hostname,
+            socket_options=_SOCKET,
         )
     parts = urlsplit(centre.proxy)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -142,6 +151,7 @@ def _pool(centre: Centre, timeout: urllib3.Timeout) -> urllib3.PoolManager:
         ssl_context=context,
         assert_fingerprint=centre.fingerprint.removeprefix("sha256:") or None,
         assert_hostname=hostname,
+        socket_options=_SOCKET,
     )
 
 

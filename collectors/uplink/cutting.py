@@ -12,6 +12,9 @@ from soc_core.uplink.wire import MAX_ITEMS, MAX_PLAIN, Item
 
 MOST_EVENTS: Final = 10_000
 MOST_BYTES: Final = 4 << 20
+LEAST_EVENTS: Final = 50
+LEAST_BYTES: Final = 32 << 10
+"""What a batch may have at least on a link that breaks again and again."""
 assert MOST_EVENTS <= MAX_ITEMS  # noqa: S101 - two constants of ours
 assert MOST_BYTES < MAX_PLAIN  # noqa: S101
 
@@ -26,6 +29,11 @@ class Size:
     def halve(self) -> None:
         """Allow half as much, at least one event."""
         self.events, self.plain_bytes = max(self.events // 2, 1), max(self.plain_bytes // 2, 1)
+
+    def shrink(self) -> None:
+        """Allow half as much, but not tiny batches: the link broke, perhaps because it is too thin for large ones."""
+        self.events = max(self.events // 2, min(self.events, LEAST_EVENTS))
+        self.plain_bytes = max(self.plain_bytes // 2, min(self.plain_bytes, LEAST_BYTES))
 
     def grow(self) -> None:
         """Allow a little more again."""

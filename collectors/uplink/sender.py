@@ -192,6 +192,8 @@ class Sender:
         except RefusedError as error:
             self._refused(error, lane, batch, pauses)
         except LinkError as error:
+            if batch is not None:
+                self._sizes[lane.name].shrink()
             self._failed(error.kind, error, pauses.failed(), heartbeat=batch is None)
         except EdusocError as error:
             self._failed("answer", error, pauses.failed(), heartbeat=batch is None)

@@ -69,6 +69,7 @@ class Centre:
         self.trouble: Callable[[str, bool], Refusal | None] = lambda _path, _taken: None
         self.give_ca = True
         self.most_body = 1 << 30
+        self.link_most = 1 << 30
         self._lock = threading.Lock()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.ca, folder / "key.pem")
@@ -106,6 +107,8 @@ class Centre:
             return list(self.received.events.values())
 
     def answer(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        if len(body) > self.link_most:
+            raise ConnectionError  # a link too thin for it: it breaks before all is there
         with self._lock:
             if path == ENROL:
                 return self._enrol(body)

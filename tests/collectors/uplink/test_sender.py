@@ -319,6 +319,17 @@ def test_the_rate_is_capped(centre: Centre, tmp_path: Path) -> None:
     line.spool.close()
 
 
+def test_a_thin_link_gets_smaller_batches(centre: Centre, line: Line) -> None:
+    centre.link_most = 5_000
+    for first in range(0, 2_000, 100):
+        line.spool.store(events(100, first), TCP)
+    line.start()
+    line.sent(2_000)
+    once_each(centre, 2_000)
+    assert max(centre.received.bodies) <= 5_000
+    assert len(centre.received.bodies) < 100
+
+
 def test_a_surprise_does_not_end_the_uplink(
     centre: Centre, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
