@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from collectors.base import BATCH_EVENTS, Batch, ReadContext
+from collectors.lines import decode_text
 from collectors.live.base import Counters, Origin, Outlet
 from collectors.live.files.checkpoints import Checkpoints
-from collectors.live.files.marks import Mark
+from collectors.live.files.marks import Mark, is_text
 from soc_core.model.event import BadRecord, Event
 
 FILE_PATH = "log.file.path"
@@ -48,8 +50,9 @@ class Gatherer:
         if self._batch.events and len(self._batch.events) + len(events) > BATCH_EVENTS:
             self.flush()
         self._counters.add("received", len(events) + len(bad))
+        shown = path if is_text(path) else decode_text(os.fsencode(path))
         for event in events:
-            event.setdefault(FILE_PATH, path)
+            event.setdefault(FILE_PATH, shown)
         self._batch.events += events
         self._batch.bad += bad
         for name, amount in counters.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
@@ -77,12 +78,30 @@ class Mark:
         return replace(self, head_size=size, head=fingerprint(head[:size]))
 
 
+def _path_text(path: str) -> str:
+    """Return a path as JSON can hold it; a name that is not UTF-8 (GBK on an old disk) as its bytes behind a NUL."""
+    return path if is_text(path) else _BYTES + os.fsencode(path).decode("latin-1")
+
+
+def _path_of(text: str) -> str:
+    return os.fsdecode(text[1:].encode("latin-1")) if text.startswith(_BYTES) else text
+
+
+def is_text(path: str) -> bool:
+    """Tell whether a path as the system gives it is text, and not bytes of another encoding."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def to_json(mark: Mark) -> list[Json]:
     """Return a mark as a list for a checkpoint's line."""
     first = [] if mark.first is None else [list(mark.first)]
     return [
-        mark.key, mark.path, mark.device, mark.inode, KINDS.index(mark.kind), mark.collector, mark.head_size, mark.head,
-        mark.tail, mark.raw, mark.position, mark.line, mark.size, mark.modified, mark.record, mark.seen, first,
+        mark.key, _path_text(mark.path), mark.device, mark.inode, KINDS.index(mark.kind), mark.collector,
+        mark.head_size, mark.head, mark.tail, mark.raw, mark.position, mark.line, mark.size, mark.modified, mark.record, mark.seen, first,
         [list(span) for span in mark.headers], int(mark.skipping), int(mark.finished),
     ]  # fmt: skip
 
@@ -90,6 +109,7 @@ def to_json(mark: Mark) -> list[Json]:
 _TEXTS: Final = (1, 5, 7, 8)
 _SPANS: Final = (16, 17)
 _LENGTH: Final = 20
+_BYTES: Final = "\0"
 
 
 def from_json(value: object) -> Mark:
@@ -121,8 +141,8 @@ def from_json(value: object) -> Mark:
         raise ValueError("unknown kind")
     path, collector, head, tail = texts
     return Mark(
-        key=key, path=path, device=device, inode=inode, kind=KINDS[kind], collector=collector, head_size=head_size,
-        head=head, tail=tail, raw=raw, position=position, line=line, size=size, modified=modified, record=record,
+        key=key, path=_path_of(path), device=device, inode=inode, kind=KINDS[kind], collector=collector,
+        head_size=head_size, head=head, tail=tail, raw=raw, position=position, line=line, size=size, modified=modified, record=record,
         seen=seen, first=next(iter(spans[0]), None), headers=tuple(spans[1]), skipping=bool(skipping),
         finished=bool(finished),
     )  # fmt: skip

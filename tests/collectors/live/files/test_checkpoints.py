@@ -120,6 +120,21 @@ def test_what_is_long_finished_is_forgotten(tmp_path: Path, monkeypatch: pytest.
     again.close(0.0)
 
 
+def test_names_that_are_not_utf_8_are_remembered_and_shown(
+    store: Store, tmp_path: Path, follow: Follow
+) -> None:
+    path = tmp_path / os.fsdecode("上网日志.log".encode("gbk"))
+    add(path, lines(1))
+    follower = follow(path)
+    follower.turn()
+    follower.stop()
+    follower.start()
+    add(path, lines(2))
+    follower.turn()
+    assert store.of("process.pid") == [1, 2]
+    assert {Path(str(name)).name for name in store.of("log.file.path")} == {"上网日志.log"}
+
+
 def test_a_full_disk_costs_no_line(
     store: Store, tmp_path: Path, follow: Follow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
