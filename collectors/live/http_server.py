@@ -10,7 +10,7 @@ import logging
 import socket
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 from urllib.parse import unquote
@@ -284,8 +284,13 @@ class _Packed:
         self._bits = bits
         self._stream = zlib.decompressobj(bits)
 
-    def take(self, chunk: bytes) -> Unpacked:
-        return Unpacked(self._stream, chunk)
+    def take(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield what a chunk holds; several streams may stand one behind the other (RFC 1952 section 2.2)."""
+        while chunk:
+            if self._stream.eof:
+                self._stream = zlib.decompressobj(self._bits)
+            yield from Unpacked(self._stream, chunk)
+            chunk = self._stream.unused_data
 
     def end(self) -> None:
         if not self._stream.eof:

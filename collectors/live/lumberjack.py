@@ -150,6 +150,8 @@ class FrameReader:
                     raise ProtocolError("compressed frame is damaged") from error
                 chunk = self._stream.unconsumed_tail
                 yield from self._unpacked.feed(piece)
+                if self._stream.unused_data:  # it would be kept, however much it is
+                    raise ProtocolError("compressed frame holds more than its stream")
                 if not piece:
                     break
         if not self._packed:

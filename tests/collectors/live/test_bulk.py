@@ -208,11 +208,17 @@ def test_packed_bodies_and_bombs() -> None:
         body = gzip.compress(bulk_body(WINDOWS))
         assert ask(live, "POST", "/_bulk", body, Content_Encoding="gzip")[0] == 200
         assert ask(live, "POST", "/_bulk", body[:-9], Content_Encoding="gzip")[0] == 400
+        assert ask(live, "POST", "/_bulk", body + b"x" * 99, Content_Encoding="gzip")[0] == 400
         assert ask(live, "POST", "/_bulk", b"junk" * 9, Content_Encoding="gzip")[0] == 400
         assert ask(live, "POST", "/_bulk", body, Content_Encoding="br")[0] == 415
+        members = gzip.compress(bulk_body({**WINDOWS, "n": 1})) + gzip.compress(
+            bulk_body({**WINDOWS, "n": 2})
+        )
+        assert len(ask(live, "POST", "/_bulk", members, Content_Encoding="gzip")[1]["items"]) == 2
+
         bomb = gzip.compress(b"\n" * (200 << 20))
         assert ask(live, "POST", "/_bulk", bomb, Content_Encoding="gzip")[0] == 413
-    assert len(kept.events) == 1
+    assert len(kept.events) == 3
 
 
 def test_documents_of_one_request_are_bounded_in_number() -> None:

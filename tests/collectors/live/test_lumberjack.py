@@ -44,6 +44,14 @@ def test_an_acknowledgement_looks_as_written() -> None:
     assert acknowledgement(258) == b"2A\x00\x00\x01\x02"
 
 
+def test_what_follows_a_compressed_stream_in_its_frame_is_refused_and_not_kept() -> None:
+    packed = zlib.compress(document(1, b"{}"))
+    reader = FrameReader()
+    assert list(reader.feed(window(1) + b"2C" + pack(">I", 100 << 20) + packed))[1:] == [Sent(1, b"{}")]
+    with pytest.raises(ProtocolError):
+        list(reader.feed(b"A" * 65_536))
+
+
 @settings(deadline=None)
 @given(st.lists(st.binary(max_size=50), max_size=10), st.integers(1, 60), st.sets(st.integers(0, 9)))
 def test_windows_and_documents_come_out_however_they_are_cut(
