@@ -35,7 +35,12 @@ _ATTACKS: Final[Mapping[str, tuple[str, tuple[str, ...], tuple[str, ...], str]]]
     "scan": ("honeypot_scan", ("network", "intrusion_detection"), ("connection", "info"), ""),
     "attack": ("honeypot_attack", ("intrusion_detection",), ("info",), ""),
     "signon": ("honeypot_login", ("authentication", "intrusion_detection"), ("start",), "failure"),
-    "hr_signon": ("honeypot_login_high_risk", ("authentication", "intrusion_detection"), ("start",), "failure"),
+    "hr_signon": (
+        "honeypot_login_high_risk",
+        ("authentication", "intrusion_detection"),
+        ("start",),
+        "failure",
+    ),
     "compromise": ("honeypot_compromise", ("intrusion_detection",), ("info",), "success"),
 }
 _CHINESE: Final = {
