@@ -82,7 +82,9 @@ def enlarge(source: Path, target: Path, copies: int) -> int:
     small.close()
     events, days = sum(segment.events for segment in segments), days_of(segments)
     if days < DAYS:
-        raise SystemExit(f"{source} spans {days} days: questions go {DAYS} days back and would see the copies")
+        raise SystemExit(
+            f"{source} spans {days} days: questions go {DAYS} days back and would see the copies"
+        )
     store = EmbeddedStore(target, writer=True)
     try:
         there = {segment.day for segment in store.catalogue.snapshot().segments}
