@@ -123,9 +123,9 @@ class Gate:
         with self._database.write() as connection:
             used = repository.use_number(connection, admitted.agent.id, number)
             repository.count(connection, admitted.agent.id, refused=self._refused.pop(admitted.agent.id, 0))
-            last = repository.get_agent(connection, admitted.agent.id)
+            now_known = None if used else repository.get_agent(connection, admitted.agent.id)
         if not used:
-            self._refuse_number(admitted, last.last_number if last else number)
+            self._refuse_number(admitted, now_known.last_number if now_known else number)
         with self._lock:
             self._used.setdefault(admitted.agent.id, deque(maxlen=_REMEMBERED)).append(number)
 

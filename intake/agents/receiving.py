@@ -146,9 +146,9 @@ class Receiver:
             keep_aside(connection, kept, agent.organization_id, format_instant(now))
             repository.add_gaps(connection, agent.id, found.gaps)
             repository.set_mark(connection, agent.id, admitted.epoch, found.mark, now=now)
-            repository.count(connection, agent.id, **sizes)
             repository.count_senders(connection, agent.id, placer.senders, now=now)
-            repository.set_seen(connection, agent.id, {**_seen(admitted, now), **_sent(agent, size, now)})
+            seen = {**_seen(admitted, now), **_sent(agent, size, now)}
+            repository.set_seen(connection, agent.id, seen, **sizes)
             return ordering.deliver(connection, agent.id, now)
 
     def _room_aside(self, agent: Agent, wanted: int, now: datetime) -> int:

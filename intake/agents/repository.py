@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 import orjson
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, case, delete, func, insert, select, update
 
 from intake.agents.model import Agent, AgentState, Epoch, Gap, NewCode, Sender, Source, SourceHealth
 from intake.agents.tables import agents, codes, epochs, gaps, senders, sources, units
@@ -140,9 +140,10 @@ def use_number(connection: Connection, agent_id: str, number: int) -> bool:
     return bool(connection.execute(free.values(last_number=number)).rowcount)
 
 
-def set_seen(connection: Connection, agent_id: str, values: Mapping[str, object]) -> None:
-    """Set what was seen of an agent: its columns by name, such as ``last_seen_at`` and ``heartbeat``."""
-    connection.execute(update(agents).where(agents.c.id == agent_id).values(dict(values)))
+def set_seen(connection: Connection, agent_id: str, values: Mapping[str, object], **amounts: int) -> None:
+    """Set what was seen of an agent: columns by name, such as ``heartbeat``; add ``amounts`` to its counters."""
+    added = {name: agents.c[name] + amount for name, amount in amounts.items() if amount}
+    connection.execute(update(agents).where(agents.c.id == agent_id).values({**values, **added}))
 
 
 def count(connection: Connection, agent_id: str, **amounts: int) -> None:
@@ -162,14 +163,13 @@ def mark_of(connection: Connection, agent_id: str, epoch: str) -> int | None:
 def set_mark(connection: Connection, agent_id: str, epoch: str, mark: int, *, now: datetime) -> None:
     """Remember the offset below which everything of an epoch is durable; it never goes back."""
     at = format_instant(now)
-    same = (epochs.c.agent_id == agent_id, epochs.c.epoch == epoch)
-    if mark_of(connection, agent_id, epoch) is None:
-        values = {"agent_id": agent_id, "epoch": epoch, "mark": mark, "first_at": at, "last_at": at}
-        connection.execute(insert(epochs).values(values))
-        _forget_epochs(connection, agent_id)
+    higher = case((epochs.c.mark < mark, mark), else_=epochs.c.mark)
+    same = update(epochs).where(epochs.c.agent_id == agent_id, epochs.c.epoch == epoch)
+    if connection.execute(same.values(last_at=at, mark=higher)).rowcount:
         return
-    connection.execute(update(epochs).where(*same).values(last_at=at))
-    connection.execute(update(epochs).where(*same, epochs.c.mark < mark).values(mark=mark))
+    values = {"agent_id": agent_id, "epoch": epoch, "mark": mark, "first_at": at, "last_at": at}
+    connection.execute(insert(epochs).values(values))
+    _forget_epochs(connection, agent_id)
 
 
 def _forget_epochs(connection: Connection, agent_id: str) -> None:
@@ -190,6 +190,9 @@ def list_epochs(connection: Connection, agent_id: str) -> list[Epoch]:
 
 def add_gaps(connection: Connection, agent_id: str, found: Iterable[Gap]) -> None:
     """Keep gaps, as many as there is room for; known ones stay as they are."""
+    found = list(found)
+    if not found:
+        return
     known = connection.execute(select(gaps.c.epoch, gaps.c.start).where(gaps.c.agent_id == agent_id)).all()
     held = {(row.epoch, row.start) for row in known}
     rows = [
