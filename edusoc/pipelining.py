@@ -28,6 +28,7 @@ from edusoc.maintenance import maintain
 from intake.agents.enrolling import Trust
 from intake.agents.quotas import Quota
 from intake.agents.service import Intake
+from intake.agents.shelf import Shelf
 from intake.pipeline import Pipeline
 from soc_api.agents.intake_app import create_intake_app
 from soc_api.agents.listening import MOST_CONNECTIONS, IntakeServer
@@ -40,6 +41,8 @@ from soc_core.state.database import Database
 
 LOG: Final = logging.getLogger("edusoc.pipeline")
 LOOK_SECONDS: Final = 1.0
+GATHER_SECONDS: Final = 0.2
+"""So long what comes is gathered before it is examined: agents send small batches when little happens."""
 SETTLE_SECONDS: Final = 60.0
 SEAL_SECONDS: Final = 900.0
 WATCH_SECONDS: Final = 15.0
@@ -69,7 +72,9 @@ def build_intake(settings: Settings, writer: Writer, identity: ServerIdentity, c
     correlation = KeyStore(settings.state_directory / "keys").sign("correlation", b"edusoc-correlation-1")
     trust = Trust(order_key(settings), identity.authority, correlation)
     quota = Quota(settings.intake_events_per_second, settings.intake_megabytes_per_day * 1_000_000)
-    return Intake(writer.pipeline, writer.database, trust, quota, clock)
+    intake = Intake(writer.pipeline, writer.database, trust, quota, clock)
+    intake.receiver.shelf = Shelf(settings.state_directory)
+    return intake
 
 
 def connections_allowed(wanted: int) -> int:
@@ -158,7 +163,7 @@ class PipelineProcess:
 
     def _detecting(self) -> Sequence[Duty]:
         return (
-            Duty(LOOK_SECONDS, self._advance),
+            Duty(GATHER_SECONDS, self._advance),
             Duty(SETTLE_SECONDS, self._settle, time.monotonic() + LOOK_SECONDS),
         )
 
@@ -199,7 +204,7 @@ class PipelineProcess:
             duty.due = time.monotonic() + min(duty.every, RETRY_SECONDS)
             return
         self._said.pop(name, None)
-        duty.due = time.monotonic() + (0.0 if duty.every == LOOK_SECONDS else duty.every)
+        duty.due = time.monotonic() + duty.every
 
     def _advance(self) -> None:
         self._writer.pipeline.advance(self._stop.is_set)

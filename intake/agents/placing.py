@@ -16,13 +16,15 @@ from intake.forwarding.sources import UNIT_CODE
 from soc_core.clock import format_instant
 from soc_core.errors import UsageError
 from soc_core.fields import FIELDS
-from soc_core.model.event import EVENT_ID, ORGANIZATION_ID, TIMESTAMP, ZONE, Event
+from soc_core.model.event import DATASET, EVENT_ID, ORGANIZATION_ID, TIMESTAMP, ZONE, Event
 from soc_core.model.organisation import AddressPlan
 from soc_core.organisations.repository import OrganisationTree
 
 AHEAD: Final = timedelta(days=31)
 """A clock that is wrong by more is not believed: its events are kept aside."""
 AGENT: Final = "edusoc.agent"
+GAP_DATASET: Final = "edusoc.gap"
+"""What an agent says it had to drop: the alert about it names the agent."""
 EARLIEST: Final = "1990-01-01"
 LONGEST_ZONE: Final = 64
 _PLAN: Final = AddressPlan()
@@ -78,6 +80,8 @@ class Placer:
         if not event.keys().isdisjoint(CENTRES_OWN):
             return "the event has a field that only the centre writes"
         event[AGENT] = self.agent.id
+        if event.get(DATASET) == GAP_DATASET:
+            event["agent.name"] = self.agent.name
         if len(self.covered) > 1 and unit == self.agent.organization_id and UNIT_CODE not in event:
             self._assign(event, str(zone))
         return self._fault_of_time(event)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,8 +18,10 @@ from edusoc.composition import open_writer
 from edusoc.deadman import DeadMansSwitch
 from edusoc.pipelining import Ending, PipelineProcess
 from edusoc.sockets import bind
+from soc_core.clock import utc_now
 from soc_core.config import Settings
 from soc_core.errors import StoreError, UsageError
+from soc_core.keys.certificates import own_identity
 from soc_core.model.event import Event
 from soc_core.state.database import Database
 from tests.conftest import NOW
@@ -155,3 +158,21 @@ def test_no_address_no_call(database: Database) -> None:
     assert not DeadMansSwitch(Settings(), database, lambda: True, lambda: NOW).ping()
     with pytest.raises(UsageError, match="no address"):
         DeadMansSwitch(Settings(heartbeat_url="file:///etc/passwd"), database, lambda: True, lambda: NOW)
+
+
+def test_a_renewed_certificate_is_shown_to_new_connections(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(state=str(tmp_path))
+    with open_writer(settings) as writer:
+        process = PipelineProcess(settings, writer)
+        with running(process) as listener:
+            address = listener.getsockname()[:2]
+            before = ssl.get_server_certificate(address, timeout=20)
+            process._renew()
+            assert ssl.get_server_certificate(address, timeout=20) == before
+            monkeypatch.setattr("edusoc.pipelining.intake_identity", lambda *_: renewed)
+            renewed = own_identity(tmp_path / "keys", ["another.example"], utc_now())
+            process._renew()
+            assert ssl.get_server_certificate(address, timeout=20) != before
+    assert renewed.authority == own_identity(tmp_path / "keys", [], utc_now()).authority

@@ -61,6 +61,13 @@ def test_lives_of_the_log_are_counted_apart(centre: Centre) -> None:
     assert len(centre.events()) == 8
 
 
+def test_what_an_agent_had_to_drop_is_alerted(centre: Centre) -> None:
+    player = centre.join("one", "S1")
+    [event] = made(1, **{"event.dataset": "edusoc.gap", "edusoc.source": "firewall"})
+    player.send([{**event, "edusoc.extra": ["gap.events=7"]}])
+    assert (centre.tree.find("S1").id, "agent_gap", "one · firewall") in centre.alerts()
+
+
 def test_a_life_begins_wherever_the_agent_begins(centre: Centre) -> None:
     player = centre.join("one", "S1")
     assert player.send(made(2), at=48_000).mark == 48_002
