@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +20,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from soc_core.errors import StoreError, UsageError
+from soc_core.log.files import sync_directory
 
 ALGORITHM: Final = "ed25519"
 _PREFIX: Final = ALGORITHM + ":"
@@ -35,7 +38,7 @@ class PublicKey:
         """Return the key of its text. Raises ``UsageError`` when it is none."""
         try:
             raw = base64.b64decode(text.removeprefix(_PREFIX), validate=True)
-        except binascii.Error:
+        except (binascii.Error, ValueError):  # the latter for what is no ASCII
             raw = b""
         if not text.startswith(_PREFIX) or len(raw) != _SEED_BYTES:
             raise UsageError("this is no public key", todo="it is 'ed25519:' and 44 characters")
@@ -75,26 +78,39 @@ class SigningKey:
 
     @classmethod
     def at(cls, path: Path) -> SigningKey:
-        """Return the key in a file; one is made where there is none. Raises ``StoreError`` for a damaged file."""
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            # O_EXCL: of two processes that start together, one makes the key and the other reads it.
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return cls(_read(path))
+        """Return the key in a file; one is made where there is none. Raises ``StoreError`` for a damaged file.
+
+        The file appears whole or not at all, whenever the power goes; of processes that start together one makes it.
+        """
+        if not path.exists():
+            _make(path)
+        return cls(_read(path))
+
+
+def _make(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    beside = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
         with os.fdopen(handle, "w", encoding="ascii") as file:
             file.write(f"{ALGORITHM} {os.urandom(_SEED_BYTES).hex()}\n")
             file.flush()
             os.fsync(file.fileno())
-        return cls(_read(path))
+        with contextlib.suppress(FileExistsError):  # another was quicker: its key is the one
+            os.link(beside, path)
+        sync_directory(path.parent)
+    finally:
+        beside.unlink()
 
 
 def _read(path: Path) -> bytes:
-    algorithm, _, text = path.read_text(encoding="ascii").strip().partition(" ")
     try:
+        algorithm, _, text = path.read_text(encoding="ascii").strip().partition(" ")
         seed = bytes.fromhex(text)
-    except ValueError:
-        seed = b""
+    except ValueError:  # also what is no ASCII
+        algorithm, seed = "", b""
+    except OSError as error:
+        raise StoreError(error.strerror or "can't be read", where=str(path)) from error
     if algorithm != ALGORITHM or len(seed) != _SEED_BYTES:
         raise StoreError(
             "the key file is damaged", where=str(path), todo="restore it from the backup, or remove it"

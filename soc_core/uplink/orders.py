@@ -78,7 +78,15 @@ def read_order(text: str, key: PublicKey) -> Order:
             body=dict(inner["body"]),
         )
         signature = base64.b64decode(outer["signature"], validate=True)
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
+    except (
+        orjson.JSONDecodeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        OverflowError,
+        binascii.Error,
+    ) as error:
         raise InputError("an order is malformed", where=text[:80]) from error
     if not key.verifies(order.signed_text(), signature):
         raise InputError("an order is not signed by our centre", where=f"order {order.number}")
