@@ -24,7 +24,7 @@ from soc_core.model.event import Event, make_event_id
 from soc_core.organisations.repository import OrganisationTree
 from soc_core.state.database import Database
 from soc_core.store.embedded import EmbeddedStore
-from soc_core.store.interface import SYSTEM_SCOPE, Search
+from soc_core.store.interface import SYSTEM_SCOPE, EventStore, Search
 from soc_core.uplink.answers import Receipt
 from soc_core.uplink.enrolment import EnrolAnswer, EnrolRequest
 from soc_core.uplink.heartbeat import Heartbeat
@@ -54,7 +54,7 @@ class Centre:
 
     intake: Intake
     pipeline: Pipeline
-    store: EmbeddedStore
+    store: EventStore
     database: Database
     tree: OrganisationTree
     time: Time
