@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
@@ -24,7 +24,6 @@ from collectors.agent.handlers import (
     ACTIONS,
     ActionHandler,
     ConfigurationHandler,
-    PacketsHandler,
     RulesHandler,
 )
 from collectors.agent.identity import read_identity
@@ -33,6 +32,7 @@ from collectors.agent.notices import Notice
 from collectors.agent.orders import Addressee, Handler, OrderDesk
 from collectors.agent.outlet import SpoolOutlet
 from collectors.agent.protecting import protect_of
+from collectors.agent.requested import Keep, Requested
 from collectors.agent.spool import Spool
 from collectors.agent.status import heartbeat, own_state, source_state, write_status
 from collectors.agent.supervisor import Supervisor
@@ -76,6 +76,7 @@ class Agent:
         self.outlet = SpoolOutlet(self.spool, self.aside, self.place, self._outside.clock, protect)
         self.supervisor = Supervisor(self.outlet, make or self._make, self._outside, self._input_told)
         self.link = Link(self.spool, state, self, self._outside)
+        self._requested = self.link.parcels = Requested(state, self._keeps)
         self.reload, self.ending = threading.Event(), threading.Event()
         self.desk: OrderDesk | None = None
         self._desk_thread: threading.Thread | None = None
@@ -170,7 +171,7 @@ class Agent:
         handlers: dict[str, Handler] = {
             CONFIGURATION: ConfigurationHandler(state, self._prove),
             RULES: RulesHandler(state),
-            PACKETS: PacketsHandler(),
+            PACKETS: self._requested,
             ACTION: ActionHandler(ACTIONS, wanted.never_block),
         }
         self.desk = OrderDesk(
@@ -182,6 +183,11 @@ class Agent:
         )
         self._desk_thread = threading.Thread(target=self.desk.run, args=(stop,), name="orders", daemon=True)
         self._desk_thread.start()
+
+    def _keeps(self) -> Iterable[Keep]:
+        """Return what keeps packets just now: inputs of that kind have a ``keep``."""
+        found = (getattr(runner.input, "keep", None) for runner in self.supervisor.runners)
+        return [keep for keep in found if keep is not None]
 
     def _prove(self, inputs: Sequence[InputSettings]) -> str:
         """Load the managed inputs and watch them for a while; return why one doesn't run, empty when all do."""

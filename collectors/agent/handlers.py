@@ -103,18 +103,6 @@ class RulesHandler:
         return "the rules are as the order says, or as before it"
 
 
-class PacketsHandler:
-    """Answer requests for packets: this agent keeps none yet."""
-
-    def run(self, order: Order) -> str:
-        """Refuse."""
-        raise UsageError("this agent keeps no packets", where=f"order {order.number}")
-
-    def interrupted(self, _order: Order) -> str:
-        """Nothing was begun."""
-        return "nothing was done"
-
-
 class ActionHandler:
     """Run actions by name (body: ``action`` and what it needs), never against an address that is protected here."""
 

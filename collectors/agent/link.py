@@ -12,6 +12,7 @@ from collectors.uplink.asking import Asker, CentreTime, Signer
 from collectors.uplink.connection import Centre, Connection
 from collectors.uplink.numbers import RequestNumbers
 from collectors.uplink.pacing import Outside, Plan
+from collectors.uplink.parcels import Parcels
 from collectors.uplink.sender import LinkState, Listener, Sender
 
 END_SECONDS: Final = 4.0
@@ -25,6 +26,8 @@ class Link:
         """Take what is sent, and who hears of the link."""
         self._spool, self._state, self._listener, self._outside = spool, state, listener, outside
         self.time = CentreTime(outside)
+        self.parcels: Parcels | None = None
+        """What orders asked for; set before the link begins."""
         self._sender: Sender | None = None
         self._connection: Connection | None = None
         self._thread: threading.Thread | None = None
@@ -42,6 +45,7 @@ class Link:
         numbers = RequestNumbers(self._state / NUMBERS)
         asker = Asker(self._connection, signer, numbers, self.time, self._outside)
         self._sender = Sender(self._spool, asker, plan, self._listener, self._outside)
+        self._sender.parcels.parcels = self.parcels
         self._stop = threading.Event()
         self._thread = threading.Thread(
             target=self._sender.run, args=(self._stop,), name="uplink", daemon=True

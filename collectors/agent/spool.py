@@ -65,6 +65,8 @@ class Lane:
         self.log = LogWriter(directory, max_file=_file_size(directory, limits), reserve=limits.reserve)
         self.reader = LogReader(directory)
         self.cursor = Cursor(directory, self.reader.start_offset(), self.log.end_offset)
+        self.sent = self.log.end_offset
+        """The offset below which the centre may have everything: what was here at the start or was sent since."""
 
     @property
     def pending(self) -> int:

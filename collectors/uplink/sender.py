@@ -18,6 +18,7 @@ from collectors.uplink.asking import Asker, RefusedError
 from collectors.uplink.connection import LinkError
 from collectors.uplink.cutting import Cut, Size, cut
 from collectors.uplink.pacing import LONGEST_WAIT, Outside, Pauses, Plan, RateCap
+from collectors.uplink.parcels import ParcelSender
 from soc_core.clock import format_instant
 from soc_core.errors import EdusocError, StoreError
 from soc_core.uplink.answers import REVOKED, TOO_LARGE, UNKNOWN, Receipt
@@ -80,8 +81,10 @@ class Sender:
         self._sizes = {lane.name: Size() for lane in spool.lanes}
         self._seen = dict[str, float]()
         self._passed = dict[str, tuple[int, int]]()
+        self._agreed = set[str]()
         self._troubles = dict[bool, tuple[str, str]]()
         self._records_at = self._heartbeat_at = 0.0
+        self.parcels = ParcelSender(asker, outside)
         self._stop = threading.Event()
         asker.rolled_back = self._begin_epochs
 
@@ -100,12 +103,23 @@ class Sender:
         """Do what is due; tell whether anything was. A surprise must not end the uplink for good."""
         try:
             beaten = self._heartbeat_if_due()
-            return self._send_if_due() or beaten
+            sent = self._send_parcel()
+            return self._send_if_due() or sent or beaten
         except Exception as error:  # the edge of a thread: a disk that can't be read, a fault of ours
             _LOGGER.debug("the uplink failed", exc_info=True)
             what = StoreError(f"the uplink failed: {type(error).__name__}: {error}")
             self._failed("unexpected", what, self._pauses.failed(), heartbeat=False)
             return False
+
+    def _send_parcel(self) -> bool:
+        """Send what one order asked for; tell whether it was."""
+        found, lane = self.parcels.next(), self._spool.urgent
+        if found is None or self._stop.wait(self._cap.take(len(found[1]))):
+            return False
+        receipt = self.parcels.send(*found, lane.cursor.epoch)
+        if receipt is not None:
+            self._listener.orders(receipt.orders)
+        return receipt is not None
 
     def _idle(self, stop: threading.Event) -> None:
         """Wait for events, the next heartbeat or the end of a pause; a stop is noticed at once."""
@@ -128,6 +142,21 @@ class Sender:
         receipt = self._ask(HEARTBEAT, lane, self._listener.heartbeat(), self._heartbeat_pauses)
         if receipt is None:
             return False
+        self._agreed.add(lane.name)
+        self._take(lane, receipt)
+        return True
+
+    def _agree(self, lane: Lane) -> bool:
+        """Ask what the centre has of a lane before anything new goes; tell whether it answered.
+
+        An old copy of this machine may have given offsets out that the centre has already: what stands at these now
+        would be passed over there. Once something was sent, that can't be told any more.
+        """
+        receipt = self._ask(HEARTBEAT, lane, self._listener.heartbeat(), self._pauses)
+        if receipt is None:
+            self._records_at = max(self._records_at, self._heartbeat_at)
+            return False
+        self._agreed.add(lane.name)
         self._take(lane, receipt)
         return True
 
@@ -143,8 +172,10 @@ class Sender:
             waits = now - self._seen.setdefault(lane.name, now) < self._plan.age_seconds
             if waits and lane.pending < size.events:
                 continue
+            if lane.name not in self._agreed:
+                return self._agree(lane)
             del self._seen[lane.name]
-            end = lane.log.end_offset
+            end = lane.reader.end_offset()  # as the cut sees it: the writer knows a little earlier
             batch = cut(lane.reader, lane.cursor.acknowledged, size)
             if batch.events:
                 return self._send(lane, batch)
@@ -161,6 +192,7 @@ class Sender:
         body = encode_records(batch.items)
         if self._stop.wait(self._cap.take(len(body))):
             return False
+        lane.sent = max(lane.sent, batch.end)  # whether or not the answer comes
         receipt = self._ask(RECORDS, lane, body, self._pauses, batch)
         if receipt is None:
             return self._records_at <= self._outside.monotonic()  # a smaller batch may be tried at once
@@ -173,8 +205,8 @@ class Sender:
 
     def _take(self, lane: Lane, receipt: Receipt) -> None:
         """Take what a receipt says."""
-        if receipt.mark > lane.log.end_offset:
-            lane.begin_epoch()  # the centre has more than we ever wrote: our log is an old copy of itself
+        if receipt.mark > lane.sent:
+            lane.begin_epoch()  # the centre has more than we ever sent: our log is an old copy of itself
         else:
             # Below what was passed over by us the centre's mark counts: it may have lost some.
             begin, end = self._passed.get(lane.name, (0, 0))

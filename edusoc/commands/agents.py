@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from edusoc.commands.agent_packets import add as add_packets
 from edusoc.options import add_settings, said, say, settings_of
 from edusoc.parser import NumberBetween, add_actions, add_command
 from soc_core.errors import UsageError
@@ -50,6 +51,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     assign.add_argument("organisation", metavar="CODE", help=say("edusoc.agents.assign_to"))
     _add_parent(actions)
     _add_one(actions, "orders", orders)
+    add_packets(actions)
     order = _add_one(actions, "order", order_)
     order.add_argument("kind", choices=ORDER_KINDS, help=say("edusoc.agents.order_kind"))
     order.add_argument("values", nargs="*", metavar="NAME=VALUE", help=say("edusoc.agents.order_values"))

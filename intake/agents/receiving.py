@@ -16,12 +16,14 @@ from intake.agents.admission import Admitted
 from intake.agents.model import Agent, Gap
 from intake.agents.placing import FOREIGN, Placer, covered_units
 from intake.agents.quotas import Quotas
+from intake.agents.shelf import Shelf
 from intake.agents.watching import take_beat
 from intake.assigning import ResolverCache
 from intake.health import Finding, Findings
 from intake.keeping_aside import keep_aside
 from intake.pipeline import Pipeline
 from soc_core.clock import Clock, format_instant
+from soc_core.errors import StoreError
 from soc_core.model.event import BadRecord, Event
 from soc_core.organisations.repository import TreeCache, today
 from soc_core.state.database import Database
@@ -67,6 +69,8 @@ class Receiver:
         self._trees = TreeCache()
         self._plans = ResolverCache()
         self._kept: dict[tuple[str, str], int] = {}
+        self.shelf: Shelf | None = None
+        """Where packets that orders asked for are kept; without one they are refused."""
         self.taken: Callable[[], None] = lambda: None
         """Called after events were stored: there is something to detect."""
 
@@ -113,6 +117,19 @@ class Receiver:
         for finding in noticed.findings:
             self._findings.report(finding)
         self.taken()
+        return Receipt(mark, format_instant(now), orders)
+
+    def packets(self, number: int, admitted: Admitted, body: bytes) -> Receipt:
+        """Keep the packets that the order ``number`` asked for. Raises ``InputError`` for any other."""
+        agent, now = admitted.agent, self._clock()
+        if self.shelf is None:
+            raise StoreError("this centre keeps no packets")
+        with self._database.read() as connection:
+            self.shelf.take(connection, agent.id, number, body)
+        with self._database.write() as connection:
+            repository.set_seen(connection, agent.id, _seen(admitted, now))
+            mark = repository.mark_of(connection, agent.id, admitted.epoch) or 0
+            orders = ordering.deliver(connection, agent.id, now)
         return Receipt(mark, format_instant(now), orders)
 
     def _sort(self, admitted: Admitted, runs: Sequence[Run], mark: int, placer: Placer) -> _Sorted:

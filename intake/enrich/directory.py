@@ -29,7 +29,7 @@ _INSIDE: Final = {
 
 
 class Directory:
-    """Write ``organization.name``, ``edusoc.asset.<side>.name``, ``edusoc.asset.<side>.kind`` and ``network.direction``."""
+    """Write ``organization.name``, ``edusoc.asset.<side>.name`` and ``.kind``, and ``network.direction``."""
 
     name = "directory"
 

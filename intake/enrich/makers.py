@@ -16,7 +16,7 @@ _LOCAL_BIT: Final = 0x02
 
 
 class Makers:
-    """Write ``edusoc.asset.source.maker`` and the like, and ``edusoc.asset.host.maker`` for the first card of a host."""
+    """Write ``edusoc.asset.source.maker`` and the like; of a host that of its first card."""
 
     name = "makers"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from starlette.applications import Starlette
@@ -17,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from intake.agents.admission import Admitted
 from intake.agents.refusing import RefusedError
 from intake.agents.service import Intake
 from soc_core.clock import format_instant
@@ -24,6 +26,7 @@ from soc_core.errors import InputError, StoreError
 from soc_core.uplink import answers
 from soc_core.uplink.answers import STATUS, Receipt, Refusal
 from soc_core.uplink.heartbeat import MAX_BYTES as MAX_HEARTBEAT
+from soc_core.uplink.packets import PACKETS, packets_path
 from soc_core.uplink.wire import ENROL, HEARTBEAT, MAX_BODY, RECORDS
 
 MAX_ENROL: Final = 16_384
@@ -38,6 +41,8 @@ ENROL_SECONDS: Final = 20.0
 BUSY_WAIT: Final = 5
 FULL_WAIT: Final = 30
 _STRANGERS: Final = frozenset({answers.UNKNOWN, answers.MALFORMED, answers.CODE, answers.REVOKED})
+Take = Callable[[Admitted, bytes], Receipt]
+"""Take the body of an admitted request."""
 LOG: Final = logging.getLogger("edusoc.intake")
 
 
@@ -49,6 +54,7 @@ def create_intake_app(intake: Intake) -> Starlette:
             Route(ENROL, endpoints.enrol, methods=["POST"]),
             Route(RECORDS, endpoints.records, methods=["POST"]),
             Route(HEARTBEAT, endpoints.heartbeat, methods=["POST"]),
+            Route(PACKETS + "/{number:int}", endpoints.packets, methods=["POST"]),
         ]
     )
     app.state.intake = intake
@@ -79,13 +85,19 @@ class _Endpoints:
 
     async def records(self, request: Request) -> Response:
         """Take records."""
-        return await self._signed(request, RECORDS, MAX_BODY)
+        return await self._signed(request, RECORDS, MAX_BODY, self._intake.receiver.records)
 
     async def heartbeat(self, request: Request) -> Response:
         """Take a heartbeat."""
-        return await self._signed(request, HEARTBEAT, MAX_HEARTBEAT)
+        return await self._signed(request, HEARTBEAT, MAX_HEARTBEAT, self._intake.receiver.heartbeat)
 
-    async def _signed(self, request: Request, path: str, most: int) -> Response:
+    async def packets(self, request: Request) -> Response:
+        """Take the packets that an order asked for."""
+        number: int = request.path_params["number"]
+        take = partial(self._intake.receiver.packets, number)
+        return await self._signed(request, packets_path(number), MAX_BODY, take)
+
+    async def _signed(self, request: Request, path: str, most: int, take: Take) -> Response:
         async def answered() -> Response:
             gate = self._intake.gate
             admitted = await run_in_threadpool(gate.enter, request.headers, path, _address(request))
@@ -96,8 +108,6 @@ class _Endpoints:
                     async with asyncio.timeout(BODY_SECONDS):
                         body = await _body(request, most)
                     await run_in_threadpool(gate.check_body, admitted, body)
-                    receiver = self._intake.receiver
-                    take: Callable[..., Receipt] = receiver.records if path == RECORDS else receiver.heartbeat
                     async with self._work:
                         receipt = await run_in_threadpool(take, admitted, body)
                 return _json(receipt.encode())

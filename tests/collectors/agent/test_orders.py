@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from collectors.agent.handlers import ACTIONS, ActionHandler, PacketsHandler, RulesHandler
+from collectors.agent.handlers import ACTIONS, ActionHandler, RulesHandler
 from collectors.agent.orders import NUMBER, Addressee, Handler, OrderDesk
+from collectors.agent.requested import Requested
 from soc_core.clock import format_instant
 from soc_core.errors import UsageError
 from soc_core.keys.signing import SigningKey
@@ -188,12 +189,12 @@ def test_whatever_a_handler_raises_is_answered(tmp_path: Path) -> None:
         def interrupted(self, order: Order) -> str:
             return ""
 
-    office = Office(tmp_path, {ACTION: Bad(), PACKETS: PacketsHandler()})
+    office = Office(tmp_path, {ACTION: Bad(), PACKETS: Requested(tmp_path, list)})
     office.desk.handle(order(1))
     office.desk.handle(order(2, PACKETS))
     assert office.outcomes() == [
         (1, "failure", "the order failed: ZeroDivisionError: oops"),
-        (2, "failure", "order 2: this agent keeps no packets"),
+        (2, "failure", "order 2: the order can't be read: Invalid isoformat string: ''"),
     ]
 
 

@@ -6,10 +6,14 @@ import contextlib
 import socket
 import time as clock
 from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
 
 import orjson
 import pytest
 
+from intake.agents.ordering import NewOrder, issue
+from intake.agents.shelf import Shelf
 from soc_api.agents import intake_app
 from soc_api.agents import listening as listening_module
 from soc_core.keys.signing import SigningKey
@@ -17,6 +21,8 @@ from soc_core.uplink import answers
 from soc_core.uplink.answers import Receipt, Refusal
 from soc_core.uplink.enrolment import EnrolAnswer, EnrolmentCode, EnrolRequest
 from soc_core.uplink.heartbeat import Heartbeat
+from soc_core.uplink.orders import PACKETS
+from soc_core.uplink.packets import pack_capture, packets_path
 from soc_core.uplink.wire import ENROL, HEARTBEAT, MAX_BODY, RECORDS, Item, encode_records
 from tests.intake.agents.conftest import Player, made
 from tests.soc_api.agents.conftest import Listening
@@ -48,6 +54,38 @@ def test_an_agent_joins_sends_and_is_told_what_is_durable(listening: Listening) 
     answer, content = listening.post(HEARTBEAT, beat, player.headers(HEARTBEAT, beat))
     assert (answer.status, Receipt.decode(content).mark) == (200, 50)
     assert listening.centre.agent("one").heartbeat["waiting"] == 3
+
+
+def test_packets_come_only_when_an_order_asked_for_them(listening: Listening, tmp_path: Path) -> None:
+    shelf = listening.centre.intake.receiver.shelf = Shelf(tmp_path)
+    player, other = join(listening, "one", "S1"), join(listening, "two", "S2")
+    capture = b"\xd4\xc3\xb2\xa1" + bytes(40)
+    wanted = NewOrder(PACKETS, {"community_id": "1:x"}, listening.centre.time() + timedelta(hours=1))
+    with listening.centre.database.write() as connection:
+        row = issue(
+            connection,
+            listening.centre.agent("one"),
+            wanted,
+            SigningKey(bytes(32)),
+            now=listening.centre.time(),
+        )
+
+    def post(who: Player, number: int, body: bytes) -> int:
+        path = packets_path(number)
+        answer, _content = listening.post(path, body, who.headers(path, body))
+        return answer.status
+
+    body = pack_capture(capture)
+    assert post(other, row.number, body) == 400
+    assert post(player, row.number + 1, body) == 400
+    assert post(player, row.number, b"no capture") == 400
+    assert not list(tmp_path.rglob("*.pcap"))
+    assert post(player, row.number, body) == 200
+    assert post(player, row.number, pack_capture(capture + b"x")) == 200  # the first counts
+    assert shelf.path(player.told.agent, row.number).read_bytes() == capture
+    assert shelf.path(player.told.agent, row.number).stat().st_mode & 0o077 == 0
+    answer, _ = listening.post(packets_path(row.number), body, player.headers(packets_path(7), body))
+    assert answer.status == 401  # signed for another order
 
 
 def test_a_code_works_once_and_for_one_key(listening: Listening) -> None:
