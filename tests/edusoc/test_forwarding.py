@@ -104,9 +104,9 @@ def test_events_go_by_policy_and_arrive_under_the_parents_units(
     centre: Centre, child: Child, time: Time
 ) -> None:
     child.take("S1", made(3))
-    child.take("S2", made(2, start=10, **{"event.dataset": "windows.security"}))
+    child.take("S2", made(2, start=10, fields={"event.dataset": "windows.security"}))
     child.take("NEW", made(1, start=20))
-    child.take("S1", made(4, start=30, **{"event.dataset": "packets.flow"}))
+    child.take("S1", made(4, start=30, fields={"event.dataset": "packets.flow"}))
     asks = Asks(centre.join("county", "C", below=True))
     run(forwarder(child, asks, "syslog, windows.*", time))
     assert units_of(centre, "syslog") == ["C", "S1", "S1", "S1"], (

@@ -61,7 +61,7 @@ def test_many_threads_take_while_one_detects(tmp_path: Path) -> None:
 
         def take(number: int) -> None:
             for part in range(5):
-                events: list[Event] = made(40, start=part * 40, **{"observer.name": f"o{number}"})
+                events: list[Event] = made(40, start=part * 40, fields={"observer.name": f"o{number}"})
                 for event in events:
                     event |= {"organization.id": "u1", "edusoc.zone": "default"}
                 writer.pipeline.take_placed(events)
@@ -171,8 +171,8 @@ def test_a_renewed_certificate_is_shown_to_new_connections(
             before = ssl.get_server_certificate(address, timeout=20)
             process._renew()
             assert ssl.get_server_certificate(address, timeout=20) == before
-            monkeypatch.setattr("edusoc.pipelining.intake_identity", lambda *_: renewed)
             renewed = own_identity(tmp_path / "keys", ["another.example"], utc_now())
+            monkeypatch.setattr("edusoc.pipelining.intake_identity", lambda *_: renewed)
             process._renew()
             assert ssl.get_server_certificate(address, timeout=20) != before
     assert renewed.authority == own_identity(tmp_path / "keys", [], utc_now()).authority

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -129,8 +129,9 @@ class Player:
         return self.post(HEARTBEAT, self.headers(HEARTBEAT, body), body)
 
 
-def made(count: int, start: int = 0, **fields: str) -> list[Event]:
-    """Return events as an agent makes them, without unit and zone."""
+def made(count: int, start: int = 0, fields: Mapping[str, str] | None = None) -> list[Event]:
+    """Return events as an agent makes them, without unit and zone; ``fields`` are set in all of them."""
+    fields = fields or {}
     found: list[Event] = []
     for number in range(start, start + count):
         at = format_instant(NOW - timedelta(seconds=number))

@@ -18,7 +18,7 @@ from soc_core.keys.signing import SigningKey
 from soc_core.organisations.repository import OrganisationTree
 from soc_core.state.database import Database
 from soc_core.store.elasticsearch.store import ElasticsearchStore
-from tests.elasticsearch_server import new_prefix
+from tests.contract.elasticsearch_places import new_prefix
 from tests.intake.agents.conftest import Centre, Time, made
 
 
@@ -45,7 +45,7 @@ def test_several_agents_at_once_and_sent_again(centre: Centre) -> None:
     def send(number: int) -> None:
         for start in (0, 40, 20):
             name = f"firewall {number}"
-            players[number].send(made(60, start=start, **{"observer.name": name}), at=start)
+            players[number].send(made(60, start=start, fields={"observer.name": name}), at=start)
 
     threads = [threading.Thread(target=send, args=(number,)) for number in range(3)]
     for thread in threads:
@@ -55,5 +55,5 @@ def test_several_agents_at_once_and_sent_again(centre: Centre) -> None:
     found = centre.events("syslog")
     assert len(found) == len({event["event.id"] for event in found}) == 300
     foreign = centre.tree.find("S2").id
-    players[0].send(made(1, start=500, **{"organization.id": foreign}), at=100)
+    players[0].send(made(1, start=500, fields={"organization.id": foreign}), at=100)
     assert (centre.tree.find("S1").id, "agent_foreign_unit", "one") in centre.alerts()

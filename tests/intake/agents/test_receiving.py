@@ -63,7 +63,7 @@ def test_lives_of_the_log_are_counted_apart(centre: Centre) -> None:
 
 def test_what_an_agent_had_to_drop_is_alerted(centre: Centre) -> None:
     player = centre.join("one", "S1")
-    [event] = made(1, **{"event.dataset": "edusoc.gap", "edusoc.source": "firewall"})
+    [event] = made(1, fields={"event.dataset": "edusoc.gap", "edusoc.source": "firewall"})
     player.send([{**event, "edusoc.extra": ["gap.events=7"]}])
     assert (centre.tree.find("S1").id, "agent_gap", "one · firewall") in centre.alerts()
 
@@ -103,7 +103,7 @@ def test_bad_events_are_kept_aside_and_the_rest_is_stored(centre: Centre) -> Non
         {**good[3], "@timestamp": far, "event.id": f"{far[:10].replace('-', '')}-abc"},
         {**good[4], "event.id": "20200101-abc"},
         {**good[5], "edusoc.rollup.dataset": "flow"},
-        {**made(1, start=50)[0], "unknown.field": {"nested": [1]}, "edusoc.zone": 5},
+        {**made(1, start=50)[0], "unknown.field": {"nested": [1]}, "edusoc.zone": 5},  # type: ignore[dict-item] # what no event of ours holds
     ]
     receipt = player.send(events)
     assert (receipt.mark, receipt.bad) == (9, 7)
@@ -120,9 +120,9 @@ def test_bad_events_are_kept_aside_and_the_rest_is_stored(centre: Centre) -> Non
 def test_a_unit_the_key_does_not_cover_is_refused_and_alerted(centre: Centre) -> None:
     player = centre.join("one", "S1")
     other = centre.tree.find("S2").id
-    receipt = player.send([*made(2), *made(3, start=5, **{"organization.id": other})])
+    receipt = player.send([*made(2), *made(3, start=5, fields={"organization.id": other})])
     assert receipt.bad == 3
-    assert player.send([{**made(1)[0], "organization.id": [other]}]).bad == 1  # type: ignore[list-item]
+    assert player.send([{**made(1)[0], "organization.id": [other]}]).bad == 1
     assert len(centre.events("syslog")) == 2
     assert (centre.tree.find("S1").id, "agent_foreign_unit", "one") in centre.alerts()
 
@@ -131,7 +131,7 @@ def test_a_key_may_cover_several_units(centre: Centre) -> None:
     player = centre.join("two", "S1", "S2")
     other, third = centre.tree.find("S2").id, centre.tree.find("S3").id
     receipt = player.send(
-        [*made(1, **{"organization.id": other}), *made(1, start=5, **{"organization.id": third})]
+        [*made(1, fields={"organization.id": other}), *made(1, start=5, fields={"organization.id": third})]
     )
     assert receipt.bad == 1
     assert [event["organization.id"] for event in centre.events("syslog")] == [other]
