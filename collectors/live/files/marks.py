@@ -101,7 +101,8 @@ def to_json(mark: Mark) -> list[Json]:
     first = [] if mark.first is None else [list(mark.first)]
     return [
         mark.key, _path_text(mark.path), mark.device, mark.inode, KINDS.index(mark.kind), mark.collector,
-        mark.head_size, mark.head, mark.tail, mark.raw, mark.position, mark.line, mark.size, mark.modified, mark.record, mark.seen, first,
+        mark.head_size, mark.head, mark.tail, mark.raw, mark.position, mark.line, mark.size, mark.modified,
+        mark.record, mark.seen, first,
         [list(span) for span in mark.headers], int(mark.skipping), int(mark.finished),
     ]  # fmt: skip
 
@@ -142,9 +143,9 @@ def from_json(value: object) -> Mark:
     path, collector, head, tail = texts
     return Mark(
         key=key, path=_path_of(path), device=device, inode=inode, kind=KINDS[kind], collector=collector,
-        head_size=head_size, head=head, tail=tail, raw=raw, position=position, line=line, size=size, modified=modified, record=record,
-        seen=seen, first=next(iter(spans[0]), None), headers=tuple(spans[1]), skipping=bool(skipping),
-        finished=bool(finished),
+        head_size=head_size, head=head, tail=tail, raw=raw, position=position, line=line, size=size,
+        modified=modified, record=record, seen=seen, first=next(iter(spans[0]), None), headers=tuple(spans[1]),
+        skipping=bool(skipping), finished=bool(finished),
     )  # fmt: skip
 
 
