@@ -40,13 +40,17 @@ MOST_KEPT_ASIDE: Final = 2_000
 
 @dataclass(slots=True)
 class _Sorted:
-    """Hold the events of a batch: those to store with their offsets, those that can't be."""
+    """Hold the events of a batch: those to store with their offsets, those that can't be.
+
+    ``begun`` tells whether the life of the log has a mark by now.
+    """
 
     good: list[Event]
     offsets: list[int]
     bad: list[BadRecord]
     gaps: list[Gap]
     mark: int
+    begun: bool = True
 
 
 class Receiver:
@@ -85,9 +89,10 @@ class Receiver:
             mark = repository.mark_of(connection, agent.id, admitted.epoch)
             tree = self._trees.current(connection, today(now))
             placer = Placer(agent, covered_units(agent, tree), self._plans.current(connection), tree, now)
-        if mark is None:  # a life begins with what the agent still has: what lies before is no gap
-            mark = runs[0].start if runs else 0
-        found = self._sort(admitted, runs, mark, placer)
+        # A life begins with what the agent still has: what lies before is no gap.
+        begin = mark if mark is not None else runs[0].start if runs else 0
+        found = self._sort(admitted, runs, begin, placer)
+        found.begun = mark is not None or bool(runs)
         accepted = duplicates = 0
         if found.good:
             ack = self._pipeline.take_placed(found.good)
@@ -162,7 +167,8 @@ class Receiver:
             kept = found.bad[: self._room_aside(agent, len(found.bad), now)]
             keep_aside(connection, kept, agent.organization_id, format_instant(now))
             repository.add_gaps(connection, agent.id, found.gaps)
-            repository.set_mark(connection, agent.id, admitted.epoch, found.mark, now=now)
+            if found.begun:
+                repository.set_mark(connection, agent.id, admitted.epoch, found.mark, now=now)
             repository.count_senders(connection, agent.id, placer.senders, now=now)
             seen = {**_seen(admitted, now), **_sent(agent, size, now)}
             repository.set_seen(connection, agent.id, seen, **sizes)

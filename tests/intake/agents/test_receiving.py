@@ -70,6 +70,7 @@ def test_what_an_agent_had_to_drop_is_alerted(centre: Centre) -> None:
 
 def test_a_life_begins_wherever_the_agent_begins(centre: Centre) -> None:
     player = centre.join("one", "S1")
+    assert player.send([], at=48_000).mark == 0
     assert player.send(made(2), at=48_000).mark == 48_002
     assert player.beat(Heartbeat("2026-11-23T00:00:00Z")).mark == 48_002
     player.epoch = "e2"
