@@ -13,6 +13,7 @@ from typing import Final
 
 from collectors.live.files.content import head_of, open_content
 from collectors.live.files.finding import Finder
+from collectors.live.files.generations import names_before
 from collectors.live.files.marks import Mark
 from collectors.live.files.starting import holds
 from soc_core.errors import InputError
@@ -92,6 +93,23 @@ class Searcher:
                 if held is not None and len(orphan.tried) < MOST:
                     orphan.tried.add(key)
         return None
+
+    def generations(self, path: str, changed: int, now: float) -> list[Found]:
+        """Return files that a log was rotated to, which changed at ``changed`` (ns) or later, the oldest first."""
+        folder, name = os.path.split(path)
+        beside = (
+            os.path.join(folder, entry.name)  # noqa: PTH118 - text
+            for entry in self._finder.entries(folder, now)
+            if not entry.folder and name in names_before(entry.name)
+        )
+        found: dict[str, Found] = {}
+        for candidate in chain(beside, self._moved(path, now)):
+            with suppress(OSError):
+                status = os.lstat(candidate)
+                wanted = stat.S_ISREG(status.st_mode) and name in names_before(os.path.basename(candidate))  # noqa: PTH119
+                if wanted and status.st_mtime_ns >= changed:
+                    found[candidate] = Found(candidate, status)
+        return sorted(found.values(), key=lambda one: one.status.st_mtime_ns)
 
     def _moved(self, path: str, now: float) -> Iterator[str]:
         """Yield the files where rotated ones go whose names begin like that of ``path``, the last names first."""

@@ -20,6 +20,7 @@ from collectors.live.files.checkpoints import Checkpoints
 from collectors.live.files.content import Content, PackedContent, head_of
 from collectors.live.files.finding import Finder
 from collectors.live.files.gathering import Gatherer
+from collectors.live.files.generations import Former, formers, names_before, since
 from collectors.live.files.handles import HOLD, Handles
 from collectors.live.files.lines import HELD_SECONDS, ReplacedError
 from collectors.live.files.marks import LINES, WHOLE, WINDOWS, Mark
@@ -61,6 +62,7 @@ class Watcher:
         self._restless: dict[Identity, Tail] = {}
         self._orphans: dict[int, Orphan] = {}
         self._attached: dict[int, Identity] = {}
+        self._formers: dict[str, list[Former]] = formers(store.marks.values())
         self._gauges: dict[str, int] = {}
         self._scans = self._unreachable = 0
 
@@ -126,13 +128,32 @@ class Watcher:
             (status.st_dev, status.st_ino), found.path, status.st_size, status.st_mtime_ns, now,
             old=first or ignored, rotated=start is not None, detached=start is not None, start=start,
         )  # fmt: skip
+        before = self._by_path.get(found.path)
         self._tails[tail.identity] = tail
         if start is None:
             self._by_path[found.path] = tail
+            past = self._formers.pop(found.path, [])
+            if before is not None:
+                past.append(Former(before.identity, before.modified, finished=True))
+            self._catch_up(found.path, since(past, tail.identity), now)
         else:
             self._attached[start.key] = tail.identity
         self._wake(tail)
         return tail
+
+    def _catch_up(self, path: str, changed: int | None, now: float) -> None:
+        """Follow generations of a log that came and went unseen: unknown files that changed at ``changed`` or later."""
+        if changed is None:
+            return
+        for found in self._searcher.generations(path, changed, now):
+            identity = (found.status.st_dev, found.status.st_ino)
+            if identity in self._tails or found.path in self._by_path:
+                continue
+            tail = self._add(found, now)
+            del self._by_path[found.path]
+            tail.detached = tail.rotated = True
+            tail.old = False
+            self._counters.add("found_late")
 
     def _rename(self, tail: Tail, found: Found, now: float) -> None:
         """Note that a file has another name now."""
@@ -166,6 +187,7 @@ class Watcher:
             tail.detached = tail.rotated = True
             if self._by_path.get(tail.path) is tail:
                 del self._by_path[tail.path]
+                self._formers[tail.path] = [Former(tail.identity, tail.modified, finished=True)]
             self._counters.add("rotated")
             self._restless[tail.identity] = tail
             found = self._searcher.by_inode(tail.identity, tail.path, now)
@@ -334,6 +356,11 @@ class Watcher:
     def _set_free(self, mark: Mark, now: float) -> None:
         """Take a content for one whose file is to be found."""
         self._attached.pop(mark.key, None)
+        if mark.kind == LINES and not mark.finished:
+            folder, name = os.path.split(mark.path)
+            for path in (mark.path, *(os.path.join(folder, other) for other in names_before(name))):  # noqa: PTH118
+                if path in self._by_path:
+                    self._catch_up(path, mark.modified, now)
         if mark.finished or mark.kind == WINDOWS or mark.key in self._orphans:
             return
         if mark.kind == WHOLE or not mark.raw:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from collectors.live.files import watching
+from collectors.live.files.generations import names_before
 from soc_core.errors import StoreError
 from tests.collectors.live.files.conftest import Follow
 from tests.collectors.live.files.following import Store, add, imported, line, lines
@@ -491,3 +492,54 @@ def test_a_server_that_is_away_for_a_while_takes_nothing_away(
     follower.turn(2)
     assert numbers(store) == [1, 2, 3]
     assert (follower.count("rotated"), follower.count("files_unreadable")) == (0, 0)
+
+
+@pytest.mark.parametrize("away", ["down", "killed", "blocked"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_generations_that_came_and_went_unseen_are_read(
+    store: Store, tmp_path: Path, follow: Follow, away: str, packed: bool
+) -> None:
+    """The agent was off over the weekend, or its spool was full: the log was rotated more than once."""
+    path = tmp_path / "auth.log"
+    add(tmp_path / "auth.log.7", lines(90, 91))  # from before the first start: not asked for
+    os.utime(tmp_path / "auth.log.7", (1_000, 1_000))
+    add(path, lines(1, 2))
+    follower = follow(path)
+    follower.turn()
+    if away == "down":
+        follower.stop()
+    add(path, lines(3))
+    for number in (3, 2, 1):
+        path.rename(tmp_path / f"auth.log.{number}")
+        add(path, lines(10 * number, 10 * number + 1))
+    if packed:
+        for number in (3, 2):
+            old = tmp_path / f"auth.log.{number}"
+            (tmp_path / f"auth.log.{number}.gz").write_bytes(gzip.compress(old.read_bytes()))
+            old.unlink()
+    if away != "blocked":
+        follower.start()
+    follower.turn(9)
+    assert sorted(numbers(store)) == [1, 2, 3, 10, 11, 20, 21, 30, 31]
+    follower.start()
+    follower.turn(9)
+    assert len(set(store.ids())) == 9
+    assert follower.count("lost_bytes") == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "before"),
+    [
+        ("auth.log.1", {"auth.log"}),
+        ("auth.log.12.gz", {"auth.log"}),
+        ("auth.log-20261124.xz", {"auth.log"}),
+        ("access-2026-11-24.log", {"access.log"}),
+        ("conn.10:00:00-11:00:00.log.gz", {"conn.log"}),
+        ("auth.log", set()),
+        ("auth.log.gz", set()),
+        ("web2.log", set()),
+        ("auth.log.old", set()),
+    ],
+)
+def test_rotated_names(name: str, before: set[str]) -> None:
+    assert names_before(name) == before
