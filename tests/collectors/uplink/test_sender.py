@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import threading
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,7 @@ from collectors.uplink.sender import LinkState, Sender
 from soc_core.clock import utc_now
 from soc_core.errors import UsageError
 from soc_core.keys.signing import SigningKey
+from soc_core.log import writer
 from soc_core.uplink.answers import BUSY, CLOCK, QUOTA, REVOKED, Refusal
 from soc_core.uplink.heartbeat import Heartbeat
 from soc_core.uplink.wire import HEARTBEAT, RECORDS
@@ -247,6 +249,58 @@ def test_a_centre_that_knows_more_than_our_log_means_a_new_epoch(centre: Centre,
     line.sent(4)
     assert line.spool.rest.cursor.epoch != old
     once_each(centre, 4)
+
+
+def test_an_old_copy_of_the_machine_that_went_on_collecting_loses_nothing(
+    centre: Centre, tmp_path: Path
+) -> None:
+    first = Line(tmp_path / "agent", centre)
+    first.spool.store(events(3), TCP)
+    first.start()
+    first.sent(3)
+    first.end()
+    first.spool.close()
+    shutil.copytree(first.folder, tmp_path / "copy")  # a snapshot of the virtual machine
+    first = Line(first.folder, centre)
+    first.spool.store(events(4, 3), TCP)
+    first.start()
+    first.sent(7)
+    first.end()
+    first.spool.close()
+    second = Line(tmp_path / "copy", centre)  # it is put back, and collects while the link is still down
+    second.spool.store(events(20, 100), TCP)
+    second.start()
+    second.sent(27)
+    second.end()
+    second.spool.close()
+    found = {int(str(item["event.sequence"])) for item in centre.events()}
+    assert found == {*range(7), *range(100, 120)}
+
+
+def test_what_is_just_being_committed_is_no_gap(
+    centre: Centre, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender = line.start()
+    wait_for(lambda: bool(centre.received.heartbeats))
+    line.end()
+    sender._agreed.add("rest")
+    really, looking = writer.publish, list[threading.Thread]()
+
+    def publish(descriptor: int, end: int) -> None:
+        """Let the uplink look for something to send before readers are told of it."""
+        looking.append(threading.Thread(target=sender._send_if_due))
+        looking[-1].start()
+        looking[-1].join(0.3)
+        really(descriptor, end)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writer, "publish", publish)
+        line.spool.store(events(3), TCP)
+    for thread in looking:
+        thread.join(20)
+    assert line.spool.rest.cursor.acknowledged == 0
+    line.start()
+    line.sent(3)
 
 
 @pytest.mark.parametrize("days", [-1, 1, 400])
