@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, cast
@@ -40,7 +41,9 @@ _ACCOUNTS: Final = {
     for name, field in FIELDS.items()
     if field.personal == "account" and name not in _NOT_PEOPLE
 }
-_TEXTS: Final = frozenset(
+_NEVER_WHOLE: Final = frozenset({EXTRA, "event.reason"})
+"""Texts of which only what is personal goes, never all: most of what they say is about devices."""
+_TEXTS: Final = _NEVER_WHOLE | frozenset(
     name for name, field in FIELDS.items() if field.personal == "content" and name != _ORIGINAL
 )
 _DEVICES: Final = frozenset(
@@ -51,6 +54,18 @@ _PEOPLE_BEGIN: Final = 1_000
 """Numeric user ids below it are the system's (LSB, login.defs); relative ids of Windows below it are built in."""
 _NOT_IN_NAMES: Final = frozenset("'\"<>;(){}[]|&`*?%=,")
 """Who logs in with these attacks; the attempt stays as it is, as free text."""
+_SHOWN: Final = re.compile(r"[\w.@\- ]+\([\w.@\- ]+\)")
+"""An account with its person's name behind it, as gateways show it: no attack."""
+_DISTINGUISHED: Final = re.compile(r"((?:cn|uid)=)((?:[^,\\]|\\.)+)(.*)", re.IGNORECASE | re.DOTALL)
+"""A distinguished name (RFC 4514): its first part names the account, the rest where it stands."""
+_ACCOUNT_KEY: Final = re.compile(
+    r"(?:^|[._\-])(?:[sd]?user(?:_?name)?|[sd]usr|account(?:_?name)?|acct|login(?:_?name)?|用户名?|账号|帐号)=",
+    re.IGNORECASE,
+)
+_NAME_KEY: Final = re.compile(
+    r"(?:^|[._\-])(?:(?:real|full|display|student|teacher)_?name|姓名|真实姓名)=", re.IGNORECASE
+)
+"""Keys in ``edusoc.extra`` whose values are accounts and names, as devices call them."""
 _LEAST: Final = 3
 
 
@@ -87,7 +102,7 @@ class Privacy:
         """Tell whether the field is removed whatever it holds."""
         if name == _ORIGINAL:
             return self.policy.original == REMOVE
-        return name in _TEXTS and name != EXTRA and self.policy.content == REMOVE
+        return name in _TEXTS and name not in _NEVER_WHOLE and self.policy.content == REMOVE
 
     def _raw(self, raw: bytes) -> bytes:
         if not raw or self.policy.content == REMOVE:
@@ -104,6 +119,7 @@ class Privacy:
             for name in concerned:
                 if name in _ACCOUNTS:
                     self._field(event, name, self._account(name, hiding))
+            self._extras(event, hiding)
         if self.policy.devices != KEEP:
             for name in concerned:
                 if name in _DEVICES:
@@ -123,12 +139,16 @@ class Privacy:
         if kind == ID:
             return lambda value: value if _built_in(value) else hiding.whole(ID, value)
         if kind == NAME:
-            return lambda value: value if self._stays(value) else hiding.whole(NAME, value)
+            return lambda value: value if self._names_nobody(value) else hiding.whole(NAME, value)
         main = name == "user.name"
         return lambda value: self._login(value, kind, hiding, main=main)
 
     def _login(self, value: str, kind: str, hiding: _Hiding, *, main: bool) -> str:
         r"""Return ``DOMAIN\\account`` and ``account@domain`` with the account replaced."""
+        named = _DISTINGUISHED.fullmatch(value)
+        if named is not None:
+            stays = self._names_nobody(named[2])
+            return value if stays else f"{named[1]}{hiding.whole(kind, named[2])}{named[3]}"
         domain, slash, rest = value.rpartition("\\")
         account, at, realm = rest.partition("@")
         if self._stays(account):
@@ -140,13 +160,33 @@ class Privacy:
 
     def _stays(self, account: str) -> bool:
         """Tell whether an account names no person: a system's, an administrator's, an attack, already a token."""
-        plain = account.strip().lower()
-        return (
-            len(plain) < 2
-            or self._clear.match(plain) is not None
-            or not _NOT_IN_NAMES.isdisjoint(plain)
-            or is_token(plain)
-        )
+        attack = not _NOT_IN_NAMES.isdisjoint(account) and _SHOWN.fullmatch(account.strip()) is None
+        return attack or self._names_nobody(account)
+
+    def _names_nobody(self, name: str) -> bool:
+        """Tell whether a name is a system's, an administrator's or already a token."""
+        plain = name.strip().lower()
+        return len(plain) < 2 or self._clear.match(plain) is not None or is_token(plain)
+
+    def _extras(self, event: Event, hiding: _Hiding) -> None:
+        """Replace accounts and names that ``edusoc.extra`` holds under a key that says so."""
+        items = event.get(EXTRA)
+        if not isinstance(items, list) or not _texts_only(items):
+            return
+        kept = []
+        for item in cast("list[str]", items):
+            key, equals, value = item.partition("=")
+            after = self._extra_value(f"{key}{equals}", value, hiding)
+            if after == value or self.policy.accounts != REMOVE:
+                kept.append(f"{key}{equals}{after}")
+        event[EXTRA] = kept
+
+    def _extra_value(self, key: str, value: str, hiding: _Hiding) -> str:
+        if _ACCOUNT_KEY.search(key):
+            return self._login(value, USER, hiding, main=False)
+        if _NAME_KEY.search(key) and not self._names_nobody(value):
+            return hiding.whole(NAME, value)
+        return value
 
     def _field(self, event: Event, name: str, change: Callable[[str], str]) -> None:
         action = self.policy.devices if name in _DEVICES else self.policy.accounts
@@ -162,7 +202,7 @@ class Privacy:
         for name in concerned:
             if name not in _TEXTS:
                 continue
-            if action == REMOVE and name != EXTRA:
+            if action == REMOVE and name not in _NEVER_WHOLE:
                 del event[name]
                 hiding.count += 1
             else:

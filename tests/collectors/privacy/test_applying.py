@@ -49,6 +49,48 @@ def test_an_account_is_replaced_everywhere() -> None:
 
 
 @pytest.mark.parametrize(
+    ("field", "value", "hidden", "kind"),
+    [
+        ("user.full_name", "张三(高一3班)", "张三(高一3班)", "name"),
+        ("user.full_name", "Zhang, San", "Zhang, San", "name"),
+        ("user.name", "zhangsan(张三)", "zhangsan(张三)", "user"),
+        ("winlog.event_data.MemberName", "CN=张三,OU=教师,DC=school", "张三", "user"),
+        ("winlog.event_data.MemberName", "CN=Zhang\\, San,OU=T,DC=school", "Zhang\\, San", "user"),
+    ],
+)
+def test_names_with_signs_are_replaced_too(field: str, value: str, hidden: str, kind: str) -> None:
+    assert applied({field: value})[field] == value.replace(hidden, TOKENS.token(kind, hidden))
+
+
+def test_accounts_among_the_further_fields_are_replaced() -> None:
+    said = [
+        "suser=lisi",
+        "ad.username=SCHOOL\\lisi",
+        "姓名=李四",
+        "userAgent=curl",
+        "username=root",
+        "used=lisi",
+    ]
+    event = applied(
+        {"edusoc.extra": said, "event.reason": "password of lisi expired", "message": "李四 came"}
+    )
+    user, name = TOKENS.token("user", "lisi"), TOKENS.token("name", "李四")
+    assert event["edusoc.extra"] == [
+        f"suser={user}",
+        f"ad.username=SCHOOL\\{user}",
+        f"姓名={name}",
+        "userAgent=curl",
+        "username=root",
+        f"used={user}",
+    ]
+    assert event["event.reason"] == f"password of {user} expired"
+    assert event["message"] == f"{name} came"
+    removed = applied({"edusoc.extra": said, "event.reason": "expired"}, accounts="remove", content="remove")
+    assert removed["edusoc.extra"][:2] == ["userAgent=curl", "username=root"]  # type: ignore[index]
+    assert removed["event.reason"] == "expired"
+
+
+@pytest.mark.parametrize(
     "name",
     [
         "root",
