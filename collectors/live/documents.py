@@ -34,7 +34,15 @@ from collectors.winlogbeat import WindowsParser, windows_record
 from collectors.zeek import ZeekJsonParser, is_zeek_json
 from soc_core.clock import format_instant
 from soc_core.errors import InputError
-from soc_core.model.event import EVENT_ID, TIMESTAMP, BadRecord, Event, make_event_id, make_source_identity
+from soc_core.model.event import (
+    DATASET,
+    EVENT_ID,
+    TIMESTAMP,
+    BadRecord,
+    Event,
+    make_event_id,
+    make_source_identity,
+)
 
 _LOGGER: Final = logging.getLogger("edusoc.collectors")
 _OLDEST: Final = timedelta(days=3_660)
@@ -75,6 +83,13 @@ _MODULES: Final[Mapping[str, str]] = {
     "ecs": "ecs",
     "syslog": "syslog", "json": "json",
 }  # fmt: skip
+_SENDER: Final = "log.source.address"
+_OUR_DATASETS: Final = "edusoc."
+_NOT_SENDERS: Final = (
+    "edusoc.agent", "edusoc.alert.", "edusoc.assigned_by", "edusoc.health.", "edusoc.order.", "edusoc.privacy",
+    "edusoc.rollup.", "edusoc.source", "edusoc.statistics.", "edusoc.unit_code",
+)  # fmt: skip
+"""How fields begin that only agents and centres write."""
 Parsers: TypeAlias = dict[str, JsonParser]
 
 
@@ -174,8 +189,7 @@ class _Reading:
         finished = []
         where = coordinates(tree, document) or self._by_content(document, number, timed)
         for ordinal, event in enumerate(found):
-            if self._sender:
-                put_default(event, "log.source.address", self._sender)
+            _own_words_only(event, self._sender)
             fault = believe(event, self._context.reference, _OLDEST)
             if fault:
                 self._owner.counters.add(f"time_{fault}")
@@ -265,6 +279,23 @@ class _Reading:
         return events
 
 
+def _own_words_only(event: Event, sender: str) -> None:
+    """Take back what a sender may not say: who sent it, and what only agents and centres write.
+
+    Units are told by the sender's address; and an answer to an order is nobody's but the agent's. It is kept as said.
+    """
+    for name in [name for name in event if name.startswith(_NOT_SENDERS)]:
+        extra(event, name, event.pop(name))
+    if str(event.get(DATASET, "")).startswith(_OUR_DATASETS):
+        extra(event, DATASET, event[DATASET])
+        event[DATASET] = "ecs.event"
+    if sender:
+        claimed = event.get(_SENDER)
+        if claimed is not None and claimed != sender:
+            extra(event, _SENDER, claimed)
+        event[_SENDER] = sender
+
+
 def _kind_of_line(data: bytes, path: str) -> str | None:
     """Return the name of the collector that knows a line, ``None`` if none does."""
     with open_bytes(data, name=path or "line") as source:
@@ -345,7 +376,8 @@ def _at(tree: Mapping[str, object], name: str) -> object:
 def coordinates(tree: JsonTree, document: Document) -> Coordinates | None:
     """Return the coordinates a document carries: its sender's id, or a line's place in its file."""
     if document.name:
-        return Coordinates(b"id", 0, document.name.encode("utf-8", "replace"))
+        # With what it says: ids of several senders, and of one that counts anew, may be equal.
+        return Coordinates(b"id", 0, document.name.encode("utf-8", "replace") + b"\0" + document.raw)
     agent = str(_at(tree, "agent.id") or _at(tree, "agent.name") or _at(tree, "host.name") or "")
     offset = _at(tree, "log.offset")
     path = _at(tree, "log.file.path")

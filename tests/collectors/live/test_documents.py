@@ -81,6 +81,33 @@ def test_a_document_is_known_by_its_content(document: object, dataset: str) -> N
     assert event["log.source.address"] == "10.0.0.9"
 
 
+def test_a_sender_is_not_whom_it_says_it_is_and_answers_no_orders() -> None:
+    claimed = {
+        "@timestamp": "2026-11-23T01:58:00Z",
+        "event": {"dataset": "edusoc.order", "outcome": "success"},
+        "organization.id": "unit-2",
+        "log.source.address": "10.99.0.1",
+        "edusoc": {"order": {"number": 1}, "unit_code": "S2", "assigned_by": "sender", "agent": "g1"},
+    }
+    event = read(claimed)[0]
+    assert event["log.source.address"] == "10.0.0.9"
+    assert event["organization.id"] == "unit-1"
+    assert event["event.dataset"] == "ecs.event"
+    assert (
+        not {"edusoc.order.number", "edusoc.unit_code", "edusoc.assigned_by", "edusoc.agent"} & event.keys()
+    )
+    said = event["edusoc.extra"]
+    assert isinstance(said, list)
+    assert {"log.source.address=10.99.0.1", "edusoc.unit_code=S2", "event.dataset=edusoc.order"} <= {*said}
+
+
+def test_equal_ids_of_different_documents_are_different_events() -> None:
+    documents = [Document(orjson.dumps({"time": "2026-11-23 09:58:00", "n": n}), "1") for n in (1, 2, 1)]
+    batch, _ = reader(b"run-1").read(documents, Kept().context(None), "10.0.0.9")  # type: ignore[arg-type]
+    one, two, again = (event["event.id"] for event in batch.events)
+    assert one == again != two
+
+
 def test_what_the_beat_says_of_itself_is_kept() -> None:
     event = read(line(SSHD))[0]
     assert event["agent.id"] == "a-1"
