@@ -121,7 +121,9 @@ def test_data_sets_are_those_that_rules_know() -> None:
     known = set()
     for path in (ROOT / "rules" / "mappings").glob("*.yml"):
         known |= set(
-            re.findall(r"(?:packets|suricata|zeek|windows|syslog|web|iis|dns)\.[a-z0-9_]+", path.read_text("utf-8"))
+            re.findall(
+                r"(?:packets|suricata|zeek|windows|syslog|web|iis|dns)\.[a-z0-9_]+", path.read_text("utf-8")
+            )
         )
     named = {name for view in TABLE.views.values() for name in view.datasets if not name.endswith("*")}
     assert named - known <= {"suricata.anomaly", "zeek.weird"}, "only these are read but not by any rule"
