@@ -121,7 +121,11 @@ class ResolverCache:
     def current(self, connection: Connection) -> AddressResolver:
         """Return the resolver for the plan as the connection's snapshot has it."""
         ends = select(
-            func.count(), func.max(zones.c.number), func.max(zones.c.valid_to), func.min(zones.c.valid_to)
+            func.count(),
+            func.max(zones.c.number),
+            func.count(zones.c.valid_to),
+            func.max(zones.c.valid_to),
+            func.min(zones.c.valid_to),
         )
         state = tuple(connection.execute(ends.select_from(zones)).one())
         held = self._held

@@ -71,6 +71,8 @@ class Findings:
             self._pipeline.take_placed([event_of(finding, unit, now)])
         except StoreError as error:
             LOG.warning("%s", error)
+            with self._lock:  # its like shall be stored once there is room
+                self._seen.discard((finding.action, finding.subject, finding.source))
 
     def stranger(self, address: str) -> str:
         """Return the subject that stands for an address: itself, or ``others`` when there are many this hour."""

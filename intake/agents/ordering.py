@@ -25,6 +25,7 @@ NUMBER: Final = "edusoc.order.number"
 MOST_AT_ONCE: Final = 20
 MOST_OPEN: Final = 200
 _LONGEST: Final = 65_536
+_MOST_NUMBER: Final = 2**53
 _OPEN: Final = (OrderState.WAITING.value, OrderState.DELIVERED.value)
 
 
@@ -90,8 +91,12 @@ def take_results(database: Database, agent: Agent, events: Iterable[Event], now:
     with database.write() as connection:
         for event in found:
             number, outcome = event.get(NUMBER), event.get("event.outcome")
-            if not isinstance(number, int) or outcome not in {"success", "failure"}:
-                continue
+            if (
+                type(number) is not int
+                or not 0 < number < _MOST_NUMBER
+                or outcome not in {"success", "failure"}
+            ):
+                continue  # the store keeps the event, whatever it says
             state = OrderState.DONE if outcome == "success" else OrderState.FAILED
             result = {"outcome": outcome, "reason": str(event.get("event.reason", ""))[:2_000]}
             values = {

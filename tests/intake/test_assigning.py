@@ -126,3 +126,18 @@ def test_networks_of_a_list_that_change_are_closed_not_lost(
         assert zones_on(connection, later)[unit] == {"default": ["10.7.0.0/16"]}
         assert load_tree(connection, later).units[unit].zones == {"default": ("10.7.0.0/16",)}
         assert len([item for item in list_networks(connection) if item.organization_id == unit]) == 2
+
+
+def test_the_plan_is_read_anew_when_a_network_ends(database: Database, tree: OrganisationTree) -> None:
+    first, second = (unit.id for unit in list(tree.units.values())[:2])
+    plans, ends = ResolverCache(), [date(2026, 1, 1), date(2026, 12, 1)]
+    with database.write() as connection:
+        for number, end in enumerate(ends):  # others ended before and will end after it
+            put_network(connection, PlannedNetwork(second, "ending", f"10.{number}.0.0/16", None, end))
+        put_network(connection, PlannedNetwork(first, "ending", "10.7.0.0/16"))
+    with database.read() as connection:
+        assert plans.current(connection).unit_of("10.7.0.1", "ending", DAY, {first}) == first
+    with database.write() as connection:
+        put_network(connection, PlannedNetwork(first, "ending", "10.7.0.0/16", None, date(2026, 11, 1)))
+    with database.read() as connection:
+        assert plans.current(connection).unit_of("10.7.0.1", "ending", DAY, {first}) == ""

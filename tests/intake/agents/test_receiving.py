@@ -241,6 +241,25 @@ def test_a_store_that_is_full_acknowledges_nothing(centre: Centre, monkeypatch: 
     assert len(centre.events()) == 3
 
 
+def test_what_a_full_store_could_not_be_told_is_told_later(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    player = centre.join("one", "S1")
+    body = encode_records([Item(0, [b"{}"])])
+
+    def full(_events: object) -> None:
+        raise StoreError("only 3 MB are free on the disk")
+
+    for room in (False, True):
+        headers = player.headers(RECORDS, body)
+        with monkeypatch.context() as patched:
+            if not room:
+                patched.setattr(centre.store, "append", full)
+            with pytest.raises(RefusedError):
+                player.post(RECORDS, headers, body + b" ")
+    assert [event["event.action"] for event in centre.events("edusoc.health")] == ["agent_replay"]
+
+
 def test_one_request_of_an_agent_at_a_time(centre: Centre) -> None:
     player = centre.join("one", "S1")
     body = encode_records([Item(0, [b"{}"])])
@@ -273,6 +292,14 @@ def test_orders_are_delivered_until_they_are_answered(centre: Centre, time: Time
     with centre.database.read() as connection:
         states = {row.number: row.state for row in ordering.list_orders(connection, player.told.agent)}
     assert states == {1: OrderState.DONE, 2: OrderState.EXPIRED}
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64 - 1, -1, 0, True, "1", 1.5])
+def test_an_answer_with_no_number_of_an_order_holds_up_nothing(centre: Centre, number: object) -> None:
+    player = centre.join("one", "S1")
+    answer = {**made(1)[0], "event.dataset": "edusoc.order", "event.outcome": "success"}
+    receipt = player.send([{**answer, "edusoc.order.number": number}, *made(1, start=1)])  # type: ignore[dict-item]
+    assert receipt.mark == 2
 
 
 @pytest.mark.parametrize("point", ["set_mark", "add_gaps", "count_senders"])
