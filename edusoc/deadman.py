@@ -6,6 +6,7 @@ called only while events are taken and detected. That it is due is a row of the 
 
 from __future__ import annotations
 
+import http.client
 import logging
 import urllib.error
 import urllib.request
@@ -64,7 +65,7 @@ class DeadMansSwitch:
         try:
             with urllib.request.urlopen(self._url, timeout=SECONDS) as answer:  # noqa: S310 - http and https only
                 answer.read(1_024)
-        except (urllib.error.URLError, OSError, ValueError) as error:
+        except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
             if not self._failing:
                 LOG.warning("the heartbeat can't be sent: %s", error)
             self._failing = True

@@ -20,7 +20,7 @@ from intake.forwarding.sending import Forwarder
 from intake.forwarding.sources import UNIT_CODE, EventSource, ForwardSource, Piece, StatisticsSource
 from soc_core.clock import Clock, utc_now
 from soc_core.config import Settings
-from soc_core.errors import EdusocError
+from soc_core.errors import EdusocError, StoreError
 from soc_core.jobs import outbox
 from soc_core.model.event import DATASET, Event, make_event_id, make_source_identity
 from soc_core.organisations.repository import TreeCache, today
@@ -163,6 +163,9 @@ class ParentLink:
                     self._forward(identity)
             except EdusocError as error:
                 self._wait_after(error)
+            except Exception as error:  # the edge of a thread: a surprise must not end forwarding for good
+                LOG.debug("forwarding failed", exc_info=True)
+                self._wait_after(StoreError(f"forwarding failed: {type(error).__name__}: {error}"))
             self._stop.wait(LOOK_SECONDS)
 
     def _forward(self, identity: Identity) -> None:

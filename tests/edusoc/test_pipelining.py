@@ -154,6 +154,22 @@ def test_the_dead_mans_switch_is_held_only_while_all_is_well(database: Database)
     assert not switch.ping(), "nobody listens"
 
 
+def test_a_monitor_that_speaks_no_http_ends_nothing(database: Database) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            client, _ = listener.accept()
+            with client:
+                client.recv(1_024)
+                client.sendall(b"220 mail.example ESMTP\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        assert not DeadMansSwitch(Settings(heartbeat_url=url), database, lambda: True, lambda: NOW).ping()
+        thread.join()
+
+
 def test_no_address_no_call(database: Database) -> None:
     assert not DeadMansSwitch(Settings(), database, lambda: True, lambda: NOW).ping()
     with pytest.raises(UsageError, match="no address"):
