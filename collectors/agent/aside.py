@@ -55,7 +55,7 @@ class Aside:
         """Keep records of a source, as many as there is room for."""
         now = format_instant(self._clock())
         with self._lock:
-            self.last[origin.source] = bad[-1].reason
+            self.last[origin.source] = bad[-1].reason.encode("utf-8", "backslashreplace").decode()
             if now[:16] != self._minute:
                 self._minute, self._counts = now[:16], {}
             room = max(MOST_A_MINUTE - self._counts.get(origin.source, 0), 0)

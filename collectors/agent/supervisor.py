@@ -113,6 +113,9 @@ class Runner:
         condition = self.condition
         condition.state, condition.since = state, format_instant(self._outside.clock())
         condition.running_from = self._outside.monotonic()
+        fault = fault.encode(
+            "utf-8", "backslashreplace"
+        ).decode()  # names of files may be no text: JSON refuses them
         if fault:
             condition.failures += 1
             if fault != condition.fault:
