@@ -27,8 +27,8 @@ class Settings:
     ``disk_reserve_percent`` is the share of the disk that stays free. ``geoip_city`` and ``geoip_asn`` are files in the
     MaxMind DB format and ``calendar`` a TOML file with terms, lessons and exams (``docs/how-to/enrichment.md``).
     ``intake_…`` say where agents reach this centre, by which names (separated by commas) and certificate, and what one
-    agent may send on average; ``parent_forward`` says what goes to the parent centre; ``heartbeat_url`` is called every ``heartbeat_minutes``, so that somebody else notices
-    when this centre stops (``docs/how-to/centre.md``).
+    agent may send on average; ``parent_forward`` says what goes to the parent centre; ``heartbeat_url`` is called every
+    ``heartbeat_minutes``, so that somebody else notices when this centre stops (``docs/how-to/centre.md``).
     """
 
     state: str = ".state"

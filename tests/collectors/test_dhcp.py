@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from collectors import dhcp_isc, dhcp_kea, dnsmasq
-from collectors.dhcp import Dhcp
 from collectors.coerce import mac_or_none
+from collectors.dhcp import Dhcp
 from soc_core.model.event import Event
 from tests.collectors.base import CONTEXT, GOLDEN, TextCollectorTests, read_all
 
