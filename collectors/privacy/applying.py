@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -14,8 +15,9 @@ from collectors.privacy.finding import Finder, is_word
 from collectors.privacy.policy import KEEP, REMOVE, Policy
 from collectors.privacy.tokens import DEVICE, ID, MAIL, NAME, USER, Tokens, is_token
 from soc_core.fields import FIELDS
-from soc_core.model.event import EXTRA, Event, Value, values_of
+from soc_core.model.event import EXTRA, BadRecord, Event, Value, values_of
 
+_LOGGER: Final = logging.getLogger("edusoc.collectors")
 CORRELATION: Final = "edusoc.correlation"
 POLICY: Final = "edusoc.privacy"
 _ORIGINAL: Final = "event.original"
@@ -52,6 +54,8 @@ _DEVICES: Final = frozenset(
 _CONCERNED: Final = _ACCOUNTS.keys() | _TEXTS | _DEVICES
 _PEOPLE_BEGIN: Final = 1_000
 """Numeric user ids below it are the system's (LSB, login.defs); relative ids of Windows below it are built in."""
+_NOBODY: Final = frozenset({65_534, 65_535, 2**32 - 2, 2**32 - 1})
+"""Numeric ids that mean nobody; other high ones are students' numbers and accounts of a directory."""
 _NOT_IN_NAMES: Final = frozenset("'\"<>;(){}[]|&`*?%=,")
 """Who logs in with these attacks; the attempt stays as it is, as free text."""
 _SHOWN: Final = re.compile(r"[\w.@\- ]+\([\w.@\- ]+\)")
@@ -85,7 +89,16 @@ class Privacy:
 
     def apply(self, batch: Batch) -> None:
         """Replace in all events and in the bytes of bad records; count ``privacy_replaced``."""
-        replaced = sum(self._event(event) for event in batch.events)
+        replaced, hidden = 0, list[Event]()
+        for event in batch.events:
+            try:
+                replaced += self._event(event)
+                hidden.append(event)
+            except Exception as fault:  # it must neither leave as it is nor take the others with it
+                _LOGGER.exception("an event can't be hidden")
+                where = str(event.get("event.dataset", ""))
+                batch.bad.append(BadRecord(where, 0, 0, f"privacy failed: {type(fault).__name__}"))
+        batch.events[:] = hidden
         if self.policy.content != KEEP:
             batch.bad[:] = [replace(bad, raw=self._raw(bad.raw)) for bad in batch.bad]
         if replaced:
@@ -286,11 +299,11 @@ def _drop_changed(event: Event, name: str, change: Callable[[str], str]) -> None
 def _built_in(value: str) -> bool:
     """Tell whether a user id is the system's own: a low number, a well-known SID ([MS-DTYP] section 2.4.2.4)."""
     if value.isascii() and value.isdigit():
-        return int(value) < _PEOPLE_BEGIN or int(value) >= 65_534
+        return len(value) <= 10 and (int(value) < _PEOPLE_BEGIN or int(value) in _NOBODY)
     if not value.upper().startswith("S-1-5-21-"):
         return value.upper().startswith("S-1-") or is_token(value)
     last = value.rpartition("-")[2]
-    return last.isascii() and last.isdigit() and int(last) < _PEOPLE_BEGIN
+    return last.isascii() and last.isdigit() and len(last) <= 10 and int(last) < _PEOPLE_BEGIN
 
 
 def replace_word(text: str, word: str, token: str) -> str:
@@ -316,4 +329,4 @@ def replace_word(text: str, word: str, token: str) -> str:
 
 
 def _forms(word: str) -> Iterable[str]:
-    return (word,) if word.isascii() else (word, quote(word))
+    return (word,) if word.isascii() else (word, quote(word, errors="surrogatepass"))

@@ -60,7 +60,9 @@ class Finder:
         self._student = re2.compile(student_number) if student_number else None
 
     def hide(self, text: str, replace: Replace) -> str:
-        """Return the text with personal values replaced."""
+        """Return the text with personal values replaced; half characters, which no library takes, become text."""
+        if not text.isascii():
+            text = text.encode("utf-8", "backslashreplace").decode()
         if _DIGITS.search(text):
             text = _NUMBERS.sub(lambda match: _number(match, replace), text)
         if self._student is not None:

@@ -53,6 +53,8 @@ def test_an_account_is_replaced_everywhere() -> None:
     [
         ("user.full_name", "张三(高一3班)", "张三(高一3班)", "name"),
         ("user.full_name", "Zhang, San", "Zhang, San", "name"),
+        ("user.id", "202301234", "202301234", "id"),
+        ("user.id", "9" * 5_000, "9" * 5_000, "id"),
         ("user.name", "zhangsan(张三)", "zhangsan(张三)", "user"),
         ("winlog.event_data.MemberName", "CN=张三,OU=教师,DC=school", "张三", "user"),
         ("winlog.event_data.MemberName", "CN=Zhang\\, San,OU=T,DC=school", "Zhang\\, San", "user"),
@@ -167,6 +169,30 @@ def test_bad_records_are_hidden_too() -> None:
     assert b"13812345678" not in batch.bad[0].raw
     Privacy(Policy(content="remove"), TOKENS).apply(batch)
     assert batch.bad[0].raw == b""
+
+
+def test_half_characters_hold_up_nothing() -> None:
+    batch = Batch([{"message": "\ud800 13800138000", "user.name": "\udcff李"}, {"message": "13800138000"}])
+    Privacy(Policy(names=("李四",), student_number="20[0-9]{8}"), TOKENS).apply(batch)
+    token = TOKENS.token("phone", "13800138000")
+    assert [event["message"] for event in batch.events] == [f"\\ud800 {token}", token]
+    assert not batch.bad
+
+
+def test_what_can_not_be_hidden_is_kept_aside_without_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    privacy = Privacy(Policy(), TOKENS)
+    really = privacy._event
+
+    def failing(event: Event) -> int:
+        if event["message"] == "broken":
+            raise ValueError("a fault of ours")
+        return really(event)
+
+    monkeypatch.setattr(privacy, "_event", failing)
+    batch = Batch([{"message": "broken", "event.dataset": "a.b"}, {"message": "whole"}])
+    privacy.apply(batch)
+    assert [event["message"] for event in batch.events] == ["whole"]
+    assert batch.bad == [BadRecord("a.b", 0, 0, "privacy failed: ValueError")]
 
 
 def test_applied_twice_is_applied_once() -> None:
