@@ -5,6 +5,7 @@ They are written ahead in steps: after a crash those of the rest of a step are p
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from soc_core.errors import StoreError
 from soc_core.log.files import sync_directory
 
 STEP: Final = 1_000
+_DIGITS: Final = 18
 
 
 class RequestNumbers:
@@ -39,14 +41,18 @@ class RequestNumbers:
         return unknown
 
     def _reserve(self, number: int) -> None:
+        line = f"{number:0{_DIGITS}d}\n"
         new = self._path.with_name(self._path.name + ".new")
         try:
-            with new.open("w", encoding="ascii") as file:
-                file.write(f"{number}\n")
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self._path)
-            sync_directory(self._path.parent)
+            try:
+                _write(new, "w", line)
+                new.replace(self._path)
+                sync_directory(self._path.parent)
+            except OSError as error:
+                if error.errno != errno.ENOSPC or not self._path.exists():
+                    raise
+                # What is sent makes room: that must go on where the disk is full, and writing over takes no room.
+                _write(self._path, "r+", line)
         except OSError as error:
             raise StoreError(
                 error.strerror or "can't write",
@@ -56,12 +62,19 @@ class RequestNumbers:
         self._reserved = number
 
 
+def _write(path: Path, mode: str, line: str) -> None:
+    with path.open(mode, encoding="ascii") as file:
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def _read(path: Path) -> int:
     try:
         text = path.read_text(encoding="ascii", errors="replace").strip()
     except FileNotFoundError:
         return 0
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
         # The centre tells its last number with the first refusal: the file can be made anew.
         return 0
     return int(text)
