@@ -1,7 +1,7 @@
 """Say what is wrong with collecting, as events of the data set ``edusoc.health`` from which a detector makes alerts.
 
-One event per agent (or stranger's address), kind, source and hour: its id depends on nothing else, so the store drops a
-second one even after a crash, and a flood of refused requests makes one alert. All are counted.
+One event per agent (or stranger's address), kind, source and hour: its id depends on nothing else but a secret, so the
+store drops a second one even after a crash, and a flood of refused requests makes one alert. All are counted.
 """
 
 from __future__ import annotations
@@ -47,8 +47,14 @@ class Finding:
 class Findings:
     """Store findings through the pipeline; threads may share it."""
 
-    def __init__(self, pipeline: Pipeline, clock: Clock, home: Callable[[], str]) -> None:
-        """Take the pipeline, and what tells the centre's own unit (empty: none): strangers' deeds belong there."""
+    def __init__(
+        self, pipeline: Pipeline, clock: Clock, home: Callable[[], str], secret: bytes = b""
+    ) -> None:
+        """Take the pipeline, and what tells the centre's own unit (empty: none): strangers' deeds belong there.
+
+        With a secret nobody knows the ids beforehand: who sent an event of such an id first could keep the finding out.
+        """
+        self._secret = secret
         self._pipeline = pipeline
         self._clock = clock
         self._home = home
@@ -68,7 +74,7 @@ class Findings:
         if not unit:
             return
         try:
-            self._pipeline.take_placed([event_of(finding, unit, now)])
+            self._pipeline.take_placed([event_of(finding, unit, now, self._secret)])
         except StoreError as error:
             LOG.warning("%s", error)
             with self._lock:  # its like shall be stored once there is room
@@ -96,10 +102,10 @@ class Findings:
             return True
 
 
-def event_of(finding: Finding, unit: str, now: datetime) -> Event:
+def event_of(finding: Finding, unit: str, now: datetime, secret: bytes = b"") -> Event:
     """Return the event of a finding."""
     at = format_instant(now)
-    named = f"{finding.action}\n{finding.subject}\n{finding.source}".encode()
+    named = f"{finding.action}\n{finding.subject}\n{finding.source}".encode() + secret
     identity = make_source_identity(unit, "", DATASET, named)
     event: Event = {
         "@timestamp": at,

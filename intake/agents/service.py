@@ -25,7 +25,9 @@ class Intake:
         """Take the one pipeline, where agents are kept, what new ones are told, and the usual quota."""
         self._database = database
         self.clock = clock
-        self.findings = Findings(pipeline, clock, self._home)
+        # A signature is the same whenever it is made, and only who has the key can make it.
+        secret = trust.order_key.sign(b"edusoc-findings-1")
+        self.findings = Findings(pipeline, clock, self._home, secret)
         quotas = Quotas(quota)
         self.gate = Gate(database, self.findings, quotas, clock)
         self.receiver = Receiver(pipeline, database, self.findings, quotas, clock)
