@@ -44,15 +44,7 @@ def read_store(state: Path, agent_of: Mapping[str, str]) -> Stored:
             for event in batch:
                 found.events += 1
                 if event.get("event.dataset") == "edusoc.gap":
-                    count = next(
-                        (
-                            text
-                            for text in event.get("edusoc.extra", [])
-                            if str(text).startswith("gap.events=")
-                        ),
-                        "=0",
-                    )
-                    found.shed[agent_of[str(event["organization.id"])]] += int(str(count).partition("=")[2])
+                    found.shed[agent_of[str(event["organization.id"])]] += _gap(event.get("edusoc.extra"))
                     continue
                 match = MARK.search(str(event.get("event.original") or event.get("message")))
                 if match:
@@ -62,6 +54,12 @@ def read_store(state: Path, agent_of: Mapping[str, str]) -> Stored:
     finally:
         store.close()
     return found
+
+
+def _gap(extra: object) -> int:
+    """Return how many events an event about a gap speaks of."""
+    texts = [str(text) for text in extra] if isinstance(extra, list) else []
+    return sum(int(text.partition("=")[2]) for text in texts if text.startswith("gap.events="))
 
 
 @dataclass(slots=True)
@@ -75,6 +73,8 @@ class Row:
     doubled: int = 0
     unaccepted: int = 0
     told: int = 0
+    in_hand: int = 0
+    """The most datagrams that a killed agent had received and not yet made durable."""
     wrong: list[str] = field(default_factory=list)
 
     def take(self, found: Counter[int], sent: int, stored: Stored, name: str) -> None:
@@ -95,6 +95,8 @@ class Campaign:
     lives: Sequence[Life]
     dropped: int
     """Datagrams that the kernel dropped, by the counters of the agent's last life."""
+    shed: int
+    """Datagrams that it shed for want of room, by the same."""
 
 
 def judge(campaigns: Sequence[Campaign], stored: Stored) -> list[Row]:
@@ -157,28 +159,38 @@ def _tail(missing: Sequence[int], after: int) -> int:
 
 
 def _udp(row: Row, campaign: Campaign, found: Counter[int], stored: Stored) -> None:
-    """Sent = stored + dropped by the kernel + shed, but for what a killed agent had in hand and what nobody took."""
+    """Sent = stored + dropped by the kernel + shed, but for what a killed agent had in hand and what nobody took.
+
+    For the last life, which nobody killed, that is exact. Before, what was shed right after a slow start can't be told
+    from what came while nobody listened: then at least what is missing otherwise must have been told.
+    """
     report = campaign.streams["u"]
     missing = {number for number in range(report["sent"]) if number not in found}
     nobody: set[int] = set()
-    number_at = _numbers_at(report["times"])
+    number_at, last = _numbers_at(report["times"]), 0
     for life in campaign.lives[:-1]:
         start = end = number_at(life.ended)
         while start - 1 in missing:
             start -= 1
+        row.in_hand = max(row.in_hand, end - start)
         while end in missing:
             end += 1
         nobody |= missing & set(range(start, end))
-    told = campaign.dropped + stored.shed[campaign.agent]
+        last = end
     row.unaccepted += len(nobody)
-    row.told += told
-    rest = len(missing) - len(nobody)
-    if rest != told:
-        row.lost += abs(rest - told)
+    shed_before = stored.shed[campaign.agent] - campaign.shed
+    row.told += campaign.dropped + campaign.shed + shed_before
+    of_last = sum(number >= last for number in missing - nobody)
+    before = len(missing) - len(nobody) - of_last
+    if of_last != campaign.dropped + campaign.shed:
+        row.lost += abs(of_last - campaign.dropped - campaign.shed)
         row.wrong.append(
-            f"{campaign.agent}: {rest} missing while it lived, told are {campaign.dropped} dropped by the kernel "
-            f"and {stored.shed[campaign.agent]} shed"
+            f"{campaign.agent}: {of_last} missing in its last life, told are {campaign.dropped} dropped by the kernel "
+            f"and {campaign.shed} shed"
         )
+    if not before <= shed_before <= before + len(nobody):
+        row.lost += max(before - shed_before, 1)
+        row.wrong.append(f"{campaign.agent}: {before} missing while it lived, told are {shed_before} shed")
 
 
 def _numbers_at(times: Sequence[tuple[float, int]]) -> Callable[[float], int]:
@@ -205,6 +217,10 @@ def show(rows: Sequence[Row]) -> bool:
             f"{row.name:<12}{row.sent:>10,}{row.stored:>10,}{row.lost:>7,}{row.doubled:>9,}{row.unaccepted:>14,}"
             f"{row.told:>12,}"
         )
+        if row.in_hand:
+            print(
+                f"    killed agents had {row.in_hand:,} of them in hand at most; what came while none ran adds up"
+            )
         for text in row.wrong[:10]:
             print(f"    {text}")
     return not any(row.lost or row.doubled or row.wrong for row in rows)

@@ -31,6 +31,11 @@ CENTRE: Final = "10.77.0.1"
 PORT: Final = 8601
 CODE: Final = re.compile(r"(?:[0-9A-Z]{4}-){7}[0-9A-Z]{4}")
 FAKETIME: Final = ("/usr/lib/x86_64-linux-gnu/faketime", "/usr/lib/aarch64-linux-gnu/faketime")
+RUN: Final = (
+    "import runpy, threading, time; time.sleep = lambda seconds: threading.Event().wait(seconds) and None; "
+    "runpy.run_module('edusoc', run_name='__main__')"
+)
+"""Run the program under libfaketime, whose ``clock_nanosleep`` refuses what Python's ``time.sleep`` asks (0.9.10)."""
 LOSS: Final = """table inet loss {
   chain incoming { type filter hook input priority 0; policy accept
     iifname "br0" numgen random mod 100 < 20 drop
@@ -125,10 +130,11 @@ class Program:
 
     def start(self) -> None:
         """Start it; a jumping clock where libfaketime is installed."""
-        surroundings = {**os.environ, **self.extra}
+        surroundings, program = {**os.environ, **self.extra}, ["-m", "edusoc"]
         if library := faketime():
             if not self.clock_file.exists():
                 self.jump("+0")
+            program = ["-c", RUN]
             surroundings |= {
                 "LD_PRELOAD": library,
                 "FAKETIME_TIMESTAMP_FILE": str(self.clock_file),
@@ -138,7 +144,7 @@ class Program:
             }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*self.prefix, sys.executable, "-m", "edusoc", *self.words],
+                [*self.prefix, sys.executable, *program, *self.words],
                 cwd=ROOT,
                 env=surroundings,
                 stdout=log,

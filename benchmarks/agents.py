@@ -248,7 +248,7 @@ def settle(world: World, arguments: argparse.Namespace) -> bool:
         program.end()
     stored = read_store(world.state, {agent.unit: agent.name for agent in world.agents})
     campaigns = [
-        Campaign(agent.name, told, agent.program.lives, counted.get("dropped", 0))  # type: ignore[arg-type]
+        Campaign(agent.name, told, agent.program.lives, counted.get("dropped", 0), counted.get("shed", 0))  # type: ignore[arg-type]
         for agent, told, counted in zip(world.agents, streams, counters, strict=True)
     ]
     rows = judge(campaigns, stored)

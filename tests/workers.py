@@ -21,6 +21,7 @@ TOGETHER: Final[Sequence[Sequence[str]]] = (
     ("tests/contract/test_cluster.py",),
     # One demo for both.
     ("tests/e2e/test_demo.py", "tests/soc_core/store/elasticsearch/kibana/test_on_demo.py"),
+    ("tests/e2e/test_agents.py",),
     ("tests/rules/test_stores.py",),
     # One cluster with users, whose settings some change.
     (
