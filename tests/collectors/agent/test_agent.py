@@ -228,6 +228,26 @@ HEAVY = (
 )
 
 
+def test_the_installer_installs_what_any_input_needs() -> None:
+    program = """
+import importlib, pkgutil, sys
+import collectors
+built = ("collectors.packets.kernel", "collectors.packets.building", "collectors.packets.deep_view")
+for module in pkgutil.walk_packages(collectors.__path__, "collectors."):
+    if not module.name.startswith(built):
+        importlib.import_module(module.name)
+from importlib.metadata import packages_distributions
+owners = packages_distributions()
+used = {owner for name in list(sys.modules) for owner in owners.get(name.split(".")[0], ())}
+print(*sorted(name.lower().replace("_", "-") for name in used))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, timeout=60, check=True
+    )
+    brought_along = {"pyasn1", "llvmlite"}  # by pysnmp; by the installer where packets are captured
+    assert set(done.stdout.decode().split()) <= known_libraries() | brought_along
+
+
 def test_collecting_syslog_imports_nothing_heavy(tmp_path: Path) -> None:
     config = tmp_path / "agent.toml"
     text = f'[agent]\nstate = "{tmp_path / "state"}"\n[privacy]\n[[inputs]]\nkind = "syslog"\nudp = "127.0.0.1:0"\n'
