@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +12,6 @@ import pytest
 from tests.needs import need
 
 ROOT = Path(__file__).parents[2]
-ROW = re.compile(r"^ *(syslog UDP|syslog TCP|file|HTTP push|bulk) +((?:[0-9,]+ *){6})$", re.MULTILINE)
 TRIED = "ip link && mount -t tmpfs none /mnt && nft list ruleset"
 
 
@@ -38,16 +36,6 @@ def test_kills_cut_links_lost_packets_and_full_disks_lose_and_double_nothing() -
         text=True,
         timeout=240,
     )
-    said = done.stdout[-6_000:] + done.stderr[-3_000:]
-    rows = {
-        match[1]: [int(cell.replace(",", "")) for cell in match[2].split()]
-        for match in ROW.finditer(done.stdout)
-    }
-    assert rows.keys() == {"syslog UDP", "syslog TCP", "file", "HTTP push", "bulk"}, said
-    for name, (sent, stored, lost, doubled, *_rest) in rows.items():
-        assert doubled == 0, said
-        assert 0 < stored <= sent, said
-        # What UDP loses while an agent is dead nobody counts; that received and dropped add up otherwise is held by
-        # tests/collectors/live/test_syslog.py, and by the long form of this, which knows each agent's last life.
-        assert lost == 0 or name == "syslog UDP", said
-    assert "6 times kill -9" in done.stdout, said
+    assert done.returncode == 0, done.stdout[-6_000:] + done.stderr[-3_000:]
+    assert "6 times kill -9" in done.stdout
+    assert "NOTHING LOST, NOTHING DOUBLED" in done.stdout
