@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-import contextlib
 import hashlib
-import os
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,8 +16,8 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from soc_core.errors import StoreError, UsageError
-from soc_core.log.files import sync_directory
+from soc_core.errors import UsageError
+from soc_core.keys.files import secret_in
 
 ALGORITHM: Final = "ed25519"
 _PREFIX: Final = ALGORITHM + ":"
@@ -82,37 +79,4 @@ class SigningKey:
 
         The file appears whole or not at all, whenever the power goes; of processes that start together one makes it.
         """
-        if not path.exists():
-            _make(path)
-        return cls(_read(path))
-
-
-def _make(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(f"{ALGORITHM} {os.urandom(_SEED_BYTES).hex()}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):  # another was quicker: its key is the one
-            os.link(beside, path)
-        sync_directory(path.parent)
-    finally:
-        beside.unlink()
-
-
-def _read(path: Path) -> bytes:
-    try:
-        algorithm, _, text = path.read_text(encoding="ascii").strip().partition(" ")
-        seed = bytes.fromhex(text)
-    except ValueError:  # also what is no ASCII
-        algorithm, seed = "", b""
-    except OSError as error:
-        raise StoreError(error.strerror or "can't be read", where=str(path)) from error
-    if algorithm != ALGORITHM or len(seed) != _SEED_BYTES:
-        raise StoreError(
-            "the key file is damaged", where=str(path), todo="restore it from the backup, or remove it"
-        )
-    return seed
+        return cls(secret_in(path, ALGORITHM, _SEED_BYTES))

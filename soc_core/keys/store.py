@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
-import secrets
 from pathlib import Path
 from typing import Final
 
-from soc_core.errors import StoreError
+from soc_core.keys.files import secret_in
 
 ALGORITHM: Final = "hmac-sha256"
 KEY_BYTES: Final = 32
@@ -39,32 +37,6 @@ class KeyStore:
     def _key(self, purpose: str) -> bytes:
         held = self._held.get(purpose)
         if held is None:
-            held = self._held[purpose] = self._read_or_make(purpose)
+            path = self._directory / f"{purpose}.key"
+            held = self._held[purpose] = secret_in(path, ALGORITHM, KEY_BYTES)
         return held
-
-    def _read_or_make(self, purpose: str) -> bytes:
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self._directory / f"{purpose}.key"
-        try:
-            # O_EXCL: of two processes that start together, one makes the key and the other reads it.
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return _read(path)
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(f"{ALGORITHM} {secrets.token_hex(KEY_BYTES)}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        return _read(path)
-
-
-def _read(path: Path) -> bytes:
-    algorithm, _, text = path.read_text(encoding="ascii").strip().partition(" ")
-    try:
-        key = bytes.fromhex(text)
-    except ValueError:
-        key = b""
-    if algorithm != ALGORITHM or len(key) != KEY_BYTES:
-        raise StoreError(
-            "the key file is damaged", where=str(path), todo="restore it from the backup, or remove it"
-        )
-    return key
