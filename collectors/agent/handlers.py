@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from collectors.agent.configuration import InputSettings, managed_path, read_managed
-from collectors.agent.identity import write_whole
 from soc_core.errors import EdusocError, UsageError
+from soc_core.log.files import write_whole
 from soc_core.uplink.orders import Order
 
 MOST_CONFIGURATION: Final = 256 * 1024

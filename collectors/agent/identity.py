@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -12,7 +11,7 @@ import orjson
 from collectors.uplink.connection import Centre
 from soc_core.errors import StoreError, UsageError
 from soc_core.keys.signing import PublicKey, SigningKey
-from soc_core.log.files import sync_directory
+from soc_core.log.files import sync_directory, write_whole
 
 FILE: Final = "identity.json"
 CA_FILE: Final = "centre-ca.pem"
@@ -94,15 +93,3 @@ def write_identity(state: Path, identity: Identity, ca: str) -> None:
     if ca:
         write_whole(state / CA_FILE, ca.encode())
     write_whole(state / FILE, orjson.dumps(asdict(identity), option=orjson.OPT_INDENT_2) + b"\n")
-
-
-def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Replace a file durably, all or nothing."""
-    new = path.with_name(path.name + ".new")
-    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    sync_directory(path.parent)

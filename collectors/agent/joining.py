@@ -22,11 +22,11 @@ from collectors.agent.identity import (
     fresh_key,
     keep_key,
     write_identity,
-    write_whole,
 )
 from collectors.uplink.connection import Centre, Connection, LinkError
 from soc_core.errors import InputError, UsageError
 from soc_core.keys.signing import PublicKey
+from soc_core.log.files import write_whole
 from soc_core.uplink.answers import Refusal
 from soc_core.uplink.enrolment import EnrolAnswer, EnrolmentCode, EnrolRequest
 from soc_core.uplink.wire import ENROL

@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
-from collectors.agent.identity import write_whole
 from soc_core.clock import parse_instant
 from soc_core.errors import StoreError, UsageError
+from soc_core.log.files import write_whole
 from soc_core.uplink.orders import Order
 from soc_core.uplink.packets import MAX_CAPTURE, pack_capture
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,6 +11,7 @@ from sqlalchemy import Connection, select
 
 from intake.agents.tables import orders
 from soc_core.errors import InputError
+from soc_core.log.files import write_whole
 from soc_core.uplink.orders import PACKETS
 from soc_core.uplink.packets import unpack_capture
 
@@ -51,13 +51,7 @@ class Shelf:
         plain = unpack_capture(body)
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._make_room(len(plain))
-        fresh = target.with_suffix(".new")
-        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(plain)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(target)
+        write_whole(target, plain)
         return target
 
     def _files(self) -> list[tuple[float, int, Path]]:

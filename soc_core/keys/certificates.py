@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from soc_core.errors import UsageError
+from soc_core.log.files import write_whole
 
 SERVER_NAME: Final = "edusoc-intake"
 AUTHORITY_DAYS: Final = 7_300
@@ -111,9 +112,9 @@ def own_identity(directory: Path, names: Iterable[str], now: datetime) -> Server
         if not found or not key_file.exists() or not _serves(found[0], authority, wanted, now):
             key = ec.generate_private_key(ec.SECP256R1())
             certificate = _server_certificate(key.public_key(), wanted, (authority, authority_key), now)
-            _write(key_file, _private(key))
+            write_whole(key_file, _private(key))
             found = [certificate, authority]
-            _write(chain_file, b"".join(map(_pem, found)))
+            write_whole(chain_file, b"".join(map(_pem, found)))
     return _identity(chain_file, key_file, found)
 
 
@@ -151,8 +152,8 @@ def _authority(directory: Path, now: datetime) -> tuple[x509.Certificate, ec.Ell
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
         .sign(key, hashes.SHA256())
     )
-    _write(key_file, _private(key))
-    _write(file, _pem(certificate))
+    write_whole(key_file, _private(key))
+    write_whole(file, _pem(certificate))
     return certificate, key
 
 
@@ -236,16 +237,6 @@ def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-
-
-def _write(file: Path, content: bytes) -> None:
-    """Write a file that is whole or not there, readable by its owner only."""
-    beside = file.with_suffix(".new")
-    with open(beside, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    beside.replace(file)
 
 
 @contextlib.contextmanager

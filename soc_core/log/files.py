@@ -39,6 +39,18 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
+def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Replace a file durably, all or nothing."""
+    new = path.with_name(path.name + ".new")
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    sync_directory(path.parent)
+
+
 def publish(descriptor: int, end: int) -> None:
     """Tell readers that everything below ``end`` is committed."""
     body = struct.pack("<Q", end)
