@@ -74,7 +74,7 @@ class Settings:
 def load_settings(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
     """Return the settings of ``path`` (if any) and the environment; raise ``UsageError`` naming a bad one."""
     environment = os.environ if environment is None else environment
-    given: dict[str, object] = dict(_read_file(path)) if path is not None else {}
+    given: dict[str, object] = dict(read_toml(path)) if path is not None else {}
     known = {item.name for item in fields(Settings)}
     for name in given:
         if name not in known:
@@ -103,7 +103,8 @@ def _typed(name: str, value: object, usual: object) -> object:
         raise UsageError(f"setting '{name}': '{value}' is not a number") from None
 
 
-def _read_file(path: Path) -> Mapping[str, object]:
+def read_toml(path: Path) -> Mapping[str, object]:
+    """Return the tables of a TOML file; raise ``UsageError`` when it can't be read or is none."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

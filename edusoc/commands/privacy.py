@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import secrets
 import sys
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ import orjson
 from edusoc.cli_language import language_of
 from edusoc.options import add_settings, said, say, settings_of
 from edusoc.parser import add_actions, add_command
+from soc_core.config import read_toml
 from soc_core.errors import UsageError
 from soc_core.printing import printable
 
@@ -98,10 +98,7 @@ def _policy(path: Path | None) -> Policy:
 
     if path is None:
         return Policy()
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("privacy", {})
-    except OSError as error:
-        raise UsageError(error.strerror or "can't be read", where=str(path)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"no valid TOML: {error}", where=str(path)) from error
+    table = read_toml(path).get("privacy", {})
+    if not isinstance(table, dict):
+        raise UsageError("'privacy' is no table", where=str(path), todo="write [privacy]")
     return read_policy(table, str(path))

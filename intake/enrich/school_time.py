@@ -7,7 +7,6 @@ National holidays and the working days swapped for them (调休) are those the S
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, tzinfo
@@ -19,6 +18,7 @@ from typing import Final, TypeVar
 import chinese_calendar
 
 from soc_core.clock import LOCAL_ZONE, parse_instant
+from soc_core.config import read_toml
 from soc_core.errors import UsageError
 from soc_core.model.event import TIMESTAMP, Event
 
@@ -94,12 +94,7 @@ class SchoolTime:
 
 def read_calendar(path: Path) -> Calendar:
     """Return the calendar of a TOML file. Raises ``UsageError`` naming file, key and what it should look like."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(error.strerror or "can't be read", where=str(path)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"no valid TOML: {error}", where=str(path)) from error
+    table = read_toml(path)
     usual = Calendar()
     for name in table:
         if name not in {"terms", "exams", "lessons", "day"}:

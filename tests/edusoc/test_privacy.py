@@ -67,7 +67,7 @@ def test_try_hides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert one.startswith("user~")
 
 
-@pytest.mark.parametrize("text", ["[privacy\n", "[privacy]\naccounts = 'hide'\n"])
+@pytest.mark.parametrize("text", ["[privacy\n", "privacy = 1\n", "[privacy]\naccounts = 'hide'\n"])
 def test_a_wrong_policy_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
     policy = tmp_path / "agent.toml"
     policy.write_text(text)
