@@ -20,6 +20,11 @@ from soc_core.model.event import EXTRA, Event, Scalar, Value
 
 Coercer: TypeAlias = Callable[[object], "Scalar | None"]
 
+MONTHS: Final = {
+    name: number
+    for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), start=1)  # noqa: SIM905
+}
+"""English names of months as logs write them → number."""
 _LONG_MIN: Final = -(1 << 63)
 _LONG_MAX: Final = (1 << 63) - 1
 _TRUE: Final = frozenset({"true", "t", "yes", "1"})
@@ -262,3 +267,13 @@ def instant_or_none(text: str, zone: tzinfo = UTC) -> datetime | None:
 def unique(values: Iterable[str]) -> list[str]:
     """Return ``values`` without repetitions and empties, in order."""
     return [value for value in dict.fromkeys(values) if value]
+
+
+def put_words(event: Event, dataset: str, message: str, *, module: str, level: str = "") -> None:
+    """Make ``event`` one that only tells what a server says about itself."""
+    event["event.dataset"] = dataset
+    event["event.module"] = module
+    event["event.category"] = ["host"]
+    event["event.type"] = ["info"]
+    put(event, "message", message)
+    put(event, "log.level", level)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from collectors.base import ReadContext
-from collectors.coerce import epoch_text, ip_text, mac_or_none, put, unique
+from collectors.coerce import epoch_text, ip_text, mac_or_none, put, put_words, unique
 from soc_core.model.event import EVENT_ID, TIMESTAMP, Event, make_event_id, make_source_identity
 
 DATASET: Final = "dhcp.lease"
@@ -91,9 +91,4 @@ def name_by_content(event: Event, record: bytes, context: ReadContext, software:
 
 def start_server(event: Event, message: str, *, module: str, level: str = "") -> None:
     """Mark ``event`` as something else that a DHCP server says."""
-    event["event.dataset"] = SERVER_DATASET
-    event["event.module"] = module
-    event["event.category"] = ["host"]
-    event["event.type"] = ["info"]
-    put(event, "message", message)
-    put(event, "log.level", level)
+    put_words(event, SERVER_DATASET, message, module=module, level=level)

@@ -9,7 +9,7 @@ import re
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 
-from collectors.coerce import extra, instant_or_none, put
+from collectors.coerce import MONTHS, extra, instant_or_none, put
 from collectors.dns_common import put_client, put_code, put_question, start_question, start_server
 from collectors.network import put_side
 from soc_core.clock import format_instant
@@ -20,10 +20,6 @@ _TIME: Final = re.compile(
     r"(?:(\d\d)-([A-Z][a-z]{2})-(\d{4}) (\d\d):(\d\d):(\d\d)\.(\d{3})"
     r"|(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(?:Z|[+-]\d\d:?\d\d)?)) "
 )
-_MONTHS: Final = {
-    name: number
-    for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), start=1)  # noqa: SIM905
-}
 _CATEGORY: Final = re.compile(
     r"(?:([a-z][a-z\-]{1,31}): )?(?:(debug \d{1,2}|info|notice|warning|error|critical): )?"
 )
@@ -53,7 +49,7 @@ def bind_time(text: str, zone: tzinfo) -> tuple[str, int]:
         return (format_instant(instant), match.end()) if instant is not None else ("", 0)
     try:
         day, year, hour, minute, second, part = (int(match[group]) for group in (1, 3, 4, 5, 6, 7))
-        local = datetime(year, _MONTHS[match[2]], day, hour, minute, second, part * 1_000, zone)
+        local = datetime(year, MONTHS[match[2]], day, hour, minute, second, part * 1_000, zone)
         return format_instant(local.astimezone(UTC)), match.end()
     except (ValueError, KeyError, OverflowError):
         return "", 0

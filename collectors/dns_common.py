@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from collectors.coerce import ip_text, put
+from collectors.coerce import ip_text, put, put_words
 from collectors.network import put_side, put_transport
 from soc_core.model.event import Event
 
@@ -55,9 +55,4 @@ def put_code(event: Event, code: str) -> None:
 
 def start_server(event: Event, message: str, *, module: str, level: str = "") -> None:
     """Mark ``event`` as something else that a name server says."""
-    event["event.dataset"] = SERVER_DATASET
-    event["event.module"] = module
-    event["event.category"] = ["host"]
-    event["event.type"] = ["info"]
-    put(event, "message", message)
-    put(event, "log.level", level)
+    put_words(event, SERVER_DATASET, message, module=module, level=level)

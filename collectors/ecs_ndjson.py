@@ -14,6 +14,7 @@ from collectors.base import Batch, ByteSource, ReadContext
 from collectors.coerce import date_text, extra, instant_or_none, put
 from collectors.json_records import JsonObject, JsonTree, first_object
 from collectors.making import RecordError
+from collectors.nesting import value_at
 from collectors.records import read_json_events
 from soc_core.clock import format_instant
 from soc_core.fields import FIELDS
@@ -48,7 +49,7 @@ class EcsNdjson:
         if first is None:
             return 30 if b'"@timestamp"' in head else 0
         tree = _document(first)
-        if _OUR_ID.fullmatch(str(_at(tree, EVENT_ID))) and _at(tree, "event.dataset"):
+        if _OUR_ID.fullmatch(str(value_at(tree, EVENT_ID))) and value_at(tree, "event.dataset"):
             return 95
         return 50 if "@timestamp" in tree else 0
 
@@ -61,15 +62,6 @@ def _document(tree: JsonTree) -> JsonTree:
     """Return the event itself where a search engine's export wraps it in ``_source``."""
     source = tree.get("_source")
     return source if isinstance(source, dict) else tree
-
-
-def _at(tree: Mapping[str, object], name: str) -> object:
-    """Return a value by dotted name, dotted or nested in ``tree``."""
-    if name in tree:
-        return tree[name]
-    first, _, rest = name.partition(".")
-    inner = tree.get(first)
-    return _at(inner, rest) if rest and isinstance(inner, Mapping) else None
 
 
 class EcsParser:

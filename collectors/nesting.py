@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Final, TypeAlias
 
@@ -75,3 +75,12 @@ def _expression(document: dict[str, object]) -> str:
         for name, value in document.items()
     )
     return "{" + ", ".join(parts) + "}"
+
+
+def value_at(tree: Mapping[str, object], name: str) -> object:
+    """Return a value of a JSON object by dotted name, dotted or nested there; ``None`` where there is none."""
+    if name in tree:
+        return tree[name]
+    first, _, rest = name.partition(".")
+    inner = tree.get(first)
+    return value_at(inner, rest) if rest and isinstance(inner, Mapping) else None

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 from collectors.base import Batch, ByteSource, ReadContext
-from collectors.coerce import epoch_text, extra, ip_text, long_value, mac_or_none, put, unique
+from collectors.coerce import MONTHS, epoch_text, extra, ip_text, long_value, mac_or_none, put, unique
 from collectors.groups import Gatherer
 from collectors.lines import Line, decode_text, text_head
 from collectors.making import RecordError
@@ -24,10 +24,6 @@ AUTH: Final = "radius.auth"
 ACCOUNTING: Final = "radius.accounting"
 SERVER: Final = "radius.server"
 HIDDEN: Final = "***"
-_MONTHS: Final = {
-    name: number
-    for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), start=1)  # noqa: SIM905
-}
 _ASCTIME: Final = re.compile(r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) +(\d{1,2}) (\d\d):(\d\d):(\d\d) (\d{4})")
 _LOG: Final = re.compile(r" : ([A-Z][A-Za-z]{2,16}): ")
 _NUMBER: Final = re.compile(r"\(\d{1,12}\) +")
@@ -105,10 +101,10 @@ def _kind(head: bytes) -> str:
 def _time(match: re.Match[str] | None, zone: tzinfo) -> str:
     """Return the canonical time of ``Tue Nov 24 12:36:59 2026``. Raises ``RecordError`` when it is none."""
     try:
-        if match is None or match[1] not in _MONTHS:
+        if match is None or match[1] not in MONTHS:
             raise ValueError("no time")
         day, hour, minute, second, year = (int(match[group]) for group in (2, 3, 4, 5, 6))
-        local = datetime(year, _MONTHS[match[1]], day, hour, minute, min(second, 59), tzinfo=zone)
+        local = datetime(year, MONTHS[match[1]], day, hour, minute, min(second, 59), tzinfo=zone)
         return format_instant(local.astimezone(UTC))
     except (ValueError, OverflowError) as fault:
         raise RecordError("no usable time") from fault

@@ -11,14 +11,10 @@ import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Final
 
-from collectors.coerce import instant_or_none, put
+from collectors.coerce import MONTHS, instant_or_none, put
 from soc_core.clock import format_instant
 from soc_core.model.event import TIMESTAMP, Event, Scalar
 
-_MONTHS: Final = {
-    name: number
-    for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), start=1)  # noqa: SIM905
-}
 _PRI: Final = re.compile(r"<(\d{1,3})>")
 _RFC5424: Final = re.compile(r"(?:(\d{1,2}) )?(\S+) (\S{1,255}) (\S{1,255}) (\S{1,128}) (\S{1,64}) (?=-|\[)")
 # Cisco and Ruijie put a number, and a name if told so, before the time, Huawei an offset after it, H3C the year.
@@ -206,9 +202,9 @@ class HeaderReader:
     def _guess(self, match: re.Match[str]) -> datetime | None:
         """Return the instant of an RFC 3164 time; without a year the latest one not after the reference plus a day."""
         _, name, number, before, *clock, decimals, offset, behind = match.groups()
-        if name not in _MONTHS:
+        if name not in MONTHS:
             return None
-        month, day = _MONTHS[name], int(number)
+        month, day = MONTHS[name], int(number)
         hour, minute, second = map(int, clock)
         fraction = int((decimals or ".0")[1:].ljust(6, "0"))
         written = before or behind

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Final
 
-from collectors.coerce import double_value, extra, ip_text, put
+from collectors.coerce import MONTHS, double_value, extra, ip_text, put
 from collectors.lines import decode_text
 from collectors.making import RecordError
 from collectors.network import put_side, put_url
@@ -25,10 +25,6 @@ _LINE: Final = re.compile(
     r'(?: "(?P<referrer>(?:[^"\\]|\\.)*)" "(?P<agent>(?:[^"\\]|\\.)*)")?(?P<rest>(?: .*)?)\s*'
 )
 _TIME: Final = re.compile(r"(\d{1,2})/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)")
-_MONTHS: Final = {
-    name: number
-    for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), start=1)  # noqa: SIM905
-}
 _REQUEST: Final = re.compile(r"([A-Za-z][A-Za-z_\-]{1,30}) (.*?)(?: HTTP/(\d(?:\.\d)?))?")
 _ESCAPE: Final = re.compile(rb'\\(?:x([0-9a-fA-F]{2})|([\\"]))')
 _TRAILING: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
@@ -79,13 +75,13 @@ def access_time(text: str) -> str:
     """Return the canonical time of ``20/Nov/2026:10:03:04 +0800``. Raises ``RecordError`` when it is none."""
     match = _TIME.fullmatch(text)
     try:
-        if match is None or match[2] not in _MONTHS:
+        if match is None or match[2] not in MONTHS:
             raise ValueError(text)
         minutes = int(match[8]) * 60 + int(match[9])
         zone = timezone(timedelta(minutes=-minutes if match[7] == "-" else minutes))
         day, year, hour, minute, second = (int(match[group]) for group in (1, 3, 4, 5, 6))
         return format_instant(
-            datetime(year, _MONTHS[match[2]], day, hour, minute, second, tzinfo=zone).astimezone(UTC)
+            datetime(year, MONTHS[match[2]], day, hour, minute, second, tzinfo=zone).astimezone(UTC)
         )
     except (ValueError, OverflowError) as fault:
         raise RecordError(f"unreadable time {text[:40]!r}") from fault

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Final
 
 from collectors.base import Batch, ByteSource, ReadContext
-from collectors.coerce import extra, put
+from collectors.coerce import MONTHS, extra, put
 from collectors.lines import Line, decode_text, text_head
 from collectors.making import RecordError
 from collectors.network import put_side, put_url
@@ -22,10 +22,6 @@ from soc_core.clock import format_instant
 from soc_core.model.event import TIMESTAMP, Event
 
 DATASET: Final = "web.error"
-_MONTHS: Final = {
-    name: number
-    for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), start=1)  # noqa: SIM905
-}
 _NGINX: Final = re.compile(
     r"(?:(\d{4})/(\d\d)/(\d\d) (\d\d):(\d\d):(\d\d) )?\[(emerg|alert|crit|error|warn|notice|info|debug)\] "
     r"(\d{1,10})#(\d{1,10}): (?:\*(\d{1,20}) )?"
@@ -109,7 +105,7 @@ class _Parser:
             else:
                 day, hour, minute, second, year = (int(match[group]) for group in (2, 3, 4, 5, 7))
                 part = int((match[6] or "0").ljust(6, "0"))
-                local = datetime(year, _MONTHS[match[1]], day, hour, minute, second, part, self._zone)
+                local = datetime(year, MONTHS[match[1]], day, hour, minute, second, part, self._zone)
             return format_instant(local.astimezone(UTC))
         except (ValueError, KeyError, OverflowError) as fault:
             raise RecordError(f"unreadable time {match[0][:40]!r}") from fault

@@ -8,7 +8,7 @@ from typing import Final
 
 from collectors.coerce import extra, long_value, put
 from collectors.devices.base import Family
-from collectors.devices.event_formats import Record, read_cef
+from collectors.devices.event_formats import Record, begin_event, read_cef
 from collectors.devices.mapping import (
     alert,
     connection,
@@ -63,11 +63,7 @@ class Cef(Family):
         record = read_cef(message)
         if record is None:
             return None
-        found: Event = {"event.dataset": "cef.event"}
-        put(found, "observer.vendor", record.vendor)
-        put(found, "observer.product", record.product)
-        put(found, "observer.version", record.version)
-        put(found, "event.code", record.code)
+        found = begin_event("cef.event", record)
         values = put_pairs(found, _labelled(record), _FIELDS)
         _put_kind(found, record, values.get("act", ""))
         put_web(found, values.get("request", ""))

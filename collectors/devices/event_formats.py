@@ -11,7 +11,9 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from collectors.coerce import put
 from collectors.devices.text import MOST_PAIRS, MOST_TEXT, SPACE_EQUALS, Pairs, marked_pairs
+from soc_core.model.event import Event
 
 _BAR: Final = re.compile(r"\\.|\|", re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
@@ -30,6 +32,16 @@ class Record(NamedTuple):
     name: str
     severity: str
     pairs: Pairs
+
+
+def begin_event(dataset: str, record: Record) -> Event:
+    """Return an event with what the header says of the product that wrote it."""
+    found: Event = {"event.dataset": dataset}
+    put(found, "observer.vendor", record.vendor)
+    put(found, "observer.product", record.product)
+    put(found, "observer.version", record.version)
+    put(found, "event.code", record.code)
+    return found
 
 
 def read_cef(text: str) -> Record | None:

@@ -9,7 +9,7 @@ from typing import Final
 from collectors.coerce import extra, put
 from collectors.devices.base import Family
 from collectors.devices.cef import level_of, put_level
-from collectors.devices.event_formats import read_leef
+from collectors.devices.event_formats import begin_event, read_leef
 from collectors.devices.mapping import alert, connection, finish_flow, own_time, put_pairs, put_web, verdict
 from soc_core.model.event import Event, Value
 
@@ -50,11 +50,7 @@ class Leef(Family):
         record = read_leef(message)
         if record is None:
             return None
-        found: Event = {"event.dataset": "leef.event"}
-        put(found, "observer.vendor", record.vendor)
-        put(found, "observer.product", record.product)
-        put(found, "observer.version", record.version)
-        put(found, "event.code", record.code)
+        found = begin_event("leef.event", record)
         values = put_pairs(found, record.pairs, _FIELDS)
         action = values.get("action") or values.get("act", "")
         level = level_of(values.get("sev", ""))

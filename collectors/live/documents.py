@@ -24,6 +24,7 @@ from collectors.lines import Line
 from collectors.live.base import Counters
 from collectors.live.clocks import believe
 from collectors.making import RAW_KEPT, EventMaker, RecordError
+from collectors.nesting import value_at
 from collectors.opening import open_bytes
 from collectors.records import JsonParser
 from collectors.registry import collector, recognise
@@ -240,13 +241,15 @@ class _Reading:
         for inner in _inner_objects(tree):
             kind = kind_of(inner)
             if kind not in ("ecs", "json"):
-                raw = str(_at(tree, "event.original") or tree.get("message") or "").encode("utf-8", "replace")
+                raw = str(value_at(tree, "event.original") or tree.get("message") or "").encode(
+                    "utf-8", "replace"
+                )
                 found = self._named(self._parser(kind).parse(JsonObject(inner, raw, 0, 0)), kind)
                 return [_with_envelope(event, tree) for event in found]
-        line = _at(tree, "event.original") or tree.get("message")
+        line = value_at(tree, "event.original") or tree.get("message")
         if not isinstance(line, str) or not line.strip() or "\n" in line.strip():
             return None
-        path = str(_at(tree, "log.file.path") or "")
+        path = str(value_at(tree, "log.file.path") or "")
         events = self._line(line, path)
         return None if events is None else [_with_envelope(event, tree) for event in events]
 
@@ -343,10 +346,10 @@ def _is_envelope(tree: JsonTree) -> bool:
 
 def _inner_objects(tree: JsonTree) -> list[JsonTree]:
     """Return objects in an envelope that may be a record: EVE of the module, decoded JSON, the message's own JSON."""
-    found = [part for part in (_at(tree, "suricata.eve"), tree.get("json")) if isinstance(part, dict)]
+    found = [part for part in (value_at(tree, "suricata.eve"), tree.get("json")) if isinstance(part, dict)]
     if "event_type" in tree or "ts" in tree or "logtype" in tree:
         found.append({name: value for name, value in tree.items() if not _of_envelope(name, value)})
-    message = _at(tree, "event.original") or tree.get("message")
+    message = value_at(tree, "event.original") or tree.get("message")
     if isinstance(message, str) and message.startswith("{"):
         with suppress(ValueError):
             found.append(load_object(message.encode("utf-8", "replace")))
@@ -360,17 +363,8 @@ def _of_envelope(name: str, value: object) -> bool:
 def _with_envelope(event: Event, tree: JsonTree) -> Event:
     """Add what a Beat says about itself and the file, where the record itself doesn't say it."""
     for name in _KEPT_OF_ENVELOPE:
-        put_default(event, name, _at(tree, name))
+        put_default(event, name, value_at(tree, name))
     return event
-
-
-def _at(tree: Mapping[str, object], name: str) -> object:
-    """Return a value by dotted name, dotted or nested."""
-    if name in tree:
-        return tree[name]
-    first, _, rest = name.partition(".")
-    inner = tree.get(first)
-    return _at(inner, rest) if rest and isinstance(inner, Mapping) else None
 
 
 def coordinates(tree: JsonTree, document: Document) -> Coordinates | None:
@@ -378,12 +372,14 @@ def coordinates(tree: JsonTree, document: Document) -> Coordinates | None:
     if document.name:
         # With what it says: ids of several senders, and of one that counts anew, may be equal.
         return Coordinates(b"id", 0, document.name.encode("utf-8", "replace") + b"\0" + document.raw)
-    agent = str(_at(tree, "agent.id") or _at(tree, "agent.name") or _at(tree, "host.name") or "")
-    offset = _at(tree, "log.offset")
-    path = _at(tree, "log.file.path")
+    agent = str(
+        value_at(tree, "agent.id") or value_at(tree, "agent.name") or value_at(tree, "host.name") or ""
+    )
+    offset = value_at(tree, "log.offset")
+    path = value_at(tree, "log.file.path")
     if isinstance(offset, int) and 0 <= offset < 1 << 62 and isinstance(path, str) and agent:
-        file = [agent, path, *(str(_at(tree, f"log.file.{name}") or "") for name in _FILE)]
-        line = str(_at(tree, "event.original") or tree.get("message") or "")
+        file = [agent, path, *(str(value_at(tree, f"log.file.{name}") or "") for name in _FILE)]
+        line = str(value_at(tree, "event.original") or tree.get("message") or "")
         return Coordinates(
             "\0".join(file).encode("utf-8", "replace"), offset, line.encode("utf-8", "replace")
         )
