@@ -26,8 +26,3 @@ def split_name(name: str) -> tuple[str, str]:
     plain = name.lower().rstrip(".")
     registered = _suffixes().privatesuffix(plain) or plain
     return plain[: -len(registered) - 1], registered
-
-
-def is_public_suffix(name: str) -> bool:
-    """Tell whether anybody may register names right below ``name``, e.g. ``edu.cn``."""
-    return bool(_suffixes().is_public(name.lower().rstrip(".")))

@@ -56,13 +56,13 @@ class CaptureInput:
         self.name = name
         self.counters = Counters()
         self.keep: PacketKeep | None = None
-        self._settings = settings
-        self._clock = clock
+        self.settings = settings
+        self.clock = clock
         self._epoch = os.urandom(16)
 
     def run(self, outlet: Outlet, stop: threading.Event) -> None:
         """Meter until ``stop``, then end all flows and deliver them."""
-        settings = self._settings
+        settings = self.settings
         kernel = load_kernel()
         ring = PacketRing(
             settings.interface,
@@ -87,15 +87,6 @@ class CaptureInput:
             if self.keep is not None:
                 self.keep.close()
 
-    @property
-    def settings(self) -> Settings:
-        """Return the settings."""
-        return self._settings
-
-    def now(self) -> float:
-        """Return seconds of a clock that never jumps."""
-        return self._clock()
-
 
 class _Running:
     """Hold one run: from opening the interface to losing it or to the end."""
@@ -118,14 +109,14 @@ class _Running:
 
     def run(self, stop: threading.Event) -> None:
         owner, ring, meter, harvest = self._owner, self._ring, self._meter, self._harvest
-        ticked = delivered = owner.now()
+        ticked = delivered = owner.clock()
         while not stop.is_set():
             for count in ring.chunks(_WAIT):
                 if owner.keep is not None:
                     owner.keep.write(ring, self._words, count)
                 for _ in meter.feed(ring, count):
                     harvest.take(ring.buffer)
-            now = owner.now()
+            now = owner.clock()
             if now - ticked >= _TICK:
                 ticked = now
                 self._tick()

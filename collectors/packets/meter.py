@@ -110,32 +110,21 @@ class Meter:
 
     def tick(self, now: int) -> Iterator[None]:
         """End flows that have been idle too long by ``now`` (microseconds since 1970), though no packet comes."""
-        left = 1
-        while left:
-            left = self._kernel.call(
-                "tick",
-                now,
-                address_of(self._table),
-                address_of(self._buckets),
-                address_of(self._control),
-                address_of(self._out),
-            )
-            yield
-            self.control[layout.C_OUT] = 0
+        return self._until_done("tick", now)
 
     def flush(self) -> Iterator[None]:
         """End all flows; pause whenever there is output to be taken."""
-        left = 1
-        while left:
-            left = self._kernel.call(
-                "flush",
-                address_of(self._table),
-                address_of(self._buckets),
-                address_of(self._control),
-                address_of(self._out),
-            )
+        return self._until_done("flush")
+
+    def _until_done(self, entry: str, *first: int) -> Iterator[None]:
+        """Call an entry point that ends flows until it is done; pause whenever there is output to be taken."""
+        buffers = (self._table, self._buckets, self._control, self._out)
+        while True:
+            left = self._kernel.call(entry, *first, *map(address_of, buffers))
             yield
             self.control[layout.C_OUT] = 0
+            if not left:
+                return
 
     def identify(self, identity: bytes) -> None:
         """Take the 16 bytes of the source's identity, part of every event id."""

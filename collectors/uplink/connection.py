@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 import urllib3
@@ -128,16 +128,16 @@ def _pool(centre: Centre, timeout: urllib3.Timeout) -> urllib3.PoolManager:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     hostname: str | Literal[False] | None = False if centre.fingerprint else centre.name or None
+    settings: dict[str, Any] = {
+        "maxsize": 1,
+        "timeout": timeout,
+        "ssl_context": context,
+        "assert_fingerprint": centre.fingerprint.removeprefix("sha256:") or None,
+        "assert_hostname": hostname,
+        "socket_options": _SOCKET,
+    }
     if not centre.proxy:
-        return urllib3.PoolManager(
-            num_pools=2,
-            maxsize=1,
-            timeout=timeout,
-            ssl_context=context,
-            assert_fingerprint=centre.fingerprint.removeprefix("sha256:") or None,
-            assert_hostname=hostname,
-            socket_options=_SOCKET,
-        )
+        return urllib3.PoolManager(num_pools=2, **settings)
     parts = urlsplit(centre.proxy)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise UsageError(f"'{parts.hostname}' is no proxy", todo='write proxy = "http://10.0.0.1:3128"')
@@ -146,12 +146,7 @@ def _pool(centre: Centre, timeout: urllib3.Timeout) -> urllib3.PoolManager:
         f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
         num_pools=2,
         proxy_headers=urllib3.make_headers(proxy_basic_auth=login) if login else None,
-        maxsize=1,
-        timeout=timeout,
-        ssl_context=context,
-        assert_fingerprint=centre.fingerprint.removeprefix("sha256:") or None,
-        assert_hostname=hostname,
-        socket_options=_SOCKET,
+        **settings,
     )
 
 

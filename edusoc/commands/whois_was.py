@@ -14,7 +14,6 @@ import orjson
 from edusoc.cli_language import language_of
 from edusoc.options import add_settings, say, settings_of
 from edusoc.parser import NumberBetween, add_command
-from soc_core import i18n
 from soc_core.printing import printable
 
 if TYPE_CHECKING:
@@ -73,11 +72,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _print(answer: Answer, tree: OrganisationTree, zone: ZoneInfo) -> None:
+    from soc_api.whereabouts.words import told
+
     unit = tree.units.get(answer.organization_id)
     name = say("edusoc.whois_was.nobody")
     if unit is not None:
         name = unit.name_en if language_of() == "en" and unit.name_en else unit.name
-    certainty = _told(f"certainty.{answer.certainty.value}")
+    certainty = told(f"certainty.{answer.certainty.value}", language_of())
     print(printable(say("edusoc.whois_was.answer", unit=name, zone=answer.zone or "-", certainty=certainty)))
     for session in answer.translations[:SHOWN_SESSIONS]:
         values = {"device": session.device, "inside": session.inside, "port": session.port or "-"}
@@ -85,10 +86,12 @@ def _print(answer: Answer, tree: OrganisationTree, zone: ZoneInfo) -> None:
     for number, candidate in enumerate(answer.candidates, start=1):
         _print_candidate(number, candidate, zone)
     for hint in answer.hints:
-        print(printable(f"  {_told(f'hint.{hint.key}', **hint.values)}"))
+        print(printable(f"  {told(f'hint.{hint.key}', language_of(), hint.values)}"))
 
 
 def _print_candidate(number: int, candidate: Candidate, zone: ZoneInfo) -> None:
+    from soc_api.whereabouts.words import told
+
     def listed(values: Sequence[str]) -> str:
         return ", ".join(values) or "-"
 
@@ -104,15 +107,12 @@ def _print_candidate(number: int, candidate: Candidate, zone: ZoneInfo) -> None:
     print(printable(head))
     for item in candidate.evidence[:SHOWN_EVIDENCE]:
         until = say("edusoc.whois_was.until", time=_local(item.until, zone)) if item.until else ""
-        values = {"kind": _told(f"kind.{item.kind.value}"), "until": until, "event": item.event_id}
+        values = {
+            "kind": told(f"kind.{item.kind.value}", language_of()),
+            "until": until,
+            "event": item.event_id,
+        }
         print(printable(say("edusoc.whois_was.evidence", **values, time=_local(item.at, zone))))
-
-
-def _told(key: str, **values: object) -> str:
-    i18n.load("cases")
-    return i18n.text(
-        f"cases.whereabouts.{key}", language_of(), **{name: str(value) for name, value in values.items()}
-    )
 
 
 def _local(at: datetime, zone: ZoneInfo) -> str:

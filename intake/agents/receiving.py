@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from sqlalchemy import Connection
+
 from intake.agents import ordering, repository
 from intake.agents.admission import Admitted
 from intake.agents.model import Agent, Gap
@@ -115,14 +117,13 @@ class Receiver:
         with self._database.write() as connection:
             repository.set_seen(connection, agent.id, _seen(admitted, now))
             noticed = take_beat(connection, agent, beat, admitted.skew_ms, now)
-            mark = repository.mark_of(connection, agent.id, admitted.epoch) or 0
-            orders = ordering.deliver(connection, agent.id, now)
+            receipt = _receipt(connection, admitted, now)
         if noticed.event is not None:
             self._pipeline.take_placed([noticed.event])
         for finding in noticed.findings:
             self._findings.report(finding)
         self.taken()
-        return Receipt(mark, format_instant(now), orders)
+        return receipt
 
     def packets(self, number: int, admitted: Admitted, body: bytes) -> Receipt:
         """Keep the packets that the order ``number`` asked for. Raises ``InputError`` for any other."""
@@ -133,9 +134,7 @@ class Receiver:
             self.shelf.take(connection, agent.id, number, body)
         with self._database.write() as connection:
             repository.set_seen(connection, agent.id, _seen(admitted, now))
-            mark = repository.mark_of(connection, agent.id, admitted.epoch) or 0
-            orders = ordering.deliver(connection, agent.id, now)
-        return Receipt(mark, format_instant(now), orders)
+            return _receipt(connection, admitted, now)
 
     def _sort(self, admitted: Admitted, runs: Sequence[Run], mark: int, placer: Placer) -> _Sorted:
         """Pass over what lies below the mark; place the rest."""
@@ -206,6 +205,12 @@ class Receiver:
             values={"count": count},
         )
         self._findings.report(finding)
+
+
+def _receipt(connection: Connection, admitted: Admitted, now: datetime) -> Receipt:
+    """Return the answer to a request that brought no records: the mark as it is, and the orders that wait."""
+    mark = repository.mark_of(connection, admitted.agent.id, admitted.epoch) or 0
+    return Receipt(mark, format_instant(now), ordering.deliver(connection, admitted.agent.id, now))
 
 
 def _source(admitted: Admitted) -> str:
