@@ -9,9 +9,11 @@ from sqlalchemy.types import TypeEngine
 
 import cases.alerts.tables
 import intake.agents.tables
+import intake.rules.tables
 import intake.tables
 import soc_core.access.answers
 import soc_core.access.tables
+import soc_core.audit.journal
 import soc_core.jobs.jobs
 import soc_core.jobs.outbox
 import soc_core.organisations.tables
@@ -20,9 +22,11 @@ from soc_core.state.database import metadata
 TABLES = (
     cases.alerts.tables,
     intake.agents.tables,
+    intake.rules.tables,
     intake.tables,
     soc_core.access.answers,
     soc_core.access.tables,
+    soc_core.audit.journal,
     soc_core.jobs.jobs,
     soc_core.jobs.outbox,
     soc_core.organisations.tables,

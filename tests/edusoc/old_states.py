@@ -187,5 +187,38 @@ SECOND = {
         {"user_name": "wang", "key": "k1", "request": "0" * 64, "answer": "{}", "created_at": AT}
     ],
 }
-RELEASED = {"0001": FIRST, "0002": SECOND, "0003": SECOND}
+FOURTH = {
+    **SECOND,
+    "agents": [
+        {
+            "id": "g1",
+            "name": "机房",
+            "organization_id": "u1",
+            "zone": "校园网",
+            "below": False,
+            "public_key": "0" * 64,
+            "state": "enrolled",
+            "created_at": AT,
+            "revoked_at": "",
+            "version": "1",
+            "platform": "linux",
+            "events_per_second": 0,
+            "bytes_per_day": 0,
+            "last_number": 7,
+            "last_order": 0,
+            "last_seen_at": LATER,
+            "last_address": "10.0.0.1",
+            "clock_offset_ms": 0,
+            "accepted": 5,
+            "duplicates": 0,
+            "bad": 0,
+            "refused": 0,
+            "day": "20261120",
+            "day_bytes": 0,
+            "heartbeat_at": "",
+            "heartbeat": "{}",
+        }
+    ],
+}
+RELEASED = {"0001": FIRST, "0002": SECOND, "0003": SECOND, "0004": FOURTH}
 """What each released version's tables held."""
