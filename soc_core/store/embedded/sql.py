@@ -34,7 +34,8 @@ from soc_core.query.tree import (
 )
 from soc_core.query.values import ADDRESSES, SEARCHED
 
-_Leaf: TypeAlias = OneOf | Text | Regex | Cidr | Range | SameAs | TimePart
+_Tested: TypeAlias = OneOf | Text | Regex | Cidr | Range
+_Leaf: TypeAlias = _Tested | SameAs | TimePart
 STRINGS = frozenset({"keyword", "text", "date", "ip"})
 Parameter: TypeAlias = Scalar | list[Scalar]
 _MOST_LISTED = 32
@@ -101,31 +102,47 @@ class _Builder:
         column = quote(field)
         return f"(len({column}) > 0)" if FIELDS[field].multi else f"({column} IS NOT NULL)"
 
-    def _anywhere(self, query: Text | Regex | OneOf | Cidr | Range, *, wide: bool) -> str:
+    def _anywhere(self, query: _Tested, *, wide: bool) -> str:
         searched = ADDRESSES if isinstance(query, Cidr) else SEARCHED
         names = [name for name in searched if name in self._columns]
         parts = [self._field(query, name, wide=wide) for name in names]
         return "(" + " OR ".join(parts) + ")" if parts else "false"
 
     def _field(self, query: _Leaf, field: str, *, wide: bool) -> str:
-        if field not in FIELDS or isinstance(query, SameAs | TimePart):
-            self.exact = False  # the evaluator decides
-            return self._exists(field) if wide else "false"
+        if isinstance(query, SameAs | TimePart):
+            return self._undecided(field, wide=wide)
+        if field not in FIELDS:
+            return self._extra(query, field, wide=wide)
         if field not in self._columns:
             return "false"
         kind, multi = FIELDS[field].type, FIELDS[field].multi
         value = "v" if multi else quote(field)
         test = self._test(query, kind, value)
         if test is None:
-            self.exact = False
-            return self._exists(field) if wide else "false"
+            return self._undecided(field, wide=wide)
         return f"(len(list_filter({quote(field)}, lambda v: {test})) > 0)" if multi else f"({test})"
+
+    def _undecided(self, field: str, *, wide: bool) -> str:
+        self.exact = False  # the evaluator decides
+        return self._exists(field) if wide else "false"
+
+    def _extra(self, query: _Tested, field: str, *, wide: bool) -> str:
+        """Return a test on a field that the dictionary lacks: its values stand as ``name=value`` among others."""
+        if EXTRA not in self._columns:
+            return "false"
+        before = len(self.parameters)
+        prefix = self._add(field + "=")
+        test = self._test(query, "keyword", f"substr(v, {len(field) + 2})")
+        if test is None:
+            del self.parameters[before:]
+            return self._undecided(field, wide=wide)
+        return f"(len(list_filter({quote(EXTRA)}, lambda v: starts_with(v, {prefix}) AND ({test}))) > 0)"
 
     def _add(self, value: Parameter) -> str:
         self.parameters.append(value)
         return "?"
 
-    def _test(self, query: OneOf | Text | Regex | Cidr | Range, kind: str, value: str) -> str | None:
+    def _test(self, query: _Tested, kind: str, value: str) -> str | None:
         match query:
             case OneOf():
                 return self._one_of(query, kind, value)
@@ -144,7 +161,7 @@ class _Builder:
 
     def _one_of(self, query: OneOf, kind: str, value: str) -> str:
         # Inside the lambda of a list field no subquery may stand.
-        many = len(query.values) > _MOST_LISTED and value != "v" and kind in STRINGS
+        many = len(query.values) > _MOST_LISTED and value.startswith('"') and kind in STRINGS
         wanted: list[Scalar] = sorted({fold(text_of(item), query.cased) for item in query.values})
         if kind in STRINGS and kind != "ip" and not query.cased:
             value = f"lower({value})"
