@@ -12,12 +12,14 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final
 
 from sqlalchemy import Connection, insert, select, update
 
 from detectors.base import EventDetector, WindowDetector
 from intake.enrich.base import Enricher, enrich_all
+from intake.rules.model import DetectionSink
+from intake.rules.policy import Openly, Policy
 from intake.tables import cursors
 from intake.windows import JOB, DirtyWindow, WindowJudge, WindowMarker
 from soc_core.clock import Clock, format_instant
@@ -36,14 +38,6 @@ JOBS_AT_ONCE: Final = 400
 
 def _never() -> bool:
     return False
-
-
-class DetectionSink(Protocol):
-    """Take detections into the caller's transaction; storing one twice changes nothing."""
-
-    def take(self, connection: Connection, found: Sequence[Detection]) -> object:
-        """Store and attach detections."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +68,20 @@ class Progress:
             self.by_rule[detection.rule_id] = self.by_rule.get(detection.rule_id, 0) + 1
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Hold the detectors that run and what is made of them; replaced as a whole."""
+
+    detectors: Detectors
+    marker: WindowMarker
+    judge: WindowJudge
+
+    @classmethod
+    def of(cls, detectors: Detectors, store: EventStore) -> Running:
+        """Compile what detectors ask."""
+        return cls(detectors, WindowMarker(detectors.windows), WindowJudge(store, detectors.windows))
+
+
 class Pipeline:
     """Be the one writer of events of a state directory, and run its detectors.
 
@@ -86,14 +94,23 @@ class Pipeline:
         """Take the opened parts; nothing runs yet."""
         self._store = store
         self._database = database
-        self._detectors = detectors
         self._sink = sink
         self._clock = clock
-        self._marker = WindowMarker(detectors.windows)
-        self._judge = WindowJudge(store, detectors.windows)
+        self._running = Running.of(detectors, store)
         self._counting = threading.Lock()
         self.enrichers: Sequence[Enricher] = ()
+        self.policy: Policy = Openly()
         self.progress = Progress()
+
+    def replace(self, detectors: Detectors) -> None:
+        """Let other detectors run from the next chunk on, whoever else advances: what was read stays read.
+
+        Windows that are due are judged by the detector of that id that runs then; those of detectors that are gone
+        give nothing. Raises ``ValueError`` when the detectors would read from another cursor.
+        """
+        if detectors.cursor != self._running.detectors.cursor:
+            raise ValueError("detectors of a running pipeline can't change its cursor")
+        self._running = Running.of(detectors, self._store)
 
     def take(self, events: Sequence[Event], *, organization_id: str, zone: str) -> Ack:
         """Say whose events these are, when they arrived, and store them durably; return the acknowledgement."""
@@ -122,23 +139,25 @@ class Pipeline:
         """
         examined = 0
         while not stop():
+            running = self._running
             with self._database.read() as connection:
-                offset = read_cursor(connection, self._detectors.cursor)
+                offset = read_cursor(connection, running.detectors.cursor)
             events, following = self._store.read_from(offset, CHUNK)
             if following == offset:
                 return examined
-            self._examine(events, following)
+            self._examine(running, events, following)
             examined += len(events)
         return examined
 
-    def _examine(self, events: Sequence[Event], following: int) -> None:
-        found = [detection for detector in self._detectors.events for detection in detector.detect(events)]
-        dirty = self._marker.dirty(events)
+    def _examine(self, running: Running, events: Sequence[Event], following: int) -> None:
+        found = [detection for detector in running.detectors.events for detection in detector.detect(events)]
+        dirty = running.marker.dirty(events)
+        rulings = self.policy.decide(found, events)
         now = self._clock()
         with self._database.write() as connection:
-            self._sink.take(connection, found)
+            self.policy.take(connection, rulings, self._sink, once=True)
             jobs.add(connection, JOB, (window.key for window in sorted(dirty)), now)
-            set_cursor(connection, self._detectors.cursor, following)
+            set_cursor(connection, running.detectors.cursor, following)
         self.progress.examined += len(events)
         self.progress.add(found)
 
@@ -159,9 +178,10 @@ class Pipeline:
             tree = load_tree(connection, today(now))
         if not taken:
             return 0
-        found = self._judge.judge((DirtyWindow.parse(job.key) for job in taken), tree)
+        found = self._running.judge.judge((DirtyWindow.parse(job.key) for job in taken), tree)
+        rulings = self.policy.decide(found)
         with self._database.write() as connection:
-            self._sink.take(connection, found)
+            self.policy.take(connection, rulings, self._sink, once=False)
             jobs.finish(connection, taken)
         self.progress.add(found)
         return len(taken)

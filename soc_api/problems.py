@@ -13,11 +13,18 @@ from pydantic import BaseModel
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
-from cases.alerts.repository import ConflictError
 from soc_api.faults import faults_of
 from soc_api.negotiation import language_of
 from soc_core import i18n
-from soc_core.errors import EdusocError, InputError, NotAllowedError, StoreBusyError, StoreError, UsageError
+from soc_core.errors import (
+    ConflictError,
+    EdusocError,
+    InputError,
+    NotAllowedError,
+    StoreBusyError,
+    StoreError,
+    UsageError,
+)
 from soc_core.reasons import error_text, reason_text
 
 MEDIA_TYPE: Final = "application/problem+json"

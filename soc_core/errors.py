@@ -4,6 +4,7 @@ Tree::
 
     EdusocError
     ├── UsageError           wrong use or configuration            exit code 2
+    │   └── ConflictError    it was changed by somebody else       exit code 2
     ├── InputError           a file or record that can't be read   exit code 1
     ├── StoreError           the store refuses or is damaged       exit code 3
     │   ├── StoreBusyError   another process holds the writer lock exit code 3
@@ -39,6 +40,10 @@ class UsageError(EdusocError):
     """Report wrong use or configuration (exit code 2)."""
 
     exit_code = 2
+
+
+class ConflictError(UsageError):
+    """Report that what is to be changed was changed by somebody else meanwhile."""
 
 
 class InputError(EdusocError):

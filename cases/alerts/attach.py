@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Row, Select, Table, bindparam, delete, func, 
 
 from cases.alerts.model import ATTACH_GAP, Status, priority_of
 from cases.alerts.tables import alert_history, alerts, detections
+from intake.rules.model import Gate, Taken
 from soc_core.clock import Clock, format_instant, parse_instant
 from soc_core.jobs import outbox
 from soc_core.model.detection import Detection, Severity
@@ -74,28 +75,37 @@ class AlertSink:
         """Take the clock that dates changes."""
         self._clock = clock
 
-    def take(self, connection: Connection, found: Sequence[Detection]) -> None:
-        """Store detections that are new and attach them; order by event time so that ids come out the same."""
+    def known(self, connection: Connection, found: Sequence[Detection]) -> set[str]:
+        """Return the ids of those that are stored already."""
+        return _known(connection, found)
+
+    def take(self, connection: Connection, found: Sequence[Detection], gate: Gate | None = None) -> Taken:
+        """Store detections that are new and attach them; order by event time so that ids come out the same.
+
+        Those that would open an alert the gate refuses are not stored but returned.
+        """
         known = _known(connection, found)
         fresh: dict[str, Detection] = {}
         for detection in found:
             if detection.id not in known:
                 fresh.setdefault(detection.id, _bounded(detection))
         if not fresh:
-            return
+            return Taken()
         ordered = sorted(fresh.values(), key=lambda item: (item.first_seen, item.id))
-        gathering = Gathering(connection, ordered)
-        for detection in ordered:
-            gathering.attach(detection)
+        gathering = Gathering(connection, ordered, gate)
+        refused = [detection for detection in ordered if not gathering.attach(detection)]
         gathering.write(self._clock())
+        return Taken(gathering.stored, gathering.opened, refused)
 
 
 class Gathering:
     """Work out which alerts detections belong to, and write the outcome at once."""
 
-    def __init__(self, connection: Connection, ordered: Sequence[Detection]) -> None:
+    def __init__(
+        self, connection: Connection, ordered: Sequence[Detection], gate: Gate | None = None
+    ) -> None:
         """Take the detections, by time, and read which alerts are near them."""
-        self._connection = connection
+        self._connection, self._gate = connection, gate
         self._near = _stored_alerts(connection, ordered)
         self._attached: list[tuple[Detection, str]] = []
         self._created: dict[str, Detection] = {}
@@ -103,22 +113,38 @@ class Gathering:
         self._into: dict[str, str] = {}
         self._grown: set[str] = set()
 
-    def attach(self, detection: Detection) -> None:
-        """Hang a detection on the alert it belongs to, or on a new one; each must not be earlier than the last."""
+    @property
+    def stored(self) -> list[Detection]:
+        """Return the detections that were attached."""
+        return [detection for detection, _alert in self._attached]
+
+    @property
+    def opened(self) -> list[Detection]:
+        """Return the detections that opened an alert, be it merged with another since."""
+        return list(self._created.values())
+
+    def attach(self, detection: Detection) -> bool:
+        """Hang a detection on the alert it belongs to, or on a new one; each must not be earlier than the last.
+
+        Returns whether it was attached: the gate may refuse a new alert.
+        """
         near = self._reached(detection)
+        if not near and self._gate is not None and not self._gate(detection):
+            return False
         if not near:
             alert_id = "a" + detection.id
             reach = Reach(alert_id, False, detection.first_seen, detection.last_seen, stored=False)
             self._near[_about(detection)].append(reach)
             self._created[alert_id] = detection
             self._attached.append((detection, alert_id))
-            return
+            return True
         target = near[0]
         for other in near[1:]:
             self._merge(other, target, self._near[_about(detection)])
         target.widen(detection)
         self._attached.append((detection, target.id))
         self._grown.add(target.id)
+        return True
 
     def _reached(self, detection: Detection) -> list[Reach]:
         """Return the alerts it belongs to, oldest first: open ones within the gap, a closed one around it."""

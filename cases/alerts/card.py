@@ -124,6 +124,8 @@ class CardMaker:
     def device(self, alert: Alert, asset: Asset | None) -> str:
         """Return what the alert is about: the asset's name, place and address, or just the address."""
         value = alert.entity.value
+        if alert.entity.kind == "rule":
+            return self._rule(value)
         if asset is None:
             return value
         name = asset.name_en if self.language == "en" and asset.name_en else asset.name
@@ -189,6 +191,8 @@ class CardMaker:
         values = dict(reason.values)
         name = str(values.get("field", ""))
         known = FIELDS.get(name)
+        if "rule" in values:
+            values["rule"] = self._rule(str(values["rule"]))
         if "reason" in values:  # what the program said in English when it happened
             values["reason"] = reason_text(str(values["reason"]), self.language)
         if known is None and name:
@@ -198,6 +202,14 @@ class CardMaker:
             if known.type == "boolean" and values.get("value") in {"true", "false"}:
                 values["value"] = i18n.text(f"cases.card.{values['value']}", self.language)
         return i18n.text(reason.key, self.language, **values)
+
+    def _rule(self, rule_id: str) -> str:
+        """Return the name of a rule, or its id where nobody knows it; ``*`` are all together."""
+        words = self._rules.describe(rule_id, self.language)
+        if words is not None:
+            return words.title
+        key = "cases.card.all_rules" if rule_id == "*" else f"cases.kinds.{rule_id}.title"
+        return i18n.text(key, self.language) if i18n.known(key) else rule_id
 
     def _words(self, alert: Alert) -> RuleWords | None:
         return self._rules.describe(alert.rule_id, self.language) if alert.rule_kind == "sigma" else None

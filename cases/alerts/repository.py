@@ -31,7 +31,7 @@ from cases.alerts.model import ALLOWED, OPEN, Alert, CloseReason, HistoryEntry, 
 from cases.alerts.tables import HELP, alert_history, alerts, detections
 from cases.alerts.tables import OPEN as OPEN_ONLY
 from soc_core.clock import format_instant, parse_instant
-from soc_core.errors import NotAllowedError, UsageError
+from soc_core.errors import ConflictError, NotAllowedError, UsageError
 from soc_core.jobs import outbox
 from soc_core.model.detection import Detection, Entity, Reason, Severity
 from soc_core.model.event import Scalar
@@ -74,10 +74,6 @@ class AlertCursor:
     priority: int
     last_seen: str
     id: str
-
-
-class ConflictError(UsageError):
-    """Report that the alert was changed by somebody else meanwhile."""
 
 
 def list_alerts(

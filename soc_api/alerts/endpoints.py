@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from cases.alerts.model import HistoryEntry, Status
-from cases.alerts.repository import AlertChange, ConflictError, change_alert, note_alert
+from cases.alerts.repository import AlertChange, change_alert, note_alert
 from soc_api.alerts.packets import cut_packets
 from soc_api.alerts.queries import AlertQuestion, card_of, page_of_alerts
 from soc_api.alerts.schemas import (
@@ -28,7 +28,7 @@ from soc_api.security import CallerDependency, HandlerDependency
 from soc_api.services import ServicesDependency
 from soc_core.access.answers import Asked, keep, recall
 from soc_core.clock import format_instant
-from soc_core.errors import NotAllowedError, UsageError
+from soc_core.errors import ConflictError, NotAllowedError, UsageError
 from soc_core.model.detection import Severity
 
 router = APIRouter(prefix="/api/v1/alerts", tags=["alerts"], responses=answers(401, 422))

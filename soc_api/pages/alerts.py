@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 
 from cases.alerts.model import OPEN, CloseReason, Status
-from cases.alerts.repository import AlertChange, ConflictError, change_alert, count_alerts, count_by
+from cases.alerts.repository import AlertChange, change_alert, count_alerts, count_by
 from cases.whereabouts import Answer as Whereabouts
 from cases.whereabouts import Question
 from soc_api.alerts.packets import cut_packets
@@ -23,7 +23,7 @@ from soc_api.security import check_csrf
 from soc_api.whereabouts.endpoints import look_up
 from soc_api.whereabouts.words import told
 from soc_core.clock import parse_instant
-from soc_core.errors import StoreError, UsageError
+from soc_core.errors import ConflictError, StoreError, UsageError
 from soc_core.reasons import error_text
 
 router = APIRouter(include_in_schema=False)

@@ -15,7 +15,6 @@ from cases.alerts.repository import (
     AlertChange,
     AlertCursor,
     AlertFilter,
-    ConflictError,
     change_alert,
     count_by,
     detections_of,
@@ -25,7 +24,7 @@ from cases.alerts.repository import (
 )
 from cases.alerts.tables import alerts, detections
 from soc_core.clock import Clock, format_instant
-from soc_core.errors import NotAllowedError, UsageError
+from soc_core.errors import ConflictError, NotAllowedError, UsageError
 from soc_core.jobs import outbox
 from soc_core.model.detection import Detection, Entity, Reason, Severity, make_detection_id
 from soc_core.model.organisation import Asset
