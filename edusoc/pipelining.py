@@ -108,7 +108,7 @@ class PipelineProcess:
 
     def __init__(self, settings: Settings, writer: Writer, clock: Clock = utc_now) -> None:
         """Take the opened parts; nothing runs yet."""
-        self._settings, self._writer, self._clock = settings, writer, clock
+        self.settings, self._writer, self._clock = settings, writer, clock
         self.identity = intake_identity(settings, clock)
         self.intake = build_intake(settings, writer, self.identity, clock)
         self._context = self.identity.context()
@@ -214,12 +214,12 @@ class PipelineProcess:
         self._writer.pipeline.settle(self._stop.is_set)
 
     def _maintain(self) -> None:
-        failed = maintain(self._writer.store, self._writer.database, self._settings, self._clock())
+        failed = maintain(self._writer.store, self._writer.database, self.settings, self._clock())
         self._say("maintain", failed)
 
     def _renew(self) -> None:
         """Have the listener use a certificate that was renewed, by us or by the site."""
-        identity = intake_identity(self._settings, self._clock)
+        identity = intake_identity(self.settings, self._clock)
         if identity.certificate != self.identity.certificate:
             identity.load_into(self._context)
             self.identity = identity

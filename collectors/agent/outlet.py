@@ -26,16 +26,32 @@ class Delivered:
     last: str = ""
 
 
-class SpoolOutlet:
+class CountingOutlet:
+    """Remember what each source delivered, for heartbeats. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._delivered: dict[str, Delivered] = {}
+
+    def delivered(self, source: str) -> Delivered:
+        """Return what a source delivered."""
+        return self._delivered.setdefault(source, Delivered())
+
+    def counters(self, source: str) -> Mapping[str, int]:
+        """Return the counters of a source."""
+        return self.delivered(source).counters.snapshot()
+
+
+class SpoolOutlet(CountingOutlet):
     """Store batches in the spool (``collectors.live.base.Outlet``). Safe to use from several threads."""
 
     def __init__(
         self, spool: Spool, aside: Aside, place: Place, clock: Clock, protect: Protect | None = None
     ) -> None:
         """Take where to store, whose events these are, and what hides personal data (``None``: nothing)."""
+        super().__init__()
         self._spool, self._aside, self._place, self._clock = spool, aside, place, clock
         self._protect = protect
-        self._delivered: dict[str, Delivered] = {}
 
     def change(self, place: Place, protect: Protect | None) -> None:
         """Take other settings for what comes from now on."""
@@ -68,11 +84,3 @@ class SpoolOutlet:
             keep_original=place.keep_original,
             created=now,
         )
-
-    def delivered(self, source: str) -> Delivered:
-        """Return what a source delivered."""
-        return self._delivered.setdefault(source, Delivered())
-
-    def counters(self, source: str) -> Mapping[str, int]:
-        """Return the counters of a source."""
-        return self.delivered(source).counters.snapshot()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import platform
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,26 +11,18 @@ from typing import Final
 
 import orjson
 
-from collectors.agent.outlet import SpoolOutlet
+from collectors.agent.outlet import CountingOutlet
 from collectors.agent.spool import Spool, stored_at
 from collectors.agent.supervisor import Runner
 from collectors.uplink.sender import LinkState
 from soc_core.log import LogReader
+from soc_core.system import memory_bytes, replace
 from soc_core.uplink.heartbeat import Heartbeat, SourceState
 
 FILE: Final = "status.json"
 FAR_OFF_MS: Final = 3_600_000
 AGENT: Final = "agent"
 """The name and kind of the source in a heartbeat that stands for the agent itself."""
-
-
-def memory_bytes() -> int:
-    """Return the memory this process holds; 0 where the system doesn't say."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def oldest_waiting(spool: Spool) -> str:
@@ -44,8 +36,8 @@ def oldest_waiting(spool: Spool) -> str:
     return min((text for text in found if text), default="")
 
 
-def source_state(runner: Runner, outlet: SpoolOutlet, dropped: Mapping[str, int]) -> SourceState:
-    """Return how one input is; counters of the spool stand beside its own: ``stored``, ``shed``, ``store_ms``."""
+def source_state(runner: Runner, outlet: CountingOutlet, dropped: Mapping[str, int]) -> SourceState:
+    """Return how one input is; counters of the outlet stand beside its own: ``stored``, ``shed``, ``store_ms``."""
     name, condition = runner.settings.name, runner.condition
     counters = {**outlet.counters(name), **runner.counters(), "failures": condition.failures}
     if name in dropped:
@@ -78,7 +70,7 @@ def heartbeat(
     spool: Spool, sources: Sequence[SourceState], shed: Mapping[str, int], *, started: str, version: str
 ) -> Heartbeat:
     """Return the heartbeat."""
-    disk = os.statvfs(spool.directory)
+    disk = shutil.disk_usage(spool.directory)
     return Heartbeat(
         started=started,
         version=version,
@@ -86,8 +78,8 @@ def heartbeat(
         waiting=sum(lane.pending for lane in spool.lanes),
         waiting_bytes=spool.size,
         oldest=oldest_waiting(spool),
-        disk_free=disk.f_bavail * disk.f_frsize,
-        disk_total=disk.f_blocks * disk.f_frsize,
+        disk_free=disk.free,
+        disk_total=disk.total,
         memory=memory_bytes(),
         shed=shed,
         sources=sources,
@@ -100,7 +92,7 @@ def write_status(state: Path, status: Mapping[str, object]) -> None:
     new = path.with_name(path.name + ".new")
     with suppress(OSError):
         new.write_bytes(orjson.dumps(status, option=orjson.OPT_INDENT_2) + b"\n")
-        new.replace(path)
+        replace(new, path)
 
 
 def read_status(state: Path) -> Mapping[str, object]:

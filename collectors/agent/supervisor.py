@@ -55,10 +55,10 @@ class Runner:
         self.stop = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def start(self, outlet: Outlet) -> None:
-        """Begin to run in a thread."""
+    def start(self, outlet: Outlet, after: Runner | None = None) -> None:
+        """Begin to run in a thread, once an earlier runner of this name has ended: both would read the same."""
         self._thread = threading.Thread(
-            target=self._run, args=(outlet,), name=f"input-{self.settings.name}", daemon=True
+            target=self._run, args=(outlet, after), name=f"input-{self.settings.name}", daemon=True
         )
         self._thread.start()
 
@@ -76,7 +76,8 @@ class Runner:
                 found[name] = found.get(name, 0) + value
         return found
 
-    def _run(self, outlet: Outlet) -> None:
+    def _run(self, outlet: Outlet, after: Runner | None) -> None:
+        self._wait_for(after)
         while not self.stop.is_set():
             began = self._outside.monotonic()
             fault = self._once(outlet)
@@ -89,6 +90,13 @@ class Runner:
             self.stop.wait(pause)
         self._keep_counters()
         self._enter("stopped", "")
+
+    def _wait_for(self, after: Runner | None) -> None:
+        if after is None or after.join(0):
+            return
+        self._enter("waiting", "the input's earlier run has not ended yet")
+        while not self.stop.is_set() and not after.join(RUNNING_SECONDS):
+            continue
 
     def _once(self, outlet: Outlet) -> str:
         """Run the input once; return why it ended, empty when it was told to."""
@@ -140,6 +148,7 @@ class Supervisor:
         """Take where inputs deliver, what makes them, and who hears of faults."""
         self._outlet, self._make, self._outside, self._tell = outlet, make, outside, tell
         self._runners: dict[str, Runner] = {}
+        self._late: dict[str, Runner] = {}
         self._lock = threading.Lock()
 
     @property
@@ -153,7 +162,9 @@ class Supervisor:
         with self._lock:
             by_name = {item.name: item for item in wanted}
             gone = [runner for name, runner in self._runners.items() if by_name.get(name) != runner.settings]
-            stop_all(gone)
+            late = stop_all(gone)
+            self._late = {name: runner for name, runner in self._late.items() if not runner.join(0)}
+            self._late |= {runner.settings.name: runner for runner in gone if runner.settings.name in late}
             kept = {name: runner for name, runner in self._runners.items() if runner not in gone}
             fresh = {
                 name: Runner(item, self._make, self._outside, self._tell)
@@ -162,7 +173,7 @@ class Supervisor:
             }
             self._runners = {name: kept.get(name) or fresh[name] for name in by_name}
             for runner in fresh.values():
-                runner.start(self._outlet)
+                runner.start(self._outlet, self._late.get(runner.settings.name))
             return sorted({runner.settings.name for runner in gone} | set(fresh))
 
     def stop(self) -> list[str]:

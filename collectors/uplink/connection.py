@@ -52,6 +52,8 @@ class Answer:
 class LinkError(InputError):
     """Report that no answer came: ``kind`` is ``certificate``, ``proxy``, ``name`` or ``link``."""
 
+    exit_code = 3
+
     def __init__(self, kind: str, what: str, *, where: str, todo: str) -> None:
         """Take what kind of trouble it is."""
         super().__init__(what, where=where, todo=todo)

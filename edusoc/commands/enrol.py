@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
+from typing import Final
 
 from edusoc.commands.collect import add_agent_config
 from edusoc.options import say
 from edusoc.parser import add_command
+
+PROXY: Final = "EDUSOC_PROXY"
+"""The environment variable of a proxy that wants a password."""
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,8 +35,9 @@ def run(arguments: argparse.Namespace) -> int:
     from collectors.agent.configuration import load_configuration
     from collectors.agent.identity import read_identity
     from collectors.agent.joining import Wish, centre_url, join
-    from collectors.agent.template import STATE, write_configuration
+    from collectors.agent.template import write_configuration
     from soc_core.errors import UsageError
+    from soc_core.system import STATE
     from soc_core.uplink.enrolment import EnrolmentCode
 
     url, code = centre_url(arguments.centre), EnrolmentCode.parse(arguments.code)
@@ -45,7 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
             where=str(state),
             todo="to join another, or to join anew, add --replace",
         )
-    identity = join(Wish(url, code, arguments.name, arguments.proxy), state, program_version())
+    proxy = _proxy(arguments.proxy)
+    identity = join(Wish(url, code, arguments.name, proxy), state, program_version())
     print(
         say(
             "edusoc.enrol.done",
@@ -54,8 +61,22 @@ def run(arguments: argparse.Namespace) -> int:
         )
     )
     if configured is None:
-        write_configuration(arguments.config, url, arguments.name, arguments.proxy, state)
+        write_configuration(arguments.config, url, arguments.name, proxy, state)
         print(say("edusoc.enrol.written", file=str(arguments.config)))
     elif configured.centre is None or configured.centre.url != url:
         print(say("edusoc.enrol.set_url", file=str(arguments.config), url=url))
     return 0
+
+
+def _proxy(given: str) -> str:
+    """Return the proxy; raise ``UsageError`` for a password that everybody on the machine could read."""
+    from urllib.parse import urlsplit
+
+    from soc_core.errors import UsageError
+
+    if urlsplit(given).password:
+        raise UsageError(
+            "a password on the command line can be read by everybody on this machine",
+            todo=f"set the environment variable {PROXY} instead of --proxy",
+        )
+    return given or os.environ.get(PROXY, "")

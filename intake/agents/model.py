@@ -8,9 +8,10 @@ from enum import StrEnum
 
 
 class AgentState(StrEnum):
-    """Say whether an agent's key is taken."""
+    """Say whether an agent's key is taken. The inputs of a centre itself (``edusoc run``) have none: ``local``."""
 
     ENROLLED = "enrolled"
+    LOCAL = "local"
     REVOKED = "revoked"
 
 

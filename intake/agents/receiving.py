@@ -19,7 +19,7 @@ from intake.agents.model import Agent, Gap
 from intake.agents.placing import FOREIGN, Placer, covered_units
 from intake.agents.quotas import Quotas
 from intake.agents.shelf import Shelf
-from intake.agents.watching import take_beat
+from intake.agents.watching import Noticed, take_beat
 from intake.assigning import ResolverCache
 from intake.health import Finding, Findings
 from intake.keeping_aside import keep_aside
@@ -118,12 +118,24 @@ class Receiver:
             repository.set_seen(connection, agent.id, _seen(admitted, now))
             noticed = take_beat(connection, agent, beat, admitted.skew_ms, now)
             receipt = _receipt(connection, admitted, now)
+        self._noticed(noticed)
+        return receipt
+
+    def own_heartbeat(self, agent_id: str, beat: Heartbeat) -> None:
+        """Note how the inputs of this very process are, whose agent ``repository.put_local`` made."""
+        now = self._clock()
+        with self._database.write() as connection:
+            agent = repository.need_agent(connection, agent_id)
+            repository.set_seen(connection, agent.id, {"last_seen_at": format_instant(now)})
+            noticed = take_beat(connection, agent, beat, 0, now)
+        self._noticed(noticed)
+
+    def _noticed(self, noticed: Noticed) -> None:
         if noticed.event is not None:
             self._pipeline.take_placed([noticed.event])
         for finding in noticed.findings:
             self._findings.report(finding)
         self.taken()
-        return receipt
 
     def packets(self, number: int, admitted: Admitted, body: bytes) -> Receipt:
         """Keep the packets that the order ``number`` asked for. Raises ``InputError`` for any other."""

@@ -77,6 +77,25 @@ def enrol(connection: Connection, secret_hash: str, agent: Agent, *, now: dateti
     return get_agent(connection, str(values["id"]))
 
 
+def put_local(connection: Connection, agent: Agent, *, now: datetime) -> None:
+    """Create the agent without a key that stands for a centre's own inputs, or bring it up to date."""
+    values = {
+        "name": agent.name,
+        "organization_id": agent.organization_id,
+        "zone": agent.zone,
+        "below": agent.below,
+        "state": AgentState.LOCAL.value,
+        "revoked_at": "",
+        "version": agent.version,
+        "platform": agent.platform,
+    }
+    if not connection.execute(update(agents).where(agents.c.id == agent.id).values(values)).rowcount:
+        fresh = {"id": agent.id, "public_key": "", "created_at": format_instant(now), **values}
+        connection.execute(insert(agents).values(fresh))
+    connection.execute(delete(units).where(units.c.agent_id == agent.id))
+    connection.execute(insert(units).values(agent_id=agent.id, organization_id=agent.organization_id))
+
+
 def forget_codes(connection: Connection, *, now: datetime) -> None:
     """Remove codes that expired."""
     connection.execute(delete(codes).where(codes.c.expires_at <= format_instant(now)))
@@ -118,8 +137,8 @@ def list_agents(connection: Connection, scope: Scope) -> list[Agent]:
 
 
 def revoke(connection: Connection, agent_id: str, *, now: datetime) -> bool:
-    """Stop taking an agent's key; return whether it was taken before."""
-    question = update(agents).where(agents.c.id == agent_id, agents.c.state == AgentState.ENROLLED.value)
+    """Stop taking an agent's key, or looking after a centre's own inputs; return whether that was done before."""
+    question = update(agents).where(agents.c.id == agent_id, agents.c.state != AgentState.REVOKED.value)
     changed = question.values(state=AgentState.REVOKED.value, revoked_at=format_instant(now))
     return bool(connection.execute(changed).rowcount)
 

@@ -22,7 +22,7 @@ from soc_core.clock import format_instant, parse_instant
 from soc_core.jobs import jobs
 from soc_core.model.event import Event, make_event_id, make_source_identity
 from soc_core.state.database import Database
-from soc_core.uplink.heartbeat import LATE, Heartbeat, SourceState
+from soc_core.uplink.heartbeat import LATE, MOST_SOURCES, Heartbeat, SourceState
 
 JOB: Final = "agents.watch"
 LEASE: Final = timedelta(minutes=5)
@@ -68,8 +68,11 @@ def take_beat(connection: Connection, agent: Agent, beat: Heartbeat, skew_ms: in
     known = {source.name: source for source in repository.list_sources(connection, [agent.id])}
     findings: list[Finding] = []
     for state in beat.sources:
+        if state.name not in known and len(known) >= MOST_SOURCES:
+            continue  # an agent that invents names must not fill the table
         source, wrong = _follow(agent, known.get(state.name), state, now, skew_ms)
         repository.put_source(connection, source)
+        known[source.name] = source
         findings += wrong
     findings += _general(agent, beat, skew_ms)
     stored_at = str(agent.heartbeat.get("stored", ""))

@@ -37,7 +37,7 @@ class AgentOut(BaseModel):
     units: list[str]
     below: bool
     zone: str
-    state: Literal["enrolled", "revoked"]
+    state: Literal["enrolled", "local", "revoked"]
     condition: Literal["ok", "troubled", "silent", "waiting", "revoked"]
     created_at: str
     revoked_at: str

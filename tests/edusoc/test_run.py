@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -51,7 +52,15 @@ def found(state: Path, capsys: pytest.CaptureFixture[str]) -> list[dict[str, obj
     capsys.readouterr()
     assert cli.main(["search", "", "--from", "-30d", "--json", "--state", str(state)]) == 0
     out = capsys.readouterr().out
-    return [orjson.loads(line) for line in out.splitlines() if line.startswith("{")]
+    events = [orjson.loads(line) for line in out.splitlines() if line.startswith("{")]
+    return [event for event in events if event["event.dataset"] != "edusoc.heartbeat"]
+
+
+def local_agent(state: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    capsys.readouterr()
+    assert cli.main(["agents", "list", "--json", "--state", str(state)]) == 0
+    own: dict[str, Any] = orjson.loads(capsys.readouterr().out)
+    return own
 
 
 @pytest.mark.slow
@@ -79,6 +88,11 @@ def test_events_of_its_own_inputs_are_in_the_store(
     while len(events := found(state, capsys)) < 20:
         assert time.monotonic() < deadline
         time.sleep(0.2)
+    while (own := local_agent(state, capsys))["condition"] != "ok":
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert (own["id"], own["state"]) == ("local", "local")
+    assert [(source["name"], source["state"]) for source in own["sources"]] == [("syslog", "ok")]
     running.send_signal(signal.SIGTERM)
     _, said = running.communicate(timeout=60)
     assert running.returncode == 0, said
@@ -86,6 +100,9 @@ def test_events_of_its_own_inputs_are_in_the_store(
     assert {event["edusoc.source"] for event in events} == {"syslog"}
     assert {event["edusoc.agent"] for event in events} == {"local"}
     assert len({event["event.id"] for event in events}) == 20
+    own = local_agent(state, capsys)
+    assert own["sources"][0]["counters"]["stored"] == 20, "the last heartbeat is sent at the end"
+    assert own["sources"][0]["last_at"]
 
 
 def test_a_wrong_configuration_is_said_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,12 +17,13 @@ from collectors.agent.checks import check_all
 from collectors.agent.configuration import load_configuration
 from collectors.agent.finding import Check
 from collectors.agent.joining import Wish, join
-from collectors.agent.looking import Machine, holder_of
+from collectors.agent.looking import Machine
 from collectors.agent.status import FILE
 from edusoc import cli
 from edusoc.commands.doctor import todo, what
 from soc_core.clock import format_instant
 from soc_core.model.event import BadRecord
+from soc_core.system import port_holder
 from tests.collectors.agent import agent_files
 from tests.collectors.agent.centre import Centre
 from tests.collectors.agent.helpers import NOW, TCP
@@ -144,7 +145,7 @@ def test_ports_files_and_disk(config: Path, tmp_path: Path) -> None:
         config.write_text(config.read_text().replace("reserve_mb = 0", "reserve_mb = 1") + text)
         checks = found(config, SmallDisk())
         assert checks["port_taken"].values["pid"] == os.getpid()
-        assert holder_of("tcp", port)[0] == os.getpid()
+        assert port_holder("tcp", port)[0] == os.getpid()
     assert "port_broken" in checks
     assert checks["no_files"].values["input"] == "three"
     assert "disk_short" in checks

@@ -155,6 +155,19 @@ def test_the_command_joins_once(
     assert cli.main([*words, "--replace"]) == 0
     assert cli.main([*words[:4], centre.code.text[:-1] + "#", *words[5:]]) == 2
     assert "接入码" in capsys.readouterr().err
+    assert cli.main([*words, "--replace", "--proxy", "http://teacher:secret@10.0.0.1:3128"]) == 2
+    said = capsys.readouterr().err
+    assert "EDUSOC_PROXY" in said
+    assert "secret" not in said
+
+
+def test_a_proxy_with_a_password_comes_by_the_environment(
+    centre: Centre, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDUSOC_PROXY", "http://teacher:secret@127.0.0.1:1")
+    words = ["enrol", "--centre", centre.url, "--code", centre.code.text]
+    words += ["--config", str(tmp_path / "agent.toml"), "--state", str(tmp_path / "state")]
+    assert cli.main(words) == 3, "nothing listens there"
 
 
 def test_joining_anew_takes_a_new_key(centre: Centre, tmp_path: Path) -> None:

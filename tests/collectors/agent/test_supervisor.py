@@ -12,7 +12,7 @@ from collectors.agent import supervisor as module
 from collectors.agent.configuration import InputSettings
 from collectors.agent.supervisor import Supervisor
 from collectors.base import Batch, ReadContext
-from collectors.live.base import LiveInput, Origin
+from collectors.live.base import Counters, LiveInput, Origin, Outlet
 from collectors.uplink.pacing import Outside
 from soc_core.errors import UsageError
 from tests.collectors.agent.helpers import NOW, Scripted, events, wait_for
@@ -38,12 +38,15 @@ class Team:
         self.faults: dict[str, list[Exception]] = {}
         self.told: list[tuple[str, str]] = []
         self.made: list[str] = []
+        self.special: LiveInput | None = None
         self.sink = Sink()
         outside = Outside(lambda: NOW, chance=lambda: 0.0)
         self.supervisor = Supervisor(self.sink, self.make, outside, lambda *told: self.told.append(told))
 
     def make(self, settings: InputSettings) -> LiveInput:
         self.made.append(settings.name)
+        if self.special is not None:
+            return self.special
         faults = self.faults.get(settings.name, [])
         return Scripted(settings.name, [Batch(events=events(2))], faults.pop(0) if faults else None)
 
@@ -107,3 +110,34 @@ def test_an_input_that_does_not_stop_is_named(team: Team, monkeypatch: pytest.Mo
     wait_for(lambda: team.state("deaf") == "running")
     assert team.supervisor.stop() == ["deaf"]
     release.set()
+
+
+def test_an_input_that_changes_waits_for_its_earlier_run_to_end(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STOP_SECONDS", 0.05)
+    leaving, entered = threading.Event(), threading.Event()
+
+    class Slow:
+        """Ends only when it is let go."""
+
+        name = kind = "slow"
+
+        def __init__(self) -> None:
+            self.counters = Counters()
+
+        def run(self, outlet: Outlet, stop: threading.Event) -> None:
+            entered.set()
+            assert leaving.wait(30)
+
+    team.special = Slow()
+    team.supervisor.apply(settings("one"))
+    assert entered.wait(30)
+    team.special = None
+    changed = [replace(settings("one")[0], values={"port": 1})]
+    team.supervisor.apply(changed)
+    team.supervisor.apply([])
+    team.supervisor.apply(changed)
+    assert team.made == ["one"], "the first still reads"
+    leaving.set()
+    wait_for(lambda: team.made == ["one", "one"] and team.state("one") == "running")

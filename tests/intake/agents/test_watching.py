@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from intake.agents import repository
-from intake.agents.model import Source, SourceHealth
+from intake.agents.model import Agent, Source, SourceHealth
 from intake.agents.showing import condition_of, lag_seconds
 from intake.agents.watching import DAY_SECONDS, LEAST_SECONDS, MOST_SECONDS, limit_of
 from soc_core.clock import format_instant
@@ -176,3 +176,35 @@ def test_heartbeats_are_stored_now_and_then_and_shown(centre: Centre, time: Time
     assert found[0]["edusoc.health.counters"] == ["firewall.received=9"]
     assert found[0]["edusoc.health.waiting"] == 3
     assert lag_seconds(centre.agent("one"), NOW) == 420
+
+
+def test_an_agent_that_invents_names_does_not_fill_the_table(
+    centre: Centre, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("intake.agents.watching.MOST_SOURCES", 3)
+    player = centre.join("one", "S1")
+    for turn in range(4):
+        names = [f"s{turn}{number}" for number in range(2)]
+        player.beat(beat(time, *(SourceState(name, "syslog") for name in names)))
+    with centre.database.read() as connection:
+        found = repository.list_sources(connection, [player.told.agent])
+    assert [source.name for source in found] == ["s00", "s01", "s10"]
+
+
+def test_the_inputs_of_a_centre_itself_are_looked_after_and_nobody_may_send_in_their_name(
+    centre: Centre, time: Time
+) -> None:
+    own = Agent("local", "local", centre.tree.find("S1").id, "default", "", below=True)
+    with centre.database.write() as connection:
+        repository.put_local(connection, own, now=time())
+        repository.put_local(connection, own, now=time())
+    centre.intake.receiver.own_heartbeat("local", beat(time, state(time)))
+    assert condition_of(centre.agent("local"), [], time()) == "ok"
+    with centre.database.write() as connection:
+        assert not repository.use_number(connection, "local", 1)
+    time.pass_by(seconds=LATE.total_seconds())
+    centre.intake.look()
+    assert kinds(centre) == [("agent_silent", "local")]
+    with centre.database.write() as connection:
+        assert repository.revoke(connection, "local", now=time())
+        assert not repository.revoke(connection, "local", now=time())
