@@ -10,8 +10,8 @@ from pathlib import Path
 from collectors.base import Batch
 from collectors.privacy import Privacy
 from detectors.sigma import RuleSet, SigmaRule, load_rules
+from detectors.sigma.files import find_files
 from detectors.sigma.folding import leaves
-from detectors.sigma.loading import find_files
 from detectors.sigma.model import CorrelationRule
 from detectors.sigma.samples import Case, read_cases, run_cases, samples_of
 from soc_core.fields import FIELDS

@@ -12,7 +12,8 @@ from typing import Final
 from cases.alerts.attach import AlertSink
 from detectors.anomaly.registry import default_detectors
 from detectors.health import HealthDetector
-from detectors.sigma import CorrelationDetector, RuleSet, SigmaDetector, load_rules
+from detectors.sigma import CorrelationDetector, RuleSet, SigmaDetector
+from detectors.sigma.cached import load_rules_cached
 from detectors.sigma.mapping import bundled_rules
 from edusoc.migrating import upgrade
 from edusoc.packets import CaptureCutter
@@ -84,7 +85,7 @@ def rules_directory(settings: Settings) -> Path:
 
 def open_rules(settings: Settings) -> RuleSet:
     """Load the rules; rules with problems are left out and named by ``edusoc rules list``."""
-    return load_rules([rules_directory(settings)])
+    return load_rules_cached([rules_directory(settings)], settings.state_directory / "cache")
 
 
 def build_detectors(settings: Settings, rules: RuleSet) -> Detectors:

@@ -25,8 +25,9 @@ from sigma.validators.core.modifiers import InvalidModifierCombinationsValidator
 from sigma.validators.core.tags import DuplicateTagValidator, TagFormatValidator
 from sigma.validators.core.values import ControlCharacterValidator
 
+from detectors.sigma.files import find_files
 from detectors.sigma.folding import leaves
-from detectors.sigma.loading import POLICY, Document, find_files, parse_reason, read_documents, respelled
+from detectors.sigma.loading import POLICY, Document, parse_reason, read_documents, respelled
 from detectors.sigma.model import CorrelationRule, Problem, RuleSet, SigmaRule, Words
 from detectors.sigma.samples import Case, read_cases, samples_of
 from detectors.sigma.words import problem

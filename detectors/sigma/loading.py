@@ -27,15 +27,12 @@ from sigma.rule.logsource import EmptyLogSource
 
 from detectors.sigma.building import build_rule
 from detectors.sigma.correlating import build_correlation
-from detectors.sigma.mapping import PLACE, Mappings, bundled_mappings
+from detectors.sigma.files import MAX_BYTES, find_files
+from detectors.sigma.mapping import Mappings, bundled_mappings
 from detectors.sigma.model import CorrelationRule, Problem, RuleSet, SigmaRule
 from detectors.sigma.words import problem
 from soc_core.model.detection import Reason
 
-MAX_BYTES: Final = 1 << 20
-SAMPLES: Final = ".samples.yml"
-_SUFFIXES: Final = (".yml", ".yaml")
-_RETIRED: Final = "_deprecated"
 # What the parser raises for documents of another form than it expects.
 _FAULTS: Final = (SigmaError, ValueError, TypeError, AttributeError, KeyError, RecursionError)
 # Modifiers of the specification that pySigma 2.0 knows under another name only.
@@ -99,25 +96,6 @@ def _uncollected() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
-
-
-def find_files(paths: Sequence[Path | str], problems: list[Problem]) -> Iterator[Path]:
-    """Yield rule files; a path that isn't there becomes a problem."""
-    for path in map(Path, paths):
-        if path.is_dir():
-            for file in sorted(path.rglob("*")):
-                inside = file.relative_to(path).parts
-                if file.suffix in _SUFFIXES and not _is_other(inside) and file.is_file():
-                    yield file
-        elif path.is_file():
-            yield path
-        else:
-            problems.append(Problem(str(path), 0, problem("no_file")))
-
-
-def _is_other(parts: tuple[str, ...]) -> bool:
-    hidden = any(part.startswith(".") for part in parts)
-    return hidden or parts[0] == PLACE or _RETIRED in parts or parts[-1].endswith(SAMPLES)
 
 
 def read_documents(file: Path, problems: list[Problem]) -> list[Document]:

@@ -18,7 +18,7 @@ import yaml
 from detectors.base import Site, Window, WindowDetector, window_start
 from detectors.sigma.correlation import CorrelationDetector
 from detectors.sigma.detector import SigmaDetector
-from detectors.sigma.loading import MAX_BYTES, SAMPLES
+from detectors.sigma.files import MAX_BYTES, SAMPLES
 from detectors.sigma.model import RuleSet
 from soc_core.clock import format_instant, parse_instant
 from soc_core.errors import InputError

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from detectors.sigma import RuleSet, load_rules
-from detectors.sigma.loading import MAX_BYTES
+from detectors.sigma.files import MAX_BYTES
 from tests.detectors.sigma.base import ID, load_text, rule_text, say
 
 GOOD = rule_text("s: {user.name: a}\ncondition: s")
