@@ -25,13 +25,13 @@ import pyarrow.parquet as pq
 from benchmarks._store_events import BEGIN, DAYS, end_of
 from benchmarks._store_questions import Questions
 from benchmarks.store import memory
-from soc_core.log.files import sync_directory
 from soc_core.model.event import EVENT_ID, TIMESTAMP
 from soc_core.store.embedded import EmbeddedStore
 from soc_core.store.embedded.schema import SEQUENCE
 from soc_core.store.embedded.sealing import Sealed, SegmentWriter
 from soc_core.store.embedded.segments import Change, Segment
 from soc_core.store.interface import SYSTEM_SCOPE, Search
+from soc_core.system import sync_directory
 
 
 def moved(table: pa.Table, days: int, offset: int) -> pa.Table:

@@ -42,6 +42,7 @@ from collectors.uplink.sender import LinkState
 from soc_core.clock import format_instant
 from soc_core.errors import EdusocError
 from soc_core.model.event import Scalar
+from soc_core.system import private_directory
 from soc_core.uplink.heartbeat import Heartbeat
 from soc_core.uplink.orders import ACTION, CONFIGURATION, PACKETS, RULES
 
@@ -66,7 +67,7 @@ class Agent:
     ) -> None:
         """Open what there is; raise ``StoreBusyError`` when another agent runs with this state directory."""
         state = configuration.state
-        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_directory(state)
         self.configuration = configuration
         self._notice, self._outside = notice, outside or Outside()
         self.identity = read_identity(state)

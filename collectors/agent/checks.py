@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 from collectors.agent.aside import read_aside
@@ -21,6 +20,7 @@ from collectors.uplink.connection import Connection, LinkError
 from soc_core.clock import parse_instant
 from soc_core.errors import EdusocError
 from soc_core.model.event import Scalar
+from soc_core.system import process_runs
 from soc_core.uplink.wire import HEARTBEAT
 
 STALE: Final = timedelta(minutes=1)
@@ -67,7 +67,7 @@ def _is_running(status: Mapping[str, object], now: datetime) -> bool:
     except (ValueError, OverflowError):
         return False
     pid = status.get("pid")
-    alive = isinstance(pid, int) and Path(f"/proc/{pid}").exists()
+    alive = isinstance(pid, int) and process_runs(pid)
     return bool(status.get("running")) and alive and age < STALE
 
 

@@ -24,6 +24,7 @@ from collectors.live.registry import build
 from collectors.uplink.connection import Centre
 from collectors.uplink.pacing import Plan, Window
 from soc_core.errors import UsageError
+from soc_core.system import STATE
 
 MANAGED: Final = "managed.toml"
 SECTIONS: Final = ("agent", "centre", "spool", "privacy", "orders", "inputs")
@@ -161,7 +162,7 @@ class _Reader:
     def configuration(self) -> Configuration:
         """Return the configuration."""
         with self._options("agent") as agent:
-            name, state = agent.text("name", ""), agent.path("state", "/var/lib/edusoc-agent")
+            name, state = agent.text("name", ""), agent.path("state", STATE)
             zone_info = _zone_info(agent)
             place = Place(
                 agent.text("organisation", ""),

@@ -11,7 +11,8 @@ import orjson
 from collectors.uplink.connection import Centre
 from soc_core.errors import StoreError, UsageError
 from soc_core.keys.signing import PublicKey, SigningKey
-from soc_core.log.files import sync_directory, write_whole
+from soc_core.log.files import write_whole
+from soc_core.system import sync_directory
 
 FILE: Final = "identity.json"
 CA_FILE: Final = "centre-ca.pem"

@@ -27,6 +27,7 @@ from collectors.uplink.connection import Centre, Connection, LinkError
 from soc_core.errors import InputError, UsageError
 from soc_core.keys.signing import PublicKey
 from soc_core.log.files import write_whole
+from soc_core.system import private_directory
 from soc_core.uplink.answers import Refusal
 from soc_core.uplink.enrolment import EnrolAnswer, EnrolmentCode, EnrolRequest
 from soc_core.uplink.wire import ENROL
@@ -72,7 +73,7 @@ def join(wish: Wish, state: Path, version: str) -> Identity:
             where=wish.url,
             todo="check the address, and whether somebody on the way opens encrypted connections; nothing was sent",
         )
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_directory(state)
     fingerprint = hashlib.sha256(certificate).hexdigest()
     key = fresh_key(state)
     request = EnrolRequest.make(

@@ -5,16 +5,16 @@ from __future__ import annotations
 import errno
 import glob
 import os
-import pwd
 import socket
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from collectors.agent.configuration import InputSettings
 from collectors.agent.finding import BAD, OK, WARNING, Check
 from collectors.live.options import Options
+from soc_core import system
 from soc_core.errors import UsageError
 from soc_core.model.event import Scalar
 
@@ -22,14 +22,12 @@ _LISTENING: Final = {"udp": ("udp",), "tcp": ("tcp", "tls", "listen")}
 """Settings of inputs that name an address to listen on, by protocol."""
 _USUAL_PORTS: Final = {"udp": 514, "tcp": 514, "tls": 6514}
 """Of syslog, where an address has none (RFC 5426, 6587, 5425)."""
-_PROC: Final = {"udp": ("udp", "udp6"), "tcp": ("tcp", "tcp6")}
-_TCP_LISTEN: Final = "0A"
 _DEFAULT_RMEM: Final = 212_992
 _MOST_FILES: Final = 1_000
 
 
 class Machine:
-    """Look at this machine through ``/proc`` and the file system."""
+    """Look at this machine through its system and its files."""
 
     def ports(self, inputs: Sequence[InputSettings], agent: int) -> Iterator[Check]:
         """Yield what keeps inputs from their ports; that a running agent (its process id, else 0) has them is right."""
@@ -41,7 +39,7 @@ class Machine:
                     level = BAD if agent else OK
                     yield Check(level, "port_unused" if agent else "port_free", {"port": shown})
                 elif fault == errno.EADDRINUSE:
-                    pid, name = holder_of(protocol, port)
+                    pid, name = system.port_holder(protocol, port)
                     values: dict[str, Scalar] = {
                         "port": shown,
                         "program": name or "?",
@@ -63,16 +61,15 @@ class Machine:
                 found = sorted(glob.glob(pattern, recursive=True))[:_MOST_FILES]  # noqa: PTH207 - absolute patterns
                 if not found:
                     yield Check(WARNING, "no_files", {"pattern": pattern, "input": settings.name})
-                with acting_as_owner(state):
-                    denied = [path for path in found if not os.access(path, os.R_OK, effective_ids=True)]
+                with system.acting_as_owner(state):
+                    denied = [path for path in found if system.is_denied(path)]
                 for path in denied:
                     yield Check(BAD, "file_denied", {"path": path, "input": settings.name})
 
     @staticmethod
     def free_bytes(directory: Path) -> int:
         """Return the bytes of the disk that are free for us."""
-        state = os.statvfs(directory)
-        return state.f_bavail * state.f_frsize
+        return system.free_bytes(directory)
 
     @staticmethod
     def rmem_max() -> int:
@@ -81,30 +78,6 @@ class Machine:
             return int(Path("/proc/sys/net/core/rmem_max").read_text(encoding="ascii"))
         except (OSError, ValueError):
             return _DEFAULT_RMEM
-
-
-@contextmanager
-def acting_as_owner(path: Path) -> Iterator[None]:
-    """Act as the owner of a path and its groups, where we are root: what root may read says nothing."""
-    owner = path.stat().st_uid if path.exists() else 0
-    if os.geteuid() != 0 or owner == 0:
-        yield
-        return
-    groups, group = os.getgroups(), os.getegid()
-    try:
-        entry = pwd.getpwuid(owner)
-        theirs = os.getgrouplist(entry.pw_name, entry.pw_gid)
-    except KeyError:
-        theirs = [path.stat().st_gid]
-    os.setgroups(theirs)
-    os.setegid(theirs[0])
-    os.seteuid(owner)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(group)
-        os.setgroups(groups)
 
 
 def addresses_of(settings: InputSettings) -> list[tuple[str, str, int]]:
@@ -128,7 +101,7 @@ def patterns_of(settings: InputSettings) -> list[str]:
     """Return the paths of an input that reads files."""
     values = settings.values.get("paths", [])
     listed = values if isinstance(values, list) else [values]
-    return [text for text in listed if isinstance(text, str) and text.startswith("/")]
+    return [text for text in listed if isinstance(text, str) and os.path.isabs(text)]  # noqa: PTH117 - text
 
 
 def try_port(protocol: str, host: str, port: int) -> int:
@@ -136,7 +109,7 @@ def try_port(protocol: str, host: str, port: int) -> int:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
     with socket.socket(family, kind) as tried:
-        if protocol == "tcp":
+        if protocol == "tcp" and sys.platform != "win32":  # there it would let us take the port of others
             tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             tried.bind((host, port))
@@ -145,34 +118,3 @@ def try_port(protocol: str, host: str, port: int) -> int:
         except OSError as error:
             return error.errno or errno.EINVAL
     return 0
-
-
-def holder_of(protocol: str, port: int) -> tuple[int, str]:
-    """Return process id and name of who holds a port; 0 and an empty name when it can't be seen."""
-    inodes = set()
-    for table in _PROC[protocol]:
-        try:
-            lines = Path("/proc/net", table).read_text(encoding="ascii").splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
-            parts = line.split()
-            if int(parts[1].rpartition(":")[2], 16) == port and (
-                protocol == "udp" or parts[3] == _TCP_LISTEN
-            ):
-                inodes.add(f"socket:[{parts[9]}]")
-    for process in Path("/proc").glob("[0-9]*"):
-        if _holds(process, inodes):
-            try:
-                return int(process.name), (process / "comm").read_text(encoding="utf-8").strip()
-            except OSError:
-                continue
-    return 0, ""
-
-
-def _holds(process: Path, inodes: set[str]) -> bool:
-    try:
-        with os.scandir(process / "fd") as entries:
-            return any(str(Path(entry.path).readlink()) in inodes for entry in entries)
-    except OSError:
-        return False

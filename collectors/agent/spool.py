@@ -10,7 +10,6 @@ the log's offsets and by an event (data set ``edusoc.gap``). A full disk is wait
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from soc_core.clock import Clock, format_instant
 from soc_core.errors import StoreError
 from soc_core.log import Cursor, LogReader, LogWriter, Record
 from soc_core.model.event import Event, values_of
+from soc_core.system import free_bytes
 
 NEEDED_SHARE: Final = {BULK: 0.20, USUAL: 0.08, URGENT: 0.0, OWN: 0.0}
 """The share of the spool that must be free for events of a priority to be taken."""
@@ -94,8 +94,7 @@ class Lane:
 def _file_size(directory: Path, limits: Limits) -> int:
     """Return how large a file of a lane may get: the newest one stays, so a sixteenth of what the spool may take."""
     directory.mkdir(parents=True, exist_ok=True)
-    state = os.statvfs(directory)
-    free = max(state.f_bavail * state.f_frsize - limits.reserve, 0)
+    free = max(free_bytes(directory) - limits.reserve, 0)
     # On a disk that is full when we start, files must not be tiny for ever.
     least = min(limits.size // 16, _LEAST_FILE)
     return min(max(min(limits.size, free) // 16, least), _MOST_FILE)
@@ -141,8 +140,7 @@ class Spool:
 
     def capacity(self) -> int:
         """Return how many bytes the spool could take in all."""
-        state = os.statvfs(self.directory)
-        disk = self.size + state.f_bavail * state.f_frsize - self.limits.reserve
+        disk = self.size + free_bytes(self.directory) - self.limits.reserve
         return min(self.limits.size, disk)
 
     def store(self, events: Sequence[Event], origin: Origin) -> int:

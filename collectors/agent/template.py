@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from soc_core.errors import UsageError
+from soc_core.system import open_file
 
-STATE: Final = "/var/lib/edusoc-agent"
 _TEMPLATE: Final = Path(__file__).with_name("agent.toml")
 
 
@@ -21,7 +21,7 @@ def write_configuration(path: Path, url: str, name: str, proxy: str, state: Path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # It may hold a proxy's password: the installer lets the agent's group read it.
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
+        handle = open_file(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:

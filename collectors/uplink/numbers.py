@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from soc_core.errors import StoreError
-from soc_core.log.files import sync_directory
+from soc_core.system import replace, sync_directory
 
 STEP: Final = 1_000
 _DIGITS: Final = 18
@@ -46,7 +46,7 @@ class RequestNumbers:
         try:
             try:
                 _write(new, "w", line)
-                new.replace(self._path)
+                replace(new, self._path)
                 sync_directory(self._path.parent)
             except OSError as error:
                 if error.errno != errno.ENOSPC or not self._path.exists():
@@ -63,7 +63,7 @@ class RequestNumbers:
 
 
 def _write(path: Path, mode: str, line: str) -> None:
-    with path.open(mode, encoding="ascii") as file:
+    with path.open(mode, encoding="ascii", newline="\n") as file:
         file.write(line)
         file.flush()
         os.fsync(file.fileno())

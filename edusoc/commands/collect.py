@@ -10,17 +10,16 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from edusoc.options import said, say
 from edusoc.parser import add_command
 from soc_core.model.event import Scalar
 from soc_core.printing import printable
+from soc_core.system import CONFIG
 
 if TYPE_CHECKING:
     from collectors.agent.configuration import Configuration
-
-CONFIG: Final = "/etc/edusoc/agent.toml"
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -55,7 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, lambda *_: stop.set())
-    signal.signal(signal.SIGHUP, lambda *_: agent.reload.set())
+    if sys.platform != "win32":
+        signal.signal(signal.SIGHUP, lambda *_: agent.reload.set())
     names = ", ".join(item.name for item in configuration.inputs)
     notice("started", {"file": str(configuration.path), "inputs": names or "–"})
     agent.run(stop)

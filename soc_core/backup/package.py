@@ -30,7 +30,7 @@ from soc_core.backup.encryption import (
 )
 from soc_core.backup.manifest import FileEntry, Manifest, decode
 from soc_core.errors import StoreError, UsageError
-from soc_core.log.files import sync_directory
+from soc_core.system import sync_directory
 
 PREFIX: Final = "edusoc-"
 PARTIAL: Final = ".partial"

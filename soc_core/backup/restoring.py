@@ -24,11 +24,11 @@ from soc_core.backup.package import PackageReader
 from soc_core.backup.tables import Loaded, Migrate, forget_restore, load_tables
 from soc_core.clock import Clock, format_instant, utc_now
 from soc_core.errors import StoreError, UsageError
-from soc_core.log.files import sync_directory
 from soc_core.log.lock import WriterLock
 from soc_core.state.database import Database
 from soc_core.store.embedded import EmbeddedStore
 from soc_core.store.interface import SYSTEM_SCOPE
+from soc_core.system import sync_directory
 
 RESTORING: Final = ".restoring"
 RestoreSnapshot = Callable[[Snapshot], int]

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 from soc_core.errors import StoreError
-from soc_core.log.files import sync_directory
+from soc_core.system import open_file, private_directory, sync_directory
 
 
 def secret_in(path: Path, algorithm: str, size: int) -> bytes:
@@ -23,11 +23,11 @@ def secret_in(path: Path, algorithm: str, size: int) -> bytes:
 
 
 def _make(path: Path, algorithm: str, size: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_directory(path.parent)
     beside = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    handle = open_file(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
+        with os.fdopen(handle, "w", encoding="ascii", newline="\n") as file:
             file.write(f"{algorithm} {os.urandom(size).hex()}\n")
             file.flush()
             os.fsync(file.fileno())

@@ -11,7 +11,8 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from soc_core.log.files import publish, read_mark, sync_directory
+from soc_core.log.files import publish, read_mark
+from soc_core.system import open_file, replace, sync_directory
 
 EPOCH: Final = "epoch"
 ACKNOWLEDGED: Final = "acknowledged"
@@ -25,7 +26,7 @@ class Cursor:
         """Take a log's directory and the offsets it holds, from ``start`` to ``end``."""
         self._directory = directory
         known = read_mark(directory, ACKNOWLEDGED)
-        self._mark = os.open(directory / ACKNOWLEDGED, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._mark = open_file(directory / ACKNOWLEDGED, os.O_RDWR | os.O_CREAT)
         self.epoch = _read_epoch(directory / EPOCH)
         self.acknowledged = max(start, known or 0)
         if not self.epoch or self.acknowledged > end:
@@ -35,12 +36,12 @@ class Cursor:
         """Begin a new epoch, in which nothing is acknowledged from ``start`` on."""
         self.epoch = secrets.token_hex(_LETTERS // 2)
         new = self._directory / f"{EPOCH}.new"
-        with new.open("w", encoding="ascii") as file:
+        with new.open("w", encoding="ascii", newline="\n") as file:
             file.write(self.epoch + "\n")
             file.flush()
             os.fsync(file.fileno())
         self.move(start)
-        new.replace(self._directory / EPOCH)
+        replace(new, self._directory / EPOCH)
         sync_directory(self._directory)
 
     def move(self, offset: int) -> None:

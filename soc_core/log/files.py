@@ -8,6 +8,8 @@ import zlib
 from pathlib import Path
 from typing import Final
 
+from soc_core.system import open_file, replace, sync_directory, write_at
+
 COMMITTED: Final = "committed"
 DAMAGED: Final = "damaged"
 _MARK: Final = struct.Struct("<QI")
@@ -28,33 +30,22 @@ def _names(directory: Path) -> list[str]:
     return [path.name for path in directory.iterdir()]
 
 
-def sync_directory(directory: Path) -> None:
-    """Make names created, renamed or removed in ``directory`` durable; Windows does so by itself."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Replace a file durably, all or nothing."""
     new = path.with_name(path.name + ".new")
-    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    handle = open_file(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(handle, "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    new.replace(path)
+    replace(new, path)
     sync_directory(path.parent)
 
 
 def publish(descriptor: int, end: int) -> None:
     """Tell readers that everything below ``end`` is committed."""
     body = struct.pack("<Q", end)
-    os.pwrite(descriptor, body + struct.pack("<I", zlib.crc32(body)), 0)
+    write_at(descriptor, body + struct.pack("<I", zlib.crc32(body)), 0)
 
 
 def read_committed(directory: Path) -> int:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 
+from soc_core import system
 from soc_core.errors import StoreBusyError
 
 
 class WriterLock:
-    """Hold an exclusive ``flock`` on a file that names the holder's process id; the system frees it when we die."""
+    """Hold an exclusive lock on a file that names the holder's process id; the system frees it when we die."""
 
     def __init__(self, path: Path) -> None:
         """Take the lock; raise ``StoreBusyError`` naming the process that holds it."""
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._descriptor = system.open_file(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            system.lock(self._descriptor, wait=False)
         except OSError as error:
-            holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            holder = system.read_at(self._descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(self._descriptor)
             raise StoreBusyError(
                 f"process {holder} writes here already",
@@ -26,7 +26,7 @@ class WriterLock:
                 todo="wait for it to end, or stop it",
             ) from error
         os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+        system.write_at(self._descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
 
     def release(self) -> None:
         """Give the lock back; a second call does nothing."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
 from soc_core.log.files import list_files, read_mark
 from soc_core.log.frames import FILE_HEADER, Damage, Record, read_base, read_frame, scan
+from soc_core.system import open_shared
 
 
 class LogReader:
@@ -25,7 +27,7 @@ class LogReader:
     def _last_end(self) -> int:
         """Return where the last file's sound records end: what the writer finds too when the mark is damaged."""
         for base, path in reversed(list_files(self._directory)):
-            with path.open("rb") as stream:
+            with io.BufferedReader(open_shared(path)) as stream:
                 if read_base(stream, path) is not None:
                     frames = [item[0] for item in scan(stream, path) if not isinstance(item, Damage)]
                     return frames[-1].offset + frames[-1].count if frames else base
@@ -57,7 +59,7 @@ class LogReader:
         hint_offset, hint_base, hint_position = self._hint
         position = hint_position if hint_base == base and hint_offset <= start else FILE_HEADER
         try:
-            stream = path.open("rb")
+            stream = io.BufferedReader(open_shared(path))
         except FileNotFoundError:  # dropped since we listed: the caller sees the jump
             return
         with stream:
@@ -82,7 +84,7 @@ class LogReader:
         """Check every committed record of every file; return what can't be read, and gaps between files."""
         committed, found, expected = self.end_offset(), list[Damage](), -1
         for base, path in list_files(self._directory) if self._directory.is_dir() else []:
-            with path.open("rb") as stream:
+            with io.BufferedReader(open_shared(path)) as stream:
                 if read_base(stream, path) is None:
                     found.append(Damage(path, 0, FILE_HEADER))
                 if 0 <= expected < base:

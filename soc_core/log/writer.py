@@ -17,7 +17,6 @@ from soc_core.log.files import (
     list_files,
     publish,
     read_committed,
-    sync_directory,
 )
 from soc_core.log.frames import (
     FILE_HEADER,
@@ -31,6 +30,7 @@ from soc_core.log.frames import (
     scan,
 )
 from soc_core.log.lock import WriterLock
+from soc_core.system import free_bytes, open_file, replace, sync_data, sync_directory, write_at
 
 MAX_FILE: Final = 16 * 1024 * 1024
 RESERVE: Final = 64 * 1024 * 1024
@@ -54,7 +54,7 @@ class LogWriter:
         self._synced, self._syncing = threading.Condition(self._write_lock), False
         self._descriptor, self._failures, self._older = -1, 0, 0
         self.damage: list[Damage] = []
-        self._mark = os.open(directory / COMMITTED, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._mark = open_file(directory / COMMITTED, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             self._recover(at_least)
         except BaseException:
@@ -80,7 +80,7 @@ class LogWriter:
             self._put_aside(files.pop()[1])
         if files:
             end, size = self._mend(files[-1][0], files[-1][1], promised)
-            self._descriptor = os.open(files[-1][1], os.O_RDWR | os.O_CLOEXEC)
+            self._descriptor = open_file(files[-1][1], os.O_RDWR)
             os.fsync(self._descriptor)
         self._size = self._committed_size = size
         self._measure()
@@ -122,7 +122,7 @@ class LogWriter:
         if copy:
             shutil.copy2(path, target / path.name)
         else:
-            path.replace(target / path.name)
+            replace(path, target / path.name)
 
     def append(self, payload: bytes, count: int = 1) -> int:
         """Store a record of ``count`` items durably and return the offset of its first item.
@@ -153,7 +153,7 @@ class LogWriter:
             frame = memoryview(encode(Record(self._next, count, payload)))
             done = 0
             while done < len(frame):
-                done += os.pwrite(self._descriptor, frame[done:], self._size + done)
+                done += write_at(self._descriptor, frame[done:], self._size + done)
         except OSError as error:
             self._cut(self._size)
             raise self._error(error) from error
@@ -162,8 +162,7 @@ class LogWriter:
         return offset, self._failures
 
     def _check_room(self, wanted: int) -> None:
-        state = os.statvfs(self._directory)
-        free = state.f_bavail * state.f_frsize
+        free = free_bytes(self._directory)
         if free < wanted + self.reserve:
             raise StoreError(
                 f"only {free // 2**20} MB are free on the disk",
@@ -176,9 +175,9 @@ class LogWriter:
         if self._descriptor >= 0:
             os.fsync(self._descriptor)
         path = self._directory / file_name(self._next)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        descriptor = open_file(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
         try:
-            os.pwrite(descriptor, file_header(self._next), 0)
+            write_at(descriptor, file_header(self._next), 0)
             os.fsync(descriptor)
             sync_directory(self._directory)
         except OSError:
@@ -231,7 +230,7 @@ class LogWriter:
     @staticmethod
     def _sync_apart(descriptor: int) -> bool:
         try:
-            os.fdatasync(descriptor)
+            sync_data(descriptor)
         except OSError:
             return False
         finally:

@@ -23,10 +23,10 @@ import pyarrow.parquet as pq
 
 from soc_core.errors import StoreError, UsageError
 from soc_core.fields import FIELDS
-from soc_core.log.files import sync_directory
 from soc_core.model.event import DATASET, EXTRA, TIMESTAMP, Event, Value, values_of
 from soc_core.store.embedded.schema import arrow_type
 from soc_core.store.interface import EventReader, Search
+from soc_core.system import sync_directory
 
 MOST_HELD: Final = 50_000
 FORMAT: Final = "edusoc-export-1"

@@ -22,10 +22,10 @@ import orjson
 
 from soc_core.backup.meter import Meter
 from soc_core.errors import StoreError, UsageError
-from soc_core.log.files import sync_directory
 from soc_core.model.event import EVENT_ID, BadRecord, Event, partition_of
 from soc_core.query.tree import Text
 from soc_core.store.interface import SYSTEM_SCOPE, EventStore, Finding, Search
+from soc_core.system import sync_directory
 
 CHUNK: Final = 5_000
 MOST_REJECTED: Final = 1_000

@@ -18,13 +18,12 @@ from typing import Final
 import orjson
 
 from collectors.live.files.marks import Mark, from_json, to_json
-from soc_core.log.files import sync_directory
+from soc_core.system import open_file, replace, sync_directory
 
 MOST_MARKS: Final = 20_000
 SYNC_SECONDS: Final = 5.0
 _SPARE_LINES: Final = 2_000
 _KEPT_SECONDS: Final = 90 * 86_400
-_BINARY: Final[int] = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
 _LOGGER: Final = logging.getLogger("edusoc.collectors.files")
 
 
@@ -136,9 +135,9 @@ class Checkpoints:
                 other.unlink()
             raise
         self._close()
-        other.replace(self._path)
+        replace(other, self._path)
         sync_directory(self._path.parent)
-        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | _BINARY)
+        self._descriptor = open_file(self._path, os.O_WRONLY | os.O_APPEND)
         self._lines, self._torn = len(self.marks), False
 
     def _prune(self) -> None:

@@ -18,6 +18,7 @@ from collectors.lines import text_head, utf16_codec
 from collectors.live.files.marks import Mark
 from collectors.opening import OpenSource, compression_of
 from soc_core.errors import InputError
+from soc_core.system import open_shared
 
 _MAGIC_BYTES: Final = 8
 _STEP: Final = 1 << 18
@@ -134,7 +135,7 @@ class PackedContent:
 
 def open_content(path: str) -> Content:
     """Open a file. Raises ``OSError``, and ``InputError`` where a packed file can't be unpacked at all."""
-    file = open(path, "rb", buffering=0)  # noqa: SIM115, PTH123 - kept open; the path stays text
+    file = open_shared(path)
     try:
         packed = compression_of(file.read(_MAGIC_BYTES)) is not None
         return PackedContent(path, file) if packed else PlainContent(file)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from contextlib import suppress
-from typing import Final
 
 from collectors.live.files.content import Content, open_content
-
-HOLD: Final = os.name != "nt"
-"""On Windows an open file can't be renamed or removed by the program that writes it, so none is kept open there."""
 
 
 class Handles:

@@ -21,7 +21,7 @@ from collectors.live.files.content import Content, PackedContent, head_of
 from collectors.live.files.finding import Finder
 from collectors.live.files.gathering import Gatherer
 from collectors.live.files.generations import Former, formers, names_before, since
-from collectors.live.files.handles import HOLD, Handles
+from collectors.live.files.handles import Handles
 from collectors.live.files.lines import HELD_SECONDS, ReplacedError
 from collectors.live.files.marks import LINES, WHOLE, WINDOWS, Mark
 from collectors.live.files.orphans import MOST, Found, Orphan, Searcher, due
@@ -31,6 +31,7 @@ from collectors.making import RAW_KEPT, fault_reason
 from collectors.opening import compression_of
 from soc_core.errors import InputError
 from soc_core.model.event import BadRecord
+from soc_core.system import HOLD
 
 _RETRY_SECONDS: Final = 5.0
 _MOST_UNKNOWN: Final = 1 << 16

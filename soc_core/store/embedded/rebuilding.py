@@ -22,7 +22,6 @@ from soc_core.audit.verification import verify_links
 from soc_core.clock import Clock
 from soc_core.fields import FIELDS
 from soc_core.log import LogReader
-from soc_core.log.files import sync_directory
 from soc_core.model.event import DATASET, EVENT_ID, ORGANIZATION_ID, TIMESTAMP, partition_of
 from soc_core.store.embedded.catalogue import Catalogue
 from soc_core.store.embedded.chain import STREAM, read_links
@@ -32,6 +31,7 @@ from soc_core.store.embedded.schema import SEQUENCE
 from soc_core.store.embedded.sealing import Sealed, count_sources, file_sha256, write_sidecar
 from soc_core.store.embedded.segments import Segment
 from soc_core.store.embedded.sidecars import old_sidecar, sidecar
+from soc_core.system import sync_directory
 
 NAMES: Final = ("catalogue.sqlite", "catalogue.sqlite-wal", "catalogue.sqlite-shm")
 _READ: Final = (SEQUENCE, TIMESTAMP, EVENT_ID, ORGANIZATION_ID, DATASET)

@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 from soc_core.audit.chain import Plain
 from soc_core.clock import Clock
 from soc_core.errors import StoreError
-from soc_core.log.files import sync_directory
 from soc_core.model.event import DATASET
 from soc_core.store.embedded.catalogue import Catalogue
 from soc_core.store.embedded.cells import text_column
@@ -26,6 +25,7 @@ from soc_core.store.embedded.sealing import Sealed
 from soc_core.store.embedded.segments import Change, Segment
 from soc_core.store.embedded.sidecars import unlink_segment
 from soc_core.store.interface import Removal
+from soc_core.system import sync_directory
 
 _NOTHING = Removal(0, 0)
 

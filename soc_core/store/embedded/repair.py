@@ -20,7 +20,7 @@ from soc_core.audit.chain import Plain
 from soc_core.clock import Clock
 from soc_core.errors import StoreError
 from soc_core.log import LogReader, WriterLock
-from soc_core.log.files import DAMAGED, read_mark, sync_directory
+from soc_core.log.files import DAMAGED, read_mark
 from soc_core.store.embedded.catalogue import Catalogue
 from soc_core.store.embedded.chain import sealed_by_chain
 from soc_core.store.embedded.orphans import put_aside, read_offsets, unknown_files
@@ -30,6 +30,7 @@ from soc_core.store.embedded.sealing import write_sidecar
 from soc_core.store.embedded.segments import Change, Damaged, Segment
 from soc_core.store.embedded.sidecars import old_sidecar, sidecar, sidecar_of
 from soc_core.store.embedded.verifying import describes, verify_chain
+from soc_core.system import sync_directory
 
 LOST: Final = "the file is missing"
 

@@ -15,7 +15,6 @@ import pyarrow as pa
 from soc_core.clock import Clock, utc_now
 from soc_core.errors import StoreError, UsageError
 from soc_core.log import LogReader, LogWriter, Record
-from soc_core.log.files import sync_directory
 from soc_core.log.writer import RESERVE
 from soc_core.model.event import EVENT_ID, BadRecord, Event, partition_of
 from soc_core.store.embedded.batches import decode_ids, encode, to_table
@@ -33,6 +32,7 @@ from soc_core.store.embedded.upkeep import Upkeep
 from soc_core.store.embedded.verifying import verify_store
 from soc_core.store.interface import Ack, Finding, Health, Removal
 from soc_core.store.shape import encode_line, fault_of, shape
+from soc_core.system import sync_directory
 
 SEAL_EVENTS: Final = 32_768
 MOST_WAITING: Final = 4
