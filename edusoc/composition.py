@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -13,12 +14,14 @@ from cases.alerts.attach import AlertSink
 from detectors.anomaly.registry import default_detectors
 from detectors.health import HealthDetector
 from detectors.sigma import CorrelationDetector, RuleSet, SigmaDetector
-from detectors.sigma.cached import load_rules_cached
 from detectors.sigma.mapping import bundled_rules
 from edusoc.migrating import upgrade
 from edusoc.packets import CaptureCutter
+from edusoc.rule_watching import RuleWatch
 from intake.importing import Importer
 from intake.pipeline import CURSOR, Detectors, Pipeline
+from intake.rules.library import RuleLibrary
+from intake.rules.policy import RulePolicy
 from soc_api.services import Services
 from soc_core.clock import Clock, utc_now
 from soc_core.config import Settings
@@ -85,7 +88,7 @@ def rules_directory(settings: Settings) -> Path:
 
 def open_rules(settings: Settings) -> RuleSet:
     """Load the rules; rules with problems are left out and named by ``edusoc rules list``."""
-    return load_rules_cached([rules_directory(settings)], settings.state_directory / "cache")
+    return RuleLibrary(settings).load().rules
 
 
 def build_detectors(settings: Settings, rules: RuleSet) -> Detectors:
@@ -108,6 +111,7 @@ class Writer:
     rules: RuleSet
     pipeline: Pipeline
     importer: Importer
+    watch: RuleWatch
 
 
 @contextmanager
@@ -122,11 +126,15 @@ def open_writer(settings: Settings, clock: Clock = utc_now) -> Iterator[Writer]:
         database.close()
         raise
     try:
-        rules = open_rules(settings)
-        pipeline = Pipeline(store, database, build_detectors(settings, rules), AlertSink(clock), clock)
+        nothing = Detectors(cursor=cursor_name(settings))
+        pipeline = Pipeline(store, database, nothing, AlertSink(clock), clock)
+        pipeline.policy = policy = RulePolicy(database, store, clock)
+        build = partial(build_detectors, settings)
+        watch = RuleWatch(RuleLibrary(settings), pipeline, policy, build, clock)
+        rules = watch.begin().rules
         pipeline.enrichers = default_enrichers(settings, database, clock)
         pipeline.release_leases()
-        yield Writer(database, store, rules, pipeline, Importer(pipeline, database, clock))
+        yield Writer(database, store, rules, pipeline, Importer(pipeline, database, clock), watch)
     finally:
         store.close()
         database.close()
@@ -152,7 +160,7 @@ def open_services(
         yield Services(
             database=database,
             reader=reader,
-            rules=open_rules(settings),
+            rules=RuleLibrary(settings),
             keys=KeyStore(settings.state_directory / "keys"),
             clock=clock,
             packets=CaptureCutter(database, reader, settings.state_directory / "cut"),

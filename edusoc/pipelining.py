@@ -46,6 +46,8 @@ GATHER_SECONDS: Final = 0.2
 SETTLE_SECONDS: Final = 60.0
 SEAL_SECONDS: Final = 900.0
 WATCH_SECONDS: Final = 15.0
+RULES_SECONDS: Final = 3.0
+"""So long a changed rule waits at most before it is noticed."""
 MAINTAIN_SECONDS: Final = 60.0
 RENEW_SECONDS: Final = 3_600.0
 COLLECT_SECONDS: Final = 30.0
@@ -120,6 +122,7 @@ class PipelineProcess:
         self._said: dict[str, str] = {}
         self.fault: BaseException | None = None
         self.intake.on_taken(self._woken.set)
+        writer.watch.findings = self.intake.findings
         self._switch = DeadMansSwitch(settings, writer.database, self._is_well, clock)
         self._parent = ParentLink(settings, writer.store, writer.database)
 
@@ -173,6 +176,7 @@ class PipelineProcess:
             Duty(MAINTAIN_SECONDS, self._maintain),
             Duty(WATCH_SECONDS, self.intake.look),
             Duty(WATCH_SECONDS, self._switch.ping),
+            Duty(RULES_SECONDS, self._writer.watch.look),
             Duty(SEAL_SECONDS, self._writer.store.seal, now + SEAL_SECONDS),
             Duty(RENEW_SECONDS, self._renew, now + RENEW_SECONDS),
             Duty(COLLECT_SECONDS, gc.collect, now + COLLECT_SECONDS),

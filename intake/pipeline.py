@@ -102,6 +102,11 @@ class Pipeline:
         self.policy: Policy = Openly()
         self.progress = Progress()
 
+    @property
+    def cursor(self) -> str:
+        """Return the name of how far the detectors have read."""
+        return self._running.detectors.cursor
+
     def replace(self, detectors: Detectors) -> None:
         """Let other detectors run from the next chunk on, whoever else advances: what was read stays read.
 

@@ -79,7 +79,7 @@ class RulePolicy:
         self, database: Database, reader: EventReader, clock: Clock, defaults: Defaults | None = None
     ) -> None:
         """Take where settings are, where the events of windows are read, and how rules start."""
-        self._database, self._reader, self._clock = database, reader, clock
+        self.database, self._reader, self._clock = database, reader, clock
         self._trees = TreeCache()
         self._held: tuple[tuple[int, OrganisationTree, date, Defaults], Standings] | None = None
         self.defaults = defaults or Defaults()
@@ -87,7 +87,7 @@ class RulePolicy:
     def standings(self) -> Standings:
         """Return how rules stand now."""
         now = self._clock()
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             day, defaults = today(now), self.defaults
             key = (revision_of(connection, STREAM), self._trees.current(connection, day), day, defaults)
             held = self._held

@@ -27,6 +27,8 @@ SETTINGS: Final = "configuration/configuration.toml"
 RULES: Final = "configuration/rules"
 KEYS: Final = "keys"
 PACKETS: Final = "cut"
+RULE_CACHE: Final = "cache"
+"""Compiled rules are made again from the rules themselves."""
 RESTORED: Final = "restored"
 """Where settings and rules lie after a restore: they belong to another place, whose choice is the user's."""
 _STATE: Final = ("state.sqlite", "state.sqlite-wal", "state.sqlite-shm", "state.sqlite-journal")
@@ -45,7 +47,7 @@ class Found:
 
 def list_files(state: Path, *, with_keys: bool) -> list[Found]:
     """Return the files that belong into a backup besides operational state and events, by name."""
-    skipped = {*_STATE, PACKETS, RESTORED} | (set() if with_keys else {KEYS})
+    skipped = {*_STATE, PACKETS, RESTORED, RULE_CACHE} | (set() if with_keys else {KEYS})
     skipped |= {f"{EVENTS}/{name}" for name in OWN}
     found = list(_walk(state, "", skipped)) + list(
         _walk(state / EVENTS / "log" / "damaged", f"{EVENTS}/log/damaged/", set())

@@ -5,6 +5,8 @@ Revision 0005, after 0004.
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -77,11 +79,11 @@ def upgrade() -> None:
     )
 
 
-def _text(name: str, length: int = 0) -> sa.Column[str]:
+def _text(name: str, length: int = 0) -> sa.Column[Any]:
     return sa.Column(name, sa.String(length=length) if length else sa.Text(), nullable=False)
 
 
-def _create(name: str, *columns: sa.Column[object], key: tuple[str, ...]) -> None:
+def _create(name: str, *columns: sa.Column[Any], key: tuple[str, ...]) -> None:
     op.create_table(name, *columns, sa.PrimaryKeyConstraint(*key, name=op.f(f"pk_{name}")))
 
 
