@@ -14,6 +14,7 @@ from typing import Final
 
 from collectors.base import ReadContext
 from collectors.coerce import epoch_text, ip_text, mac_or_none, put, put_words, unique
+from soc_core.clock import parse_instant
 from soc_core.model.event import EVENT_ID, TIMESTAMP, Event, make_event_id, make_source_identity
 
 DATASET: Final = "dhcp.lease"
@@ -76,6 +77,19 @@ def put_lifetime(event: Event, seconds: float) -> None:
     """Write the end of a lease that begins with the event and is good for ``seconds``."""
     event["event.duration"] = round(seconds * 1_000_000_000)
     event["edusoc.dhcp.lease_seconds"] = round(seconds)
+
+
+def put_seen_lease(event: Event, address: object, mac: object, host: object, seconds: float | None) -> None:
+    """Write who got which address for how long, as a sensor saw it on the wire: the lease begins with the event."""
+    put(event, "host.ip", address)
+    put(event, "client.ip", address)
+    put(event, "client.mac", mac_or_none(mac) if isinstance(mac, str) else None)
+    put(event, "client.domain", host)
+    if seconds is not None and 0 < seconds < 1 << 32:
+        begun = parse_instant(str(event[TIMESTAMP]))
+        put(event, "event.start", event[TIMESTAMP])
+        put(event, "edusoc.dhcp.lease_seconds", round(seconds))
+        put(event, "event.end", epoch_text(begun.timestamp() + seconds))
 
 
 def name_by_content(event: Event, record: bytes, context: ReadContext, software: str) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 
 from collectors.base import Batch, ByteSource, ReadContext
 from collectors.coerce import double_value, extra, instant_or_none, long_value, mac_or_none, put
+from collectors.dhcp_common import put_seen_lease
 from collectors.distinguished_names import put_names
 from collectors.json_records import JsonObject, first_object
 from collectors.lines import decode_text
@@ -341,6 +342,31 @@ def _fileinfo(event: Event, tree: _Tree) -> None:
     _transactions(event, tree)
 
 
+def _dhcp(event: Event, tree: _Tree) -> None:
+    """Map a DHCP message: an acknowledged one gives its client an address (RFC 2131), a release gives it back."""
+    dhcp = _part(tree, "dhcp")
+    kind = str(dhcp.pop("dhcp_type", "") or "").lower()
+    if kind:
+        put(event, "event.action", f"dhcp_{kind}"[:100])
+        event["event.type"] = ["connection", "protocol", *_DHCP_CHANGES.get(kind, ())]
+    if kind == "ack":
+        # An answer to INFORM acknowledges no address: the client has its own.
+        addresses = (dhcp.pop("assigned_ip", None), dhcp.get("client_ip"))
+        given = next((item for item in addresses if item not in {None, "", "0.0.0.0"}), None)  # noqa: S104 - compared
+        seconds = double_value(dhcp.pop("lease_time", None))
+        put_seen_lease(event, given, dhcp.pop("client_mac", None), dhcp.get("hostname"), seconds)
+    elif kind == "release":
+        put(event, "client.ip", dhcp.pop("client_ip", None))
+        mac = dhcp.pop("client_mac", None)
+        put(event, "client.mac", mac_or_none(mac) if isinstance(mac, str) else None)
+    tree["dhcp"] = dhcp
+
+
+_DHCP_CHANGES: Final[Mapping[str, tuple[str, ...]]] = {
+    "ack": ("start",), "nak": ("denied",), "decline": ("error",), "release": ("end",)
+}  # fmt: skip
+
+
 def _stats(event: Event, tree: _Tree) -> None:
     """Keep the counters that say whether the sensor sees everything; the hundreds of others stay in the original."""
     stats = _part(tree, "stats")
@@ -354,7 +380,7 @@ def _stats(event: Event, tree: _Tree) -> None:
 
 _SPECIAL: Final = {
     "flow": _flow, "netflow": _netflow, "alert": _alert, "http": _http, "tls": _tls, "dns": _dns, "ssh": _ssh,
-    "smb": _smb, "fileinfo": _fileinfo, "stats": _stats,
+    "smb": _smb, "fileinfo": _fileinfo, "stats": _stats, "dhcp": _dhcp,
 }  # fmt: skip
 
 

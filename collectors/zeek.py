@@ -24,6 +24,7 @@ from collectors.coerce import (
     mac_or_none,
     put,
 )
+from collectors.dhcp_common import put_seen_lease
 from collectors.distinguished_names import put_names
 from collectors.json_records import JsonObject, first_object
 from collectors.lines import Line, decode_text, text_head
@@ -31,7 +32,7 @@ from collectors.making import RecordError
 from collectors.network import put_side, put_totals, put_transport, put_url
 from collectors.records import read_json_events, read_line_events
 from collectors.zeek_tables import CLASSES, COMMON, KINDS, SIGNS, STATES, TABLES
-from soc_core.clock import format_instant, parse_instant
+from soc_core.clock import format_instant
 from soc_core.model.event import TIMESTAMP, Event
 
 _Row = dict[str, object]
@@ -446,18 +447,9 @@ def _dhcp(event: Event, row: _Row) -> None:
 
 
 def _put_lease(event: Event, row: _Row) -> None:
-    """Write who got which address for how long, as the logs of DHCP servers do (``collectors.dhcp_common``)."""
-    assigned, mac = row.pop("assigned_addr", None), row.get("mac")
-    put(event, "host.ip", assigned)
-    put(event, "client.ip", assigned)
-    put(event, "client.mac", mac_or_none(mac) if isinstance(mac, str) else None)
-    put(event, "client.domain", row.get("host_name"))
+    """Write who got which address for how long."""
     seconds = double_value(row.pop("lease_time", None))
-    if seconds is not None and 0 < seconds < 1 << 32:
-        begun = parse_instant(str(event[TIMESTAMP]))
-        put(event, "event.start", event[TIMESTAMP])
-        put(event, "edusoc.dhcp.lease_seconds", round(seconds))
-        put(event, "event.end", epoch_text(begun.timestamp() + seconds))
+    put_seen_lease(event, row.pop("assigned_addr", None), row.get("mac"), row.get("host_name"), seconds)
 
 
 _SPECIAL: Final[Mapping[str, Callable[[Event, _Row], None]]] = {

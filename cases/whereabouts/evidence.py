@@ -16,7 +16,7 @@ from cases.whereabouts.model import Evidence, Kind
 from soc_core.clock import parse_instant
 from soc_core.model.event import DATASET, EVENT_ID, TIMESTAMP, Event, values_of
 
-LEASES: Final = ("dhcp.lease", "zeek.dhcp")
+LEASES: Final = ("dhcp.lease", "zeek.dhcp", "suricata.dhcp")
 NEIGHBOURS: Final = "snmp.neighbours"
 ACCOUNTING: Final = "radius.accounting"
 _USUAL_LEASE: Final = timedelta(hours=24)
@@ -94,9 +94,7 @@ def _decayed(distance: timedelta, half: timedelta) -> float:
 
 def _read_lease(event: Event, address: str) -> Evidence | None:
     """Read a lease: it holds from the message to its end; a released one ended with the message."""
-    if address not in {event.get("client.ip"), event.get("host.ip")} and address not in values_of(
-        event, "host.ip"
-    ):
+    if address != event.get("client.ip") and address not in values_of(event, "host.ip"):
         return None
     types = values_of(event, "event.type")
     if "denied" in types or "error" in types or not (event.get("client.mac") or event.get("client.domain")):

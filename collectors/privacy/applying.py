@@ -71,6 +71,8 @@ _NAME_KEY: Final = re.compile(
 )
 """Keys in ``edusoc.extra`` whose values are accounts and names, as devices call them."""
 _LEAST: Final = 3
+_ESCAPES: Final = re.compile(r"(?<!\\)(?:\\u(?!00[0-7])[0-9A-Fa-f]{4})+")
+"""Escapes of letters beyond ASCII; an escaped backslash before ``u`` begins none."""
 
 
 class Privacy:
@@ -232,7 +234,18 @@ class Privacy:
             event[_ORIGINAL] = self._hidden(value, hiding)
 
     def _hidden(self, text: str, hiding: _Hiding) -> str:
-        """Return a text without the event's accounts and without what looks personal."""
+        """Return a text without the event's accounts and without what looks personal.
+
+        JSON may spell what is not ASCII in escapes (RFC 8259 section 7): where that hides something, they are undone.
+        """
+        text = self._plain_hidden(text, hiding)
+        if _ESCAPES.search(text) is None:
+            return text
+        plain = _ESCAPES.sub(_unescaped, text)
+        hidden = self._plain_hidden(plain, hiding)
+        return text if hidden == plain else hidden
+
+    def _plain_hidden(self, text: str, hiding: _Hiding) -> str:
         for word, token in hiding.words.items():
             text = replace_word(text, word, token)
         return self._finder.hide(text, self._found(hiding)) if self.policy.content != KEEP else text
@@ -294,6 +307,15 @@ def _drop_changed(event: Event, name: str, change: Callable[[str], str]) -> None
     elif not isinstance(value, str) or change(value) == value:
         return
     del event[name]
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    """Return the letters of a run of escapes; half a pair of surrogates stays as it is written."""
+    units = bytes.fromhex(found[0].replace("\\u", ""))
+    try:
+        return units.decode("utf-16-be")
+    except UnicodeDecodeError:
+        return found[0]
 
 
 def _built_in(value: str) -> bool:

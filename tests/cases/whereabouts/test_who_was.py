@@ -90,6 +90,15 @@ def test_a_lease_leads_to_a_card(world: World) -> None:
     assert candidate.evidence[0].until == AT + timedelta(minutes=-300, days=1)
 
 
+def test_a_lease_that_a_sensor_saw_leads_to_a_card(world: World) -> None:
+    end = format_instant(AT + timedelta(minutes=30))
+    seen = {"event__type": ["connection", "protocol", "start"], "event__end": end, "client__ip": INSIDE}
+    world.add(-30, "suricata.dhcp", client__mac=PC, client__domain="pc-301", host__ip=[INSIDE], **seen)
+    (answer,) = world.ask()
+    (candidate,) = answer.candidates
+    assert (answer.certainty, candidate.mac, candidate.hosts) == (Certainty.DEVICE, PC, ("pc-301",))
+
+
 def test_who_was_given_the_address_last_comes_first(world: World) -> None:
     world.lease(-600, PC)
     world.lease(-60, LAPTOP)

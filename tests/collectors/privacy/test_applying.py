@@ -217,3 +217,20 @@ def test_words_are_replaced_whole(text: str, word: str) -> None:
     assert replaced.replace("\0", word).lower() == text.lower() or "\0" in text or not word.isascii()
     assert replace_word(word, word, "\0") == "\0"
     assert replace_word("a" + word, word, "\0") in {"a" + word, "a\0", "\0" + word, "\0\0"}
+
+
+@pytest.mark.parametrize(
+    "escaped", [r"\u5f20\u4e09", r"\u5F20\u4E09", r"\u5b66\u751f\uff1a\u5f20\u4e09\uff0c"]
+)
+def test_names_that_json_spells_in_escapes_are_replaced_too(escaped: str) -> None:
+    original = '{"user": "' + escaped + r'", "half": "\ud83d", "path": "C:\\u5f20"}'
+    event = applied({"user.name": "张三", "event.original": original})
+    assert TOKENS.token("user", "张三") in str(event["event.original"])
+    assert "5f20\\" not in str(event["event.original"]).lower()
+    assert r"\ud83d" in str(event["event.original"])
+    assert r"C:\\u5f20" in str(event["event.original"])
+
+
+def test_escapes_that_hide_nothing_stay_as_they_are() -> None:
+    original = r'{"text": "\u672a\u77e5"}'
+    assert applied({"user.name": "zhangsan", "event.original": original})["event.original"] == original
