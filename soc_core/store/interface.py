@@ -54,7 +54,8 @@ class Ack:
 class Search:
     """Ask for events: ``start`` inclusive, ``end`` exclusive (aware UTC), newest first unless ``ascending``.
 
-    ``fields`` of ``None`` means whole events. ``cursor`` is the opaque text of the previous page.
+    ``fields`` of ``None`` means whole events. ``cursor`` is the opaque text of the previous page. With ``superset`` a
+    ``scan`` may yield more than what matches: who asks judges, and the store need not judge a second time.
     """
 
     scope: Scope
@@ -65,6 +66,7 @@ class Search:
     ascending: bool = False
     cursor: str = ""
     fields: tuple[str, ...] | None = None
+    superset: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,7 +167,7 @@ class Reader:
             for hits in () if first is None else _chain(first, pages):
                 if budget is not None:
                     budget.spend(len(hits))
-                yield [hit for hit in hits if question.holds(hit)]
+                yield hits if request.superset else [hit for hit in hits if question.holds(hit)]
 
         return kept()
 

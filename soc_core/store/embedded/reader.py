@@ -201,7 +201,7 @@ class Reader:
             exhausted = rows.num_rows < size
             if rows.num_rows:
                 after = _key_of(rows, -1)
-            if not exact:
+            if not (exact or request.superset):
                 budget.spend(rows.num_rows)
                 rows = rows.filter(pa.array([matches(event) for event in to_events(rows)], pa.bool_()))
                 size = max(size, JUDGED)

@@ -1,0 +1,1 @@
+"""Ask history what rules would have found: retro-hunt."""
