@@ -35,7 +35,7 @@ class RuleWatch:
         self, library: RuleLibrary, pipeline: Pipeline, policy: RulePolicy, build: Build, clock: Clock
     ) -> None:
         """Take what rules are read from and what runs them; nothing runs before ``begin``."""
-        self._library, self._pipeline, self._policy = library, pipeline, policy
+        self.library, self._pipeline, self._policy = library, pipeline, policy
         self._database, self._build, self._clock = policy.database, build, clock
         self._shelf: Shelf | None = None
         self._refused = ""
@@ -45,7 +45,7 @@ class RuleWatch:
 
     def begin(self) -> Shelf:
         """Load the rules for the first time and return them; what is broken is left out and named by ``rules list``."""
-        shelf = self._library.load()
+        shelf = self.library.load()
         self._take(shelf)
         return shelf
 
@@ -54,7 +54,7 @@ class RuleWatch:
         shelf = self._shelf
         if shelf is None:
             return False
-        fingerprint = self._library.fingerprint()
+        fingerprint = self.library.fingerprint()
         if fingerprint not in {shelf.fingerprint, self._refused}:
             return self._change(shelf)
         if fingerprint == shelf.fingerprint and self._refused:
@@ -67,13 +67,13 @@ class RuleWatch:
 
     def _change(self, shelf: Shelf) -> bool:
         try:
-            found = self._library.load()
+            found = self.library.load()
             broken = lost_files(shelf.rules, found.rules)
             if broken or (shelf.rules.everything and not found.rules.everything):
                 raise EdusocError(_named(broken) or "no rule is left")
             self._take(found)
         except (EdusocError, OSError, ValueError, LookupError, TypeError) as error:
-            self._refused = self._library.fingerprint()
+            self._refused = self.library.fingerprint()
             self._say(str(error) or type(error).__name__)
             return False
         self._refused = ""

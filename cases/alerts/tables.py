@@ -56,6 +56,7 @@ alerts = Table(
     Index("ix_alerts_help", "organization_id", sqlite_where=HELP, postgresql_where=HELP),
     Index("ix_alerts_entity", "entity_value", "organization_id"),
     Index("ix_alerts_peer", "peer", "organization_id"),
+    Index("ix_alerts_rule", "rule_id", "close_reason", "last_seen", "organization_id"),
     Index("ix_alerts_attach", "organization_id", "kind", "entity_value", "entity_zone"),
 )
 

@@ -15,21 +15,14 @@ from uuid import UUID
 
 from sigma.exceptions import SigmaError
 from sigma.rule import SigmaRule as Parsed
-from sigma.validators.base import SigmaRuleValidator, SigmaValidationIssueSeverity
-from sigma.validators.core.condition import (
-    AllOfThemConditionValidator,
-    DanglingConditionValidator,
-    DanglingDetectionValidator,
-)
-from sigma.validators.core.modifiers import InvalidModifierCombinationsValidator
-from sigma.validators.core.tags import DuplicateTagValidator, TagFormatValidator
-from sigma.validators.core.values import ControlCharacterValidator
+from sigma.validators.base import SigmaValidationIssueSeverity
 
 from detectors.sigma.files import find_files
 from detectors.sigma.folding import leaves
 from detectors.sigma.loading import POLICY, Document, parse_reason, read_documents, respelled
 from detectors.sigma.model import CorrelationRule, Problem, RuleSet, SigmaRule, Words
 from detectors.sigma.samples import Case, read_cases, samples_of
+from detectors.sigma.validators import ALL
 from detectors.sigma.words import problem
 from soc_core.errors import InputError
 from soc_core.fields import FIELDS
@@ -43,16 +36,6 @@ _CLAUSE: Final = re.compile(r"\d{1,2}(\.\d{1,2}){1,4}")
 _OPEN_REPEAT: Final = re.compile(r"(?<!\\)[*+]|\{\d+,\}")
 _TECHNIQUE: Final = re.compile(r"attack\.t\d{4}(\.\d{3})?")
 _CHINESE: Final = re.compile(r"[\u4e00-\u9fff]")
-# Those of pySigma's validators that ask no network, find more than matters of taste, and hold for rules of any origin.
-_PYSIGMA: Final[tuple[type[SigmaRuleValidator], ...]] = (
-    AllOfThemConditionValidator,
-    ControlCharacterValidator,
-    DanglingConditionValidator,
-    DanglingDetectionValidator,
-    DuplicateTagValidator,
-    InvalidModifierCombinationsValidator,
-    TagFormatValidator,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +199,7 @@ class Samples:
 
 
 class Validators:
-    """Run pySigma's validators on plain rules; what they find unimportant is left out."""
+    """Run pySigma's and SigmaHQ's validators on plain rules; what they find unimportant is left out."""
 
     def __call__(self, candidate: Candidate) -> Iterator[Reason]:
         """Yield what is wrong."""
@@ -227,7 +210,7 @@ class Validators:
         except (SigmaError, ValueError, TypeError) as fault:
             yield parse_reason(fault)
             return
-        for validator in _PYSIGMA:
+        for validator in ALL:
             for issue in validator().validate(parsed):
                 if issue.severity is not SigmaValidationIssueSeverity.LOW:
                     name = type(issue).__name__.removesuffix("Issue")
@@ -254,8 +237,21 @@ FEEDING: Final[tuple[Check, ...]] = (Identity(), Places(), Sight(), Expressions(
 """What holds for rules that only feed a correlation."""
 
 
+FOREIGN: Final[tuple[Check, ...]] = (Identity(), Level(), Sight(), Expressions(), Validators())
+"""What holds for other people's rules, which know nothing of our texts and samples."""
+
+
 def lint(paths: Sequence[Path | str], rules: RuleSet) -> list[Problem]:
     """Return everything wrong with the rules under ``paths``, of which ``rules`` were loaded, by file and line."""
+    return _lint(paths, rules, CHECKS)
+
+
+def lint_foreign(paths: Sequence[Path | str], rules: RuleSet) -> list[Problem]:
+    """Return what is wrong with other people's rules, by file and line."""
+    return _lint(paths, rules, FOREIGN)
+
+
+def _lint(paths: Sequence[Path | str], rules: RuleSet, checks: Sequence[Check]) -> list[Problem]:
     loaded = {(rule.head.file, rule.head.line): rule for rule in rules.everything}
     found = list(rules.problems)
     unread: list[Problem] = []  # what can't be read is among the problems of loading already
@@ -264,13 +260,13 @@ def lint(paths: Sequence[Path | str], rules: RuleSet) -> list[Problem]:
         for document in read_documents(file, unread):
             rule = loaded.get((document.file, document.line))
             if rule is not None:
-                found.extend(_check(Candidate(document, rule, samples)))
+                found.extend(_check(Candidate(document, rule, samples), checks))
     return sorted(found, key=lambda item: (item.file, item.line))
 
 
-def _check(candidate: Candidate) -> Iterator[Problem]:
+def _check(candidate: Candidate, checks: Sequence[Check]) -> Iterator[Problem]:
     feeding = isinstance(candidate.rule, SigmaRule) and not candidate.rule.alone
-    for check in FEEDING if feeding else CHECKS:
+    for check in FEEDING if feeding else checks:
         for reason in check(candidate):
             yield candidate.document.complaint(reason, fatal=False)
 

@@ -41,7 +41,7 @@ def try_(arguments: argparse.Namespace) -> int:
     from collectors.base import Batch
     from collectors.reading import Statistics, read_paths
 
-    privacy, statistics, replaced = _privacy(arguments), Statistics(), 0
+    privacy, statistics, replaced = privacy_of(arguments.policy), Statistics(), 0
     for read in read_paths(arguments.paths):
         statistics.add(read)
         batch = Batch(read.events)
@@ -63,7 +63,7 @@ def blind(arguments: argparse.Namespace) -> int:
 
     paths = [Path(path) for path in arguments.paths] or [rules_directory(settings_of(arguments))]
     count = 0
-    for found in blinded_rules(paths, _privacy(arguments)):
+    for found in blinded_rules(paths, privacy_of(arguments.policy)):
         count += 1
         if arguments.json:
             row: dict[str, object] = {
@@ -73,24 +73,28 @@ def blind(arguments: argparse.Namespace) -> int:
             row |= {"tried": found.tried, "missed": found.missed, "values": list(found.values)}
             print(orjson.dumps(row).decode())
         else:
-            print(f"{found.rule.id}  {found.rule.head.words[language_of()].title}: {_why(found)}")
+            print(f"{found.rule.id}  {found.rule.head.words[language_of()].title}: {why_blinded(found)}")
     if not arguments.json:
         print(say("edusoc.privacy.blinded", rules=len(load_rules(paths).everything), blind=count))
     return 0
 
 
-def _why(found: Blinded) -> str:
+def why_blinded(found: Blinded) -> str:
+    """Return how a policy blinds a rule, in the user's language."""
     if found.tried:
         return say("edusoc.privacy.missed", tried=found.tried, missed=found.missed)
     return say("edusoc.privacy.values", values=", ".join(found.values))
 
 
-def _privacy(arguments: argparse.Namespace) -> Privacy:
-    """Return the policy with a key that lives as long as this command: nobody can turn its tokens back."""
+def privacy_of(path: Path | None) -> Privacy:
+    """Return the policy of a file, or the usual one.
+
+    Its key lives as long as this command: nobody can turn its tokens back.
+    """
     from collectors.privacy import Privacy, Tokens
     from collectors.privacy.tokens import KEY_BYTES
 
-    return Privacy(_policy(arguments.policy), Tokens(secrets.token_bytes(KEY_BYTES)))
+    return Privacy(_policy(path), Tokens(secrets.token_bytes(KEY_BYTES)))
 
 
 def _policy(path: Path | None) -> Policy:

@@ -220,5 +220,34 @@ FOURTH = {
         }
     ],
 }
-RELEASED = {"0001": FIRST, "0002": SECOND, "0003": SECOND, "0004": FOURTH}
+FIFTH = {
+    **FOURTH,
+    "rule_settings": [
+        {
+            "rule_id": "beacon",
+            "organization_id": "u1",
+            "state": "silent",
+            "severity": "",
+            "budget": None,
+            "version": 1,
+            "actor": "wang",
+            "reason": "误报多",
+            "updated_at": AT,
+        }
+    ],
+    "rule_counts": [
+        {
+            "rule_id": "beacon",
+            "organization_id": "u1",
+            "day": "2026-11-20",
+            "fired": 1,
+            "silent": 2,
+            "suppressed": 0,
+            "over_budget": 0,
+            "opened": 1,
+            "last_at": AT,
+        }
+    ],
+}
+RELEASED = {"0001": FIRST, "0002": SECOND, "0003": SECOND, "0004": FOURTH, "0005": FIFTH}
 """What each released version's tables held."""

@@ -1,0 +1,1 @@
+"""Join what rules did with what people made of their alerts."""
