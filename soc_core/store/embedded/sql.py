@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from ipaddress import IPv4Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TypeAlias
 
 from soc_core.fields import FIELDS
@@ -185,12 +185,15 @@ class _Builder:
         return f"{name}({folded}, {self._add(wanted)})"
 
     def _cidr(self, network: str, kind: str, value: str) -> str | None:
-        """Return a test on the octets of canonical IPv4 text; other networks and fields are for the evaluator."""
+        """Return a test on canonical text; ``None`` where that doesn't tell, and for other fields."""
         wanted = ip_network(network, strict=False)
         if kind in {"long", "double", "boolean"}:
             return "false"
-        if kind != "ip" or not isinstance(wanted, IPv4Network):
+        if kind != "ip":
             return None
+        if not isinstance(wanted, IPv4Network):
+            pattern = _ipv6_pattern(wanted)
+            return None if pattern is None else f"regexp_matches({value}, {self._add(pattern)})"
         whole, rest = divmod(wanted.prefixlen, 8)
         octets = str(wanted.network_address).split(".")
         tests = [f"NOT contains({value}, ':')"]
@@ -224,6 +227,27 @@ class _Builder:
             # Absent values lie nowhere.
             return f"{value} IS NOT NULL" if number == "all" else "false"
         return f"{value} {sign} {self._add(number)}"
+
+
+def _ipv6_pattern(network: IPv6Network) -> str | None:
+    """Return what canonical text of the network's addresses begins with; ``None`` where zeros may be left out of it."""
+    text = str(network.network_address)
+    if network.prefixlen == 128:
+        return f"^{text}$"
+    groups = network.network_address.exploded.split(":")
+    whole, bits = divmod(network.prefixlen, 16)
+    if "0000" in groups[:whole] or (whole == 0 and groups[0][0] == "0"):
+        return None  # zeros may be written as :: or not at all
+    beginning = "".join(f"{int(group, 16):x}:" for group in groups[:whole])
+    if not bits:
+        return f"^{beginning}"
+    if groups[whole][0] == "0":
+        return None
+    nibbles, rest = divmod(bits, 4)
+    first = int(groups[whole][nibbles], 16) if rest else 0
+    one = f"[{''.join(f'{digit:x}' for digit in range(first, first + 2 ** (4 - rest)))}]" if rest else ""
+    free = 4 - nibbles - bool(rest)
+    return f"^{beginning}{groups[whole][:nibbles]}{one}{f'[0-9a-f]{{{free}}}' if free else ''}:"
 
 
 def _as_text(kind: str, value: str) -> str | None:
