@@ -127,10 +127,10 @@ def put_documents(store: ElasticsearchStore, events: Sequence[Event]) -> str:
     index = f"{store.place.prefix}-events-all"
     client = store.place.client.options(request_timeout=PATIENCE)
     for at in range(0, len(events), CHUNK):
-        body: list[bytes] = []
+        body: list[Mapping[str, Any]] = []
         for number, event in enumerate(events[at : at + CHUNK], at):
             document = Document(str(event[EVENT_ID]), index, open_line(event)[0], number, number)
-            body += [json.dumps({"create": {"_id": document.id}}).encode(), document.line(1)]
+            body += [{"create": {"_id": document.id}}, json.loads(document.line(1))]
         answer = client.bulk(index=index, operations=body)
         assert not answer["errors"], next(item for item in answer["items"] if item["create"]["status"] > 299)
     client.indices.refresh(index=index)

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from detectors.sigma.conversion.plugin import plugin_data
+from detectors.sigma.mapping import bundled_mappings
 from edusoc.cli import build_parser
 from edusoc.devices_page import devices_page
 from edusoc.kibana_page import kibana_page
@@ -118,7 +120,18 @@ PAGES: Final = {
     "devices.md": devices_page,
 }
 
+PLUGIN: Final = (
+    FOLDER.parents[1] / "packaging" / "pysigma" / "sigma" / "pipelines" / "edusoc" / "mappings.json"
+)
+
+
+def plugin_page() -> str:
+    """Return the data of the plugin for pySigma's own tools."""
+    return plugin_data(bundled_mappings())
+
+
 if __name__ == "__main__":
+    PLUGIN.write_text(plugin_page(), encoding="utf-8")
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, page in PAGES.items():
         (FOLDER / name).write_text(page(), encoding="utf-8")
