@@ -7,11 +7,11 @@ equality is rarer than inclusion, and being there at all is common.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from detectors.sigma.folding import Leaf
+from detectors.sigma.numbering import Needle, Numbers
 from soc_core.query.tree import (
     And,
     Cidr,
@@ -38,31 +38,29 @@ _COMMON: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """Hold leaf bits one of which must hold, and the guessed share of events in which one does."""
+    """Hold leaves (numbers) one of which must hold, and the guessed share of events in which one does."""
 
     share: float
-    bits: int
+    leaves: frozenset[int]
 
 
-def clauses_of(query: Query, bits: Mapping[Leaf, int]) -> list[Clause]:
-    """Return necessary clauses, the rarest first; none when the rule may hold whatever the leaves say.
-
-    ``bits`` holds the bit of each leaf that tables answer; for the others that of ``Exists`` of their field.
-    """
+def clauses_of(query: Query, numbers: Numbers) -> list[Clause]:
+    """Return necessary clauses, the rarest first; none when the rule may hold whatever the leaves say."""
     match query:
         case And(children):
-            found = [clause for child in children for clause in clauses_of(child, bits)]
-            return sorted(set(found), key=lambda clause: clause.share)[:MAX_CLAUSES]
+            found = [clause for child in children for clause in clauses_of(child, numbers)]
+            return sorted(dict.fromkeys(found), key=lambda clause: clause.share)[:MAX_CLAUSES]
         case Or(children):
-            return _any_of([clauses_of(child, bits) for child in children])
+            return _any_of([clauses_of(child, numbers) for child in children])
         case Not() | Everything():
             return []
         case _:
-            bit = bits.get(query)
-            if bit is not None:
-                return [Clause(share_of(query), bit)]
-            present = bits.get(Exists(query.field))
-            return [Clause(share_of(Exists(query.field)), present)] if present is not None else []
+            number = numbers.of(query)
+            if number is not None:
+                return [Clause(share_of(query), frozenset({number}))]
+            instead = numbers.stand_ins(query)
+            share = sum(share_of(leaf) for leaf, _ in instead)
+            return [Clause(share, frozenset(number for _, number in instead))] if instead else []
 
 
 def _any_of(parts: list[list[Clause]]) -> list[Clause]:
@@ -72,14 +70,12 @@ def _any_of(parts: list[list[Clause]]) -> list[Clause]:
     found: list[Clause] = []
     for rank in range(min(len(part) for part in parts)):
         chosen = [part[rank] for part in parts]
-        bits = 0
-        for clause in chosen:
-            bits |= clause.bits
-        found.append(Clause(sum(clause.share for clause in chosen), bits))
+        leaves = frozenset[int]().union(*(clause.leaves for clause in chosen))
+        found.append(Clause(sum(clause.share for clause in chosen), leaves))
     return sorted(found, key=lambda clause: clause.share)
 
 
-def share_of(leaf: Leaf) -> float:
+def share_of(leaf: Leaf | Needle) -> float:
     """Guess in which share of events a leaf holds."""
     match leaf:
         case Exists():
@@ -91,6 +87,11 @@ def share_of(leaf: Leaf) -> float:
         case OneOf():
             return min(0.5, sum(0.05 if len(str(value)) < 4 else 0.01 for value in leaf.values))
         case Text():
-            text = leaf.value.lower()
-            guess = max(0.0005, 0.5 / 1.6 ** min(len(text), 32))
-            return max(guess, 0.05) if any(common in text for common in _COMMON) else guess
+            return _share_of_text(leaf.value.lower())
+        case Needle():
+            return _share_of_text(leaf.text)
+
+
+def _share_of_text(text: str) -> float:
+    guess = max(0.0005, 0.5 / 1.6 ** min(len(text), 32))
+    return max(guess, 0.05) if any(common in text for common in _COMMON) else guess

@@ -53,7 +53,7 @@ def is_pivot(leaf: Leaf) -> bool:
 
 def is_slow(leaf: Leaf) -> bool:
     """Tell whether a leaf is judged by itself, and only where its rule is possible."""
-    return isinstance(leaf, Regex | SameAs)
+    return isinstance(leaf, Regex | SameAs) or (isinstance(leaf, Cidr) and not leaf.field)
 
 
 def fold(query: Query, truth: Truth) -> Query:

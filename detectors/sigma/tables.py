@@ -1,45 +1,40 @@
 """Answer all questions about one field's value at once, and remember the answers.
 
-A table knows all leaves of a group of rules that ask about one field. Its answer to a value is a *mark*: which leaves
-hold, and which rules thereby become possible. Equal values get their mark from memory; a new one costs one pass over
-its text for all literals together (Aho–Corasick), however many rules there are.
+A table knows all leaves of all rules that ask about one field. Its answer to a value is a *mark*: which leaves hold,
+and which rules thereby become possible. Equal values get their mark from memory; a new one costs one pass over its
+text for all literals together (``literals``), and most new ones have a mark that others had before.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, Protocol
 
-from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
-
 from detectors.sigma.folding import Leaf
+from detectors.sigma.literals import Literals, literal_of
+from detectors.sigma.numbering import Needle
 from soc_core.model.event import Event, Scalar
-from soc_core.query.evaluate import fold, text_of, value_test, wildcard_test
-from soc_core.query.tree import Exists, OneOf, Regex, SameAs, Text
+from soc_core.query.evaluate import fold, text_of, value_test
+from soc_core.query.needed import UNLIKE
+from soc_core.query.networks import networks_test
+from soc_core.query.tree import Cidr, Exists, OneOf, Regex, SameAs, Text
 from soc_core.query.values import all_text
 
 MAX_REMEMBERED: Final = 2_048
 """Longer values are judged anew each time: they seldom recur and would fill the memory."""
-MIN_LITERAL: Final = 3
-"""Shorter literals stand nearly everywhere: looking for each is cheaper than being told of every place."""
-PART: Final = 1 << 16
-SMALL: Final = 4_096
-"""Letters of literals up to which the fastest automaton takes little memory."""
-ENTRY_BYTES: Final = 250
-_WILDCARDS: Final = re.compile(r"(?:\\[*?\\]|[^*?])+")
+ENTRY_BYTES: Final = 170
+MARK_BYTES: Final = 1_100
 
 
 class Mark(NamedTuple):
-    """Hold bit sets: leaves that hold, and rules whose first and second condition for being possible is met."""
+    """Hold the leaves that hold, and as bit sets the rules whose first and second condition to be possible is met."""
 
-    leaves: int
+    leaves: frozenset[int]
     first: int
     second: int
 
 
-NO_MARK: Final = Mark(0, 0, 0)
+NO_MARK: Final = Mark(frozenset(), 0, 0)
 
 
 class Forgetful(Protocol):
@@ -75,159 +70,119 @@ class Budget:
             self._used = size + ENTRY_BYTES
 
 
-@dataclass(frozen=True, slots=True)
 class Marks:
-    """Say what each leaf bit makes possible: leaf bit → mark."""
+    """Say what sets of leaves make possible; equal sets share one mark."""
 
-    of_bit: dict[int, Mark]
-    witnesses: int
+    __slots__ = ("_budget", "_known", "_of_leaf")
 
-    def mark(self, found: int) -> Mark:
+    def __init__(self, of_leaf: dict[int, tuple[int, int]], budget: Budget) -> None:
+        """Take what each watched leaf makes possible: the rules it is a first, and a second, condition of."""
+        self._of_leaf = of_leaf
+        self._budget = budget
+        self._known: dict[frozenset[int], Mark] = {}
+        budget.join(self)
+
+    def mark(self, leaves: frozenset[int]) -> Mark:
         """Return the mark of a set of leaves."""
+        mark = self._known.get(leaves)
+        if mark is not None:
+            return mark
         first = second = 0
-        rest = found & self.witnesses
-        while rest:
-            bit = rest & -rest
-            rest ^= bit
-            mark = self.of_bit[bit]
-            first |= mark.first
-            second |= mark.second
-        return Mark(found, first, second) if found else NO_MARK
+        of_leaf = self._of_leaf
+        for leaf in leaves:
+            rules = of_leaf.get(leaf)
+            if rules is not None:
+                first |= rules[0]
+                second |= rules[1]
+        self._budget.spend(MARK_BYTES + 60 * len(leaves))
+        mark = self._known[leaves] = Mark(leaves, first, second)
+        return mark
 
-
-class _Literal(NamedTuple):
-    """Hold a leaf whose literal was found: it holds if ``confirm`` agrees, or at once without one."""
-
-    bit: int
-    confirm: Callable[[str], bool] | None
-
-
-class Literals:
-    """Find all literals of leaves in one pass over a folded text."""
-
-    __slots__ = ("_automaton", "_found", "_longest", "_rows", "_short")
-
-    def __init__(self) -> None:
-        """Begin without any."""
-        self._rows: dict[str, list[_Literal]] = {}
-        self._short: list[tuple[str, list[_Literal]]] = []
-        self._found: list[list[_Literal]] = []
-        self._automaton: AhoCorasick | None = None
-        self._longest = 0
-
-    def add(self, leaf: Text, bit: int) -> bool:
-        """Take a leaf; return ``False`` for one that holds no literal to look for."""
-        wanted = fold(leaf.value, cased=False)
-        literal, confirm = wanted, _CONFIRM[leaf.how](wanted)
-        if leaf.how == "wildcard":
-            literal = max(_literals(wanted), key=len, default="")
-        if literal:
-            self._rows.setdefault(literal, []).append(_Literal(bit, confirm))
-        return bool(literal)
-
-    def ready(self) -> None:
-        """Build what finds them; nothing may be added after."""
-        self._short = [(text, rows) for text, rows in self._rows.items() if len(text) < MIN_LITERAL]
-        wanted = sorted(text for text in self._rows if len(text) >= MIN_LITERAL)
-        self._longest = max(map(len, wanted), default=0)
-        self._found = [self._rows[text] for text in wanted]
-        small = sum(map(len, wanted)) <= SMALL
-        if wanted:
-            how = Implementation.DFA if small else Implementation.ContiguousNFA
-            self._automaton = AhoCorasick(wanted, matchkind=MatchKind.Standard, implementation=how)
-
-    def _numbers(self, automaton: AhoCorasick, text: str) -> set[int]:
-        """Return which literals are there; a long text is taken in parts, since every place of each is told."""
-        if not text.isascii():
-            text = text.encode("utf-8", "replace").decode("utf-8")  # it reads no half of a surrogate pair
-        if len(text) <= PART:
-            places = automaton.find_matches_as_indexes(text, overlapping=True)
-            return {place[0] for place in places} if places else set()
-        found: set[int] = set()
-        for start in range(0, len(text), PART):
-            part = text[start : start + PART + self._longest]
-            found.update(place[0] for place in automaton.find_matches_as_indexes(part, overlapping=True))
-        return found
-
-    def inside(self, text: str) -> Iterator[list[_Literal]]:
-        """Yield the rows of every literal that stands in ``text``."""
-        if self._automaton is not None:
-            found = self._found
-            for number in self._numbers(self._automaton, text):
-                yield found[number]
-        for wanted, rows in self._short:
-            if wanted in text:
-                yield rows
-
-
-_CONFIRM: Final[dict[str, Callable[[str], Callable[[str], bool] | None]]] = {
-    "contains": lambda _wanted: None,
-    "startswith": lambda wanted: lambda text: text.startswith(wanted),
-    "endswith": lambda wanted: lambda text: text.endswith(wanted),
-    "wildcard": wildcard_test,
-}
+    def forget(self) -> None:
+        """Drop all marks."""
+        self._known.clear()
 
 
 class Table:
     """Answer the questions about one field; ``answers`` holds what is remembered, values that are bool excepted."""
 
-    __slots__ = ("_budget", "_equal", "_literals", "_marks", "_older", "_present", "_tests", "answers")
+    __slots__ = (
+        "_budget",
+        "_equal",
+        "_literals",
+        "_marks",
+        "_needles",
+        "_networks",
+        "_older",
+        "_present",
+        "_tests",
+        "answers",
+    )
 
-    def __init__(self, leaves: Iterable[tuple[Leaf, int]], marks: Marks, budget: Budget) -> None:
-        """Take the leaves with their bits; slow ones are not for tables."""
+    def __init__(self, leaves: Iterable[tuple[Leaf | Needle, int]], marks: Marks, budget: Budget) -> None:
+        """Take the leaves with their numbers; slow ones are not for tables."""
         self.answers: dict[Scalar, Mark] = {}
         self._older: dict[Scalar, Mark] = {}
         self._marks = marks
         self._budget = budget
-        self._present = 0
-        self._equal: dict[str, int] = {}
+        self._present: list[int] = []
+        self._equal: dict[str, list[int]] = {}
         self._tests: list[tuple[Callable[[Scalar], bool], int]] = []
+        self._needles: list[int] = []
         self._literals = Literals()
-        for leaf, bit in leaves:
-            self._add(leaf, bit)
+        networks: list[tuple[str, int]] = []
+        for leaf, number in leaves:
+            if isinstance(leaf, Cidr):
+                networks.append((leaf.network, number))
+            else:
+                self._add(leaf, number)
+        self._networks = networks_test(networks) if networks else None
         self._literals.ready()
         budget.join(self)
 
-    def _add(self, leaf: Leaf, bit: int) -> None:
+    def _add(self, leaf: Leaf | Needle, number: int) -> None:
         match leaf:
             case Exists() | Text(value="", how="contains" | "startswith" | "endswith"):
-                self._present |= bit
+                self._present.append(number)
             case OneOf(cased=False):
                 for value in leaf.values:
-                    key = fold(text_of(value), cased=False)
-                    self._equal[key] = self._equal.get(key, 0) | bit
-            case Text(cased=False) if self._literals.add(leaf, bit):
+                    self._equal.setdefault(fold(text_of(value), cased=False), []).append(number)
+            case Text(cased=False) if self._literals.add(leaf, number):
                 pass
+            case Needle():
+                self._needles.append(number)
+                self._literals.add(Text(leaf.field, "contains", leaf.text), number)
             case Regex() | SameAs():
                 raise TypeError(f"{type(leaf).__name__} is not for tables")
             case _:
-                self._tests.append((value_test(leaf), bit))
+                self._tests.append((value_test(leaf), number))
 
     def mark(self, value: Scalar) -> Mark:
         """Return the mark of one value, and remember it."""
         if value.__class__ is bool:  # True would share its place with 1
-            return self._marks.mark(self._judge(value))
-        mark = self.answers.get(value) or self._older.get(value)
-        if mark is None:
-            mark = self._marks.mark(self._judge(value))
+            return self._judge(value)
+        mark = self.answers.get(value) or self._older.get(value) or self._judge(value)
         size = len(value) if isinstance(value, str) else 0
         if size <= MAX_REMEMBERED:
-            self._budget.spend(size + mark.leaves.bit_length() // 8)
+            self._budget.spend(size)
             self.answers[value] = mark
         return mark
 
-    def _judge(self, value: Scalar) -> int:
-        """Return the set of leaves that hold."""
+    def _judge(self, value: Scalar) -> Mark:
+        """Return the mark of a value that is not remembered."""
         text = fold(text_of(value), cased=False)
-        found = self._present | self._equal.get(text, 0)
-        for rows in self._literals.inside(text):
-            for bit, confirm in rows:
-                if confirm is None or confirm(text):
-                    found |= bit
-        for test, bit in self._tests:
+        hits = self._present.copy()
+        self._literals.find(text, hits)
+        if text in self._equal:
+            hits += self._equal[text]
+        if self._networks is not None:
+            hits += self._networks(value)
+        for test, number in self._tests:
             if test(value):
-                found |= bit
-        return found
+                hits.append(number)
+        if self._needles and not text.isascii() and not UNLIKE.isdisjoint(text):
+            hits += self._needles
+        return self._marks.mark(frozenset(hits)) if hits else NO_MARK
 
     def forget(self) -> None:
         """Drop the answers that were not asked for since the last time; keep the others that long."""
@@ -241,53 +196,53 @@ class TextTable:
     Nothing is remembered: most events hold some text never seen before, such as their id.
     """
 
-    __slots__ = ("_literals", "_marks", "_present", "_tests")
+    __slots__ = ("_confirm", "_literals", "_marks", "_present", "_tests")
 
     def __init__(self, leaves: Iterable[tuple[Leaf, int]], marks: Marks) -> None:
-        """Take the leaves with their bits."""
+        """Take the leaves with their numbers."""
         self._marks = marks
-        self._present = 0
+        self._present: list[int] = []
         self._tests: list[tuple[Callable[[Scalar], bool], int]] = []
+        self._confirm: dict[int, Callable[[Scalar], bool]] = {}
         self._literals = Literals()
-        for leaf, bit in leaves:
-            if isinstance(leaf, Text) and not leaf.value and leaf.how != "wildcard":
-                self._present |= bit
-            elif not (isinstance(leaf, Text) and self._is_simple(leaf) and self._literals.add(leaf, bit)):
-                self._tests.append((self._test(leaf), bit))
+        for leaf, number in leaves:
+            self._add(leaf, number)
         self._literals.ready()
 
-    @staticmethod
-    def _is_simple(leaf: Text) -> bool:
-        return not leaf.cased and _BETWEEN not in leaf.value
-
-    @staticmethod
-    def _test(leaf: Leaf) -> Callable[[Scalar], bool]:
+    def _add(self, leaf: Leaf, number: int) -> None:
+        """Take a leaf; in joined texts only its literal can be looked for, beginnings and ends stand in each one."""
         if isinstance(leaf, Exists | Regex | SameAs):
             raise TypeError(f"{type(leaf).__name__} is no keyword")
-        return value_test(leaf)
+        if not isinstance(leaf, Text):
+            self._tests.append((value_test(leaf), number))
+            return
+        literal = literal_of(leaf)
+        if not literal and leaf.how != "wildcard":
+            self._present.append(number)
+        elif not literal or _BETWEEN in literal:
+            self._tests.append((value_test(leaf), number))
+        else:
+            self._literals.add(Text("", "contains", literal), number)
+            if leaf.how != "contains" or leaf.cased:
+                self._confirm[number] = value_test(leaf)
 
     def mark(self, event: Event) -> Mark:
         """Return the mark of all texts of an event."""
-        texts = list(all_text(event))
-        found = self._present if texts else 0
-        folded = fold(_BETWEEN.join(texts), cased=False)
-        for rows in self._literals.inside(folded):
-            for bit, confirm in rows:
-                if confirm is None or any(map(confirm, folded.split(_BETWEEN))):
-                    found |= bit
-        for test, bit in self._tests:
+        texts = all_text(event)
+        hits = self._present.copy() if texts else []
+        self._literals.find(fold(_BETWEEN.join(texts), cased=False), hits)
+        if hits and self._confirm:
+            hits = [
+                hit for hit in set(hits) if hit not in self._confirm or any(map(self._confirm[hit], texts))
+            ]
+        for test, number in self._tests:
             if any(map(test, texts)):
-                found |= bit
-        return self._marks.mark(found)
+                hits.append(number)
+        return self._marks.mark(frozenset(hits)) if hits else NO_MARK
 
 
 _BETWEEN: Final = "\0"
 """Stands between the texts of an event, so that no literal is found across two."""
-
-
-def _literals(pattern: str) -> list[str]:
-    """Return the texts between the wildcards of a pattern, unescaped."""
-    return [re.sub(r"\\([*?\\])", r"\1", part) for part in _WILDCARDS.findall(pattern)]
 
 
 class Remembering:

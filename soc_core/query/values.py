@@ -21,15 +21,16 @@ SEARCHED: Final = tuple(
 ADDRESSES: Final = tuple(name for name, field in FIELDS.items() if field.type == "ip")
 
 
-def all_text(event: Event) -> Iterator[str]:
-    """Yield every text an event holds: what full-text search looks at."""
+def all_text(event: Event) -> list[str]:
+    """Return every text an event holds: what full-text search looks at."""
+    found: list[str] = []
     for name, value in event.items():
-        if name in _UNSEARCHED:
-            continue
         if isinstance(value, str):
-            yield value
-        elif isinstance(value, list):
-            yield from (item for item in value if isinstance(item, str))
+            if name not in _UNSEARCHED:
+                found.append(value)
+        elif isinstance(value, list) and name not in _UNSEARCHED:
+            found += [item for item in value if isinstance(item, str)]
+    return found
 
 
 def all_addresses(event: Event) -> Iterator[Scalar]:
