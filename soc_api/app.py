@@ -23,10 +23,12 @@ from soc_api.organisations.endpoints import router as organisations
 from soc_api.pages.rendering import HERE
 from soc_api.pages.routes import router as pages
 from soc_api.pages.views import on_page_error
+from soc_api.rules.endpoints import router as rules
 from soc_api.security import SAFE, from_another_site
 from soc_api.services import Services
 from soc_api.session.endpoints import router as session
 from soc_api.store.endpoints import router as store
+from soc_api.suppressions.endpoints import router as suppressions
 from soc_api.whereabouts.endpoints import router as whereabouts
 
 SECURITY_HEADERS: Final = {
@@ -41,6 +43,10 @@ SECURITY_HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+ROUTERS: Final = (
+    *(session, alerts, events, organisations, agents, store, whereabouts),
+    *(rules, suppressions, live, pages),
+)
 ONE_YEAR: Final = 31_536_000
 
 
@@ -57,7 +63,19 @@ def create_app(services: Services) -> FastAPI:
     answer = problems.install(app, on_page_error)
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)  # leaves event streams alone
     app.add_middleware(Guard, on_error=answer)
-    for router in (session, alerts, events, organisations, agents, store, whereabouts, live, pages):
+    for router in (
+        session,
+        alerts,
+        events,
+        organisations,
+        agents,
+        store,
+        whereabouts,
+        rules,
+        suppressions,
+        live,
+        pages,
+    ):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # the documented way to extend the schema

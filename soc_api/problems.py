@@ -143,7 +143,7 @@ def install(
     app: FastAPI, on_page_error: Callable[[Request, Exception], Response]
 ) -> Callable[[Request, Exception], Response]:
     """Make the API answer all errors as problem details, and pages as ``on_page_error`` says; return what does so."""
-    for package in ("cases", "detectors", "soc_api"):
+    for package in ("cases", "detectors", "intake", "soc_api"):
         i18n.load(package)
 
     def answer(request: Request, error: Exception) -> Response:

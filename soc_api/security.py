@@ -103,3 +103,13 @@ def may_inspect(caller: CallerDependency) -> Caller:
 
 
 InspectorDependency = Annotated[Caller, Depends(may_inspect)]
+
+
+def may_tune(caller: CallerDependency) -> Caller:
+    """Return the caller when the role may set rules; raise ``ForbiddenError`` otherwise."""
+    if not caller.user.role.may_tune:
+        raise ForbiddenError("only analysts and administrators set rules")
+    return caller
+
+
+TunerDependency = Annotated[Caller, Depends(may_tune)]

@@ -9,6 +9,7 @@ from typing import Annotated, Protocol
 from fastapi import Depends, Request
 
 from cases.alerts.card import RuleBook
+from intake.rules.library import RuleLibrary
 from soc_core.clock import Clock
 from soc_core.config import Settings
 from soc_core.keys.store import KeyStore
@@ -63,6 +64,7 @@ class Services:
     packets: PacketCutter
     settings: Settings = field(default_factory=Settings)
     demo: bool = False
+    library: RuleLibrary | None = None
     tours: Sequence[Tour] = ()
     trees: TreeCache = field(default_factory=TreeCache)
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from cases.alerts.model import CloseReason
 from cases.alerts.tables import alerts
-from intake.rules.tables import costs, counts
+from intake.rules.tables import counts
 from soc_core.clock import format_instant, parse_instant
 from soc_core.state.among import among
 from soc_core.store.interface import Scope
@@ -82,13 +82,6 @@ def _add_closed(connection: Connection, scope: Scope, first: date, found: dict[s
         closed.setdefault(row.rule_id, {})[row.close_reason] = int(row.number)
     for rule_id, reasons in closed.items():
         found.setdefault(rule_id, RuleStatistics(rule_id)).closed = reasons
-
-
-def add_costs(connection: Connection, found: dict[str, RuleStatistics]) -> None:
-    """Add what rules cost in the whole installation: only for who runs it."""
-    for row in connection.execute(select(costs)):
-        item = found.setdefault(row.rule_id, RuleStatistics(row.rule_id))
-        item.cpu_us, item.judged = int(row.cpu_us), int(row.judged)
 
 
 def daily_counts(connection: Connection, scope: Scope, rule_id: str, first: date) -> list[tuple[str, int]]:

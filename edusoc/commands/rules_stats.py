@@ -37,7 +37,8 @@ def add(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def stats(arguments: argparse.Namespace) -> int:
     """Print what each rule did in the last days, those with most hits first."""
-    from cases.rules.statistics import add_costs, statistics_of
+    from cases.rules.statistics import RuleStatistics, statistics_of
+    from intake.rules.counting import costs_of
     from intake.rules.library import RuleLibrary
     from soc_core.organisations.repository import today
     from soc_core.store.interface import SYSTEM_SCOPE, Scope
@@ -48,8 +49,10 @@ def stats(arguments: argparse.Namespace) -> int:
         scope = Scope(tree.subtree(unit)) if unit else SYSTEM_SCOPE
         with database.read() as connection:
             found = statistics_of(connection, scope, today(now) - timedelta(days=arguments.days - 1))
-            if not unit:
-                add_costs(connection, found)
+            costs = {} if unit else costs_of(connection)
+        for rule_id, (cpu_us, judged) in costs.items():
+            item = found.setdefault(rule_id, RuleStatistics(rule_id))
+            item.cpu_us, item.judged = cpu_us, judged
         library = RuleLibrary(settings)
         for item in sorted(found.values(), key=lambda one: (-_hits(one), -one.cpu_us, one.rule_id)):
             words = library.describe(item.rule_id, language_of())

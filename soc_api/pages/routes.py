@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from soc_api.pages import agents, alerts, audit, entry, events, overview, tasks
+from soc_api.pages import agents, alerts, audit, entry, events, overview, rules, tasks
 
 router = APIRouter(include_in_schema=False)
-for part in (entry, overview, alerts, events, agents, audit, tasks):
+for part in (entry, overview, alerts, events, agents, rules, audit, tasks):
     router.include_router(part.router)

@@ -51,6 +51,11 @@ class Role(StrEnum):
         return self in {Role.ANALYST, Role.CONTACT, Role.DEVELOPER}
 
     @property
+    def may_tune(self) -> bool:
+        """Tell whether the role may set rules and suppress: analysts, and who runs the installation."""
+        return self in {Role.ANALYST, Role.DEVELOPER}
+
+    @property
     def may_inspect(self) -> bool:
         """Tell whether the role may see how the store is and what it keeps: auditors, and who runs the installation."""
         return self in {Role.AUDITOR, Role.DEVELOPER}

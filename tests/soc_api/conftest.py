@@ -22,11 +22,15 @@ from edusoc.migrating import upgrade
 from edusoc.packets import CaptureCutter
 from intake.agents.model import Agent, NewCode, Source, SourceHealth
 from intake.agents.repository import add_code, count_senders, enrol, put_source, set_seen
+from intake.rules.library import RuleLibrary
+from intake.rules.model import RuleState
+from intake.rules.repository import NewSuppression, SettingChange, add_suppression, change_setting
 from soc_api.app import create_app
 from soc_api.security import COOKIE
 from soc_api.services import Services
 from soc_core.access.accounts import Role, User, add_user, find_session, list_users, open_session
 from soc_core.clock import Clock, format_instant
+from soc_core.config import Settings
 from soc_core.keys.store import KeyStore
 from soc_core.model.detection import Detection, Entity, Reason, Severity, make_detection_id
 from soc_core.model.event import Event, make_event_id
@@ -47,6 +51,17 @@ PEOPLE = {
     "school3": ("S3", Role.CONTACT),
     **{f"s1_{role.value}": ("S1", role) for role in Role if role is not Role.CONTACT},
 }
+RULE = "11111111-2222-4333-8444-555555555555"
+RULE_TEXT = f"""title: A rule of the place
+id: {RULE}
+status: test
+level: high
+description: Finds the word.
+tags: [attack.t1110]
+logsource: {{category: dns}}
+detection: {{s: {{dns.question.name: bad.example}}, condition: s}}
+edusoc: {{title: 本地规则, description: 找这个词。, graded_protection: [8.1.4.1]}}
+"""
 LogIn = Callable[[str], TestClient]
 
 
@@ -106,6 +121,15 @@ def make_agent(connection: Connection, code: str, unit: str) -> str:
     return agent.id
 
 
+def suppress(connection: Connection, code: str, unit: str) -> str:
+    """Suppress something at a school and set a rule there, for reasons named after it; return the suppression's id."""
+    expires = NOW.replace(year=2027, month=1)
+    wanted = NewSuppression(RULE, unit, "county", f"抑制原因{code}", expires, query="event.dataset:x")
+    change = SettingChange(RULE, unit, "county", f"设置原因{code}", frozenset({"state"}), RuleState.SILENT)
+    change_setting(connection, Scope(frozenset({unit})), change, now=NOW)
+    return add_suppression(connection, Scope(frozenset({unit})), wanted, now=NOW).id
+
+
 @dataclass(frozen=True)
 class Built:
     """Hold the place's files, what is in it, and its operational rows."""
@@ -124,11 +148,14 @@ class School:
     event: str
     secrets: tuple[str, ...]
     agent: str = ""
+    suppression: str = ""
 
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     directory = tmp_path_factory.mktemp("api")
+    (directory / "rules").mkdir()
+    (directory / "rules" / "word.yml").write_text(RULE_TEXT, encoding="utf-8")
     database = Database.in_directory(directory / "state")
     upgrade(database)
     store = EmbeddedStore(directory / "events", writer=True)
@@ -166,8 +193,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
                 *(str(event["event.id"]) for event in found),
             )
             agent = make_agent(connection, code, ids[code])
+            suppression = suppress(connection, code, ids[code])
             named = (f"采集代理{code}", f"来源{code}", f"发送者{code.lower()}", agent)
-            schools[code] = School(ids[code], alert.id, str(found[0]["event.id"]), (*secrets, *named), agent)
+            named = (*named, suppression, f"抑制原因{code}", f"设置原因{code}")
+            event = str(found[0]["event.id"])
+            schools[code] = School(ids[code], alert.id, event, (*secrets, *named), agent, suppression)
     store.close()
     rows = rows_of(database)
     database.close()
@@ -199,6 +229,7 @@ def services(
         keys=KeyStore(tmp_path / "keys"),
         clock=clock,
         packets=CaptureCutter(database, store, tmp_path / "cut"),
+        library=RuleLibrary(Settings(state=str(tmp_path / "rules-state"), rules=str(directory / "rules"))),
     )
     store.close()
     database.close()

@@ -1,0 +1,1 @@
+"""Serve rules: how they stand in a unit, what they did, and setting them."""

@@ -1,0 +1,1 @@
+"""Serve suppressions of rules."""
