@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from sigma.correlations import SigmaCorrelationRule
 from sigma.exceptions import SigmaError
-from sigma.rule import SigmaLevel, SigmaStatus
+from sigma.rule import SigmaDetections, SigmaLevel, SigmaLogSource, SigmaStatus
 from sigma.rule import SigmaRule as Parsed
 
 from detectors.sigma.mapping import Mappings, Route
 from detectors.sigma.model import FieldUse, Head, LogSource, Problem, SigmaRule
-from detectors.sigma.translate import translate, witnessed
+from detectors.sigma.placeholders import Given, Placeholders, units_with
+from detectors.sigma.translate import translate, within, witnessed
 from detectors.sigma.words import BLOCK, English, problem, read_extension
 from soc_core.model.detection import Reason, Severity
 from soc_core.query.tree import And, Not, Or, Query
@@ -75,27 +77,47 @@ def build_head(document: Source, parsed: Parsed | SigmaCorrelationRule, complain
     )
 
 
-def build_rule(document: Source, parsed: Parsed, mappings: Mappings, complain: Complain) -> SigmaRule:
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """Hold what the names in rules mean here: fields of log sources, and the values of placeholders."""
+
+    mappings: Mappings
+    placeholders: Placeholders
+
+
+def build_rule(document: Source, parsed: Parsed, knowledge: Knowledge, complain: Complain) -> SigmaRule:
     """Return the rule; raise ``SigmaError`` when it asks for what can't be said or done."""
-    given = parsed.logsource
-    product, category, service = (
-        str(part or "").lower() for part in (given.product, given.category, given.service)
-    )
-    source = LogSource(product, category, service)
-    route = mappings.route(source)
-    fields = FieldNames(route)
-    conditions = [translate(one.parsed, fields) for one in parsed.detection.parsed_condition]
-    detection = witnessed(conditions[0] if len(conditions) == 1 else Or(tuple(conditions)))
-    if count_nodes(detection) > MAX_NODES:
-        raise SigmaError(f"the rule has more than {MAX_NODES} parts")
+    source = logsource_of(parsed.logsource)
+    route = knowledge.mappings.route(source)
+    names = RuleNames(route, knowledge.placeholders)
+    detection = witnessed(question_of(parsed.detection, names))
+    detection = within(units_with(names.used), detection)
+    check_size(detection)
     return SigmaRule(
         head=build_head(document, parsed, complain),
         logsource=source,
         source=route.events,
         detection=detection,
-        uses=tuple(fields.uses.values()),
-        blind=_blindness(source, route, fields.uses),
+        uses=tuple(names.uses.values()),
+        blind=_blindness(source, route, names.uses),
     )
+
+
+def logsource_of(given: SigmaLogSource) -> LogSource:
+    """Return a log source in small letters."""
+    return LogSource(*(str(part or "").lower() for part in (given.product, given.category, given.service)))
+
+
+def question_of(detections: SigmaDetections, names: RuleNames) -> Query:
+    """Return what a detection asks for: any of its conditions."""
+    conditions = [translate(one.parsed, names) for one in detections.parsed_condition]
+    return conditions[0] if len(conditions) == 1 else Or(tuple(conditions))
+
+
+def check_size(query: Query) -> None:
+    """Raise ``SigmaError`` for a query that is too large to be judged."""
+    if count_nodes(query) > MAX_NODES:
+        raise SigmaError(f"the rule has more than {MAX_NODES} parts")
 
 
 def count_nodes(query: Query) -> int:
@@ -105,13 +127,15 @@ def count_nodes(query: Query) -> int:
     return 1 + (count_nodes(query.child) if isinstance(query, Not) else 0)
 
 
-class FieldNames:
-    """Give the event fields of Sigma names and remember which were asked for."""
+class RuleNames:
+    """Say what the names in a rule mean, and remember which were asked for."""
 
-    def __init__(self, route: Route) -> None:
-        """Take the rule's route."""
+    def __init__(self, route: Route, placeholders: Placeholders) -> None:
+        """Take the rule's route and the values of placeholders."""
         self._route = route
+        self._placeholders = placeholders
         self.uses: dict[str, FieldUse] = {}
+        self.used: dict[str, tuple[Given, ...]] = {}
 
     def __call__(self, name: str) -> tuple[str, ...]:
         """Return the event fields of a name."""
@@ -119,6 +143,13 @@ class FieldNames:
         if use is None:
             use = self.uses[name] = self._route.field(name)
         return use.fields
+
+    def given(self, placeholder: str) -> tuple[Given, ...]:
+        """Return the values of a placeholder; raise ``SigmaError`` where nobody gave any."""
+        found = self.used[placeholder] = self._placeholders.of(placeholder)
+        if not found:
+            raise SigmaError(f"placeholder '{placeholder}' needs values that nobody gave (expand)")
+        return found
 
 
 def _blindness(source: LogSource, route: Route, uses: Mapping[str, FieldUse]) -> Reason | None:

@@ -18,10 +18,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from detectors.sigma.files import MAX_BYTES, find_files
+from detectors.sigma.files import MAX_BYTES, find_files, find_placeholders
 from detectors.sigma.mapping import PLACE, Mappings, bundled_rules
 from detectors.sigma.model import RuleSet
 from detectors.sigma.plain import from_plain, to_plain
+from detectors.sigma.units import NOBODY, Units
 from soc_core.log.files import write_whole
 
 KEPT: Final = 4
@@ -41,30 +42,35 @@ _CODE: Final = (
 
 
 def load_rules_cached(
-    paths: Sequence[Path | str], cache_directory: Path, mappings: Mappings | None = None
+    paths: Sequence[Path | str],
+    cache_directory: Path,
+    mappings: Mappings | None = None,
+    units: Units = NOBODY,
 ) -> RuleSet:
     """Return what ``load_rules`` returns for the same arguments, from ``cache_directory`` where it is known there.
 
     The directory is made when it is missing. One that can't be written costs time only.
     """
-    key = key_of(paths, mappings)
+    key = key_of(paths, mappings, units)
     found = _read(cache_directory / (key + _SUFFIX))
     if found is not None:
         return found
     from detectors.sigma.loading import load_rules  # noqa: PLC0415 # the parsers cost as much as a whole cached load
 
-    rules = load_rules(paths, mappings)
-    if key == key_of(paths, mappings):  # else a file was changed while it was read
+    rules = load_rules(paths, mappings, units)
+    if key == key_of(paths, mappings, units):  # else a file was changed while it was read
         with suppress(OSError):
             _write(cache_directory, key, rules)
     return rules
 
 
-def key_of(paths: Sequence[Path | str], mappings: Mappings | None = None) -> str:
+def key_of(paths: Sequence[Path | str], mappings: Mappings | None = None, units: Units = NOBODY) -> str:
     """Return the digest of everything that ``load_rules`` would look at."""
     digest = hashlib.blake2b(_code(), digest_size=_DIGEST)
     digest.update(repr([str(path) for path in paths]).encode("utf-8", "surrogatepass"))
     _add(digest, find_files(paths, []))
+    _add(digest, find_placeholders(paths))
+    digest.update(repr(units).encode("utf-8", "surrogatepass"))
     if mappings is None:
         _add(digest, sorted((bundled_rules() / PLACE).glob("*.yml")))
     else:

@@ -12,6 +12,7 @@ from detectors.sigma.words import problem
 
 MAX_BYTES: Final = 1 << 20
 SAMPLES: Final = ".samples.yml"
+PLACEHOLDERS: Final = "placeholders"
 _SUFFIXES: Final = (".yml", ".yaml")
 _RETIRED: Final = "_deprecated"
 
@@ -32,4 +33,12 @@ def find_files(paths: Sequence[Path | str], problems: list[Problem]) -> Iterator
 
 def _is_other(parts: tuple[str, ...]) -> bool:
     hidden = any(part.startswith(".") for part in parts)
-    return hidden or parts[0] == PLACE or _RETIRED in parts or parts[-1].endswith(SAMPLES)
+    aside = parts[0] in {PLACE, PLACEHOLDERS}
+    return hidden or aside or _RETIRED in parts or parts[-1].endswith(SAMPLES)
+
+
+def find_placeholders(paths: Sequence[Path | str]) -> Iterator[Path]:
+    """Yield the files of placeholders beside the rules, in the order of paths and names."""
+    for path in map(Path, paths):
+        folder = (path if path.is_dir() else path.parent) / PLACEHOLDERS
+        yield from (file for file in sorted(folder.glob("*")) if file.suffix in _SUFFIXES and file.is_file())

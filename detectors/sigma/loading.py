@@ -6,37 +6,48 @@ Loading never stops at a bad file or rule: what can't be used is left out and st
 from __future__ import annotations
 
 import gc
+import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
+from uuid import UUID, uuid5
 
 import re2
-import yaml
 from sigma.correlations import SigmaCorrelationRule
 from sigma.exceptions import SigmaError, SigmaIdentifierError, SigmaTitleError
 from sigma.filters import SigmaFilter
 from sigma.policy import SigmaPolicy
 from sigma.policy.regex_engine import RE2RegexEngine, RegexPattern
 from sigma.rule import SigmaRule as Parsed
-from sigma.rule.base import SigmaYAMLLoader, check_alias_expansion
 from sigma.rule.detection import EmptySigmaDetections
 from sigma.rule.logsource import EmptyLogSource
 
-from detectors.sigma.building import build_rule
-from detectors.sigma.correlating import build_correlation
-from detectors.sigma.files import MAX_BYTES, find_files
+from detectors.sigma.building import Knowledge, build_rule
+from detectors.sigma.correlating import Correlations, Draft, silent_parts
+from detectors.sigma.files import find_files
+from detectors.sigma.filters import FilterDraft, Filters
 from detectors.sigma.mapping import Mappings, bundled_mappings
-from detectors.sigma.model import CorrelationRule, Problem, RuleSet, SigmaRule
+from detectors.sigma.model import CorrelationRule, CorrelationType, Problem, RuleSet, SigmaRule
+from detectors.sigma.placeholders import load_placeholders
+from detectors.sigma.reading import MAX_DETAIL, Document, read_documents
+from detectors.sigma.respelling import condition, respelled
+from detectors.sigma.units import NOBODY, Units
 from detectors.sigma.words import problem
 from soc_core.model.detection import Reason
 
+__all__ = ["POLICY", "Document", "load_rules", "parse_reason", "read_documents", "respelled"]
+MAX_PROBLEMS: Final = 200
+"""Problems told of one file."""
+NAMESPACE: Final = UUID("5f5e3f0c-3c35-4f0b-8f7e-9b1de0f2c7a4")
+"""Ids of documents that have but a name are made of it within this namespace."""
 # What the parser raises for documents of another form than it expects.
-_FAULTS: Final = (SigmaError, ValueError, TypeError, AttributeError, KeyError, RecursionError)
-# Modifiers of the specification that pySigma 2.0 knows under another name only.
-_MODIFIERS: Final = {"utf16le": "wide"}
+_FAULTS: Final = (SigmaError, ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError)
+_OPERATORS: Final = ("gt", "gte", "lt", "lte", "eq", "neq")
+# Types of the specification's schema that pySigma 2.0 doesn't know; it parses them as another measure.
+_FOREIGN: Final = ("value_min", "value_max")
 
 
 class QuietEngine(RE2RegexEngine):
@@ -50,40 +61,28 @@ class QuietEngine(RE2RegexEngine):
         compiled: RegexPattern = re2.compile(f"(?{inline}){pattern}" if inline else pattern, options)
         return compiled
 
-    def __deepcopy__(self, _memo: object) -> QuietEngine:
-        return self  # a filter copies the rule with all it holds, and a module can't be copied
-
 
 _FLAGS: Final = ((re.IGNORECASE, "i"), (re.MULTILINE, "m"), (re.DOTALL, "s"))
 POLICY: Final = SigmaPolicy(regex_engine=QuietEngine())
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """Hold one YAML document of a rule file as it was read; ``line`` is where it begins, counted from 1."""
-
-    file: str
-    line: int
-    tree: dict[str, object]
-
-    def complaint(self, reason: Reason, *, fatal: bool = True) -> Problem:
-        """Return a problem of this document."""
-        identity = self.tree.get("id")
-        return Problem(self.file, self.line, reason, str(identity) if identity else "", fatal)
-
-
-def load_rules(paths: Sequence[Path | str], mappings: Mappings | None = None) -> RuleSet:
+def load_rules(
+    paths: Sequence[Path | str], mappings: Mappings | None = None, units: Units = NOBODY
+) -> RuleSet:
     """Load all rules under ``paths`` (files, or folders with all below), in the order of their names.
 
-    In folders, ``mappings``, ``_deprecated`` and ``*.samples.yml`` are no rules. ``mappings`` are those of the program
-    unless given.
+    In folders, ``mappings``, ``placeholders``, ``_deprecated`` and ``*.samples.yml`` are no rules. ``mappings`` are
+    those of the program unless given. ``units`` is what filters and placeholders may know of the organisations.
     """
-    loader = _Loader(mappings or bundled_mappings())
+    loader = _Loader()
     with _uncollected():
         for file in find_files(paths, loader.problems):
+            before = len(loader.problems)
             for document in read_documents(file, loader.problems):
                 loader.take(document)
-        return loader.finish()
+            _shorten(str(file), loader.problems, before)
+        placeholders = load_placeholders(paths, units, loader.problems)
+        return loader.finish(Knowledge(mappings or bundled_mappings(), placeholders))
 
 
 @contextmanager
@@ -98,71 +97,63 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def read_documents(file: Path, problems: list[Problem]) -> list[Document]:
-    """Return the YAML documents of a file; what can't be read becomes a problem with its line."""
-    name, found = str(file), list[Document]()
-    try:
-        data = file.read_bytes()
-        if len(data) > MAX_BYTES:
-            problems.append(Problem(name, 0, problem("too_big", size=MAX_BYTES)))
-            return []
-        reader = SigmaYAMLLoader(data.decode("utf-8-sig"))
-        while reader.check_node():
-            node = reader.get_node()
-            line = node.start_mark.line + 1 if node is not None else 0
-            tree = reader.construct_document(node)
-            if isinstance(tree, dict):
-                check_alias_expansion(tree)
-                found.append(Document(name, line, tree))
-            elif tree is not None:
-                problems.append(Problem(name, line, problem("no_rule")))
-    except UnicodeDecodeError:
-        problems.append(Problem(name, 0, problem("encoding")))
-    except OSError as fault:
-        problems.append(Problem(name, 0, problem("unreadable", detail=fault.strerror or str(fault))))
-    except (yaml.YAMLError, SigmaError, ValueError, RecursionError) as fault:
-        mark = getattr(fault, "problem_mark", None)
-        line = mark.line + 1 if mark is not None else 0
-        detail = getattr(fault, "problem", None) or str(fault) or type(fault).__name__
-        problems.append(Problem(name, line, problem("yaml", detail=str(detail)[:300])))
-    return found
+def _shorten(file: str, problems: list[Problem], before: int) -> None:
+    """Keep the first problems of a file, and say how many more there are."""
+    more = len(problems) - before - MAX_PROBLEMS
+    if more > 0:
+        del problems[before + MAX_PROBLEMS :]
+        problems.append(Problem(file, 0, problem("more", count=more), fatal=False))
 
 
 class _Loader:
     """Collect documents, then build rules, then what refers to them."""
 
-    def __init__(self, mappings: Mappings) -> None:
-        self._mappings = mappings
+    def __init__(self) -> None:
         self.problems: list[Problem] = []
         self._parsed: list[tuple[Document, Parsed]] = []
-        self._correlations: list[tuple[Document, SigmaCorrelationRule]] = []
-        self._filters: list[SigmaFilter] = []
+        self._correlations: list[Draft] = []
+        self._filters: list[FilterDraft] = []
         self._places: dict[str, str] = {}
 
     def take(self, document: Document) -> None:
         """Parse one document."""
-        tree = document.tree
-        if "action" in tree:
+        if "action" in document.tree:
             self._complain(document, problem("action"))
             return
-        if not isinstance(tree.get("id"), str):
+        document = _identified(document)
+        is_filter = "filter" in document.tree
+        identity = document.tree.get("id")
+        if not isinstance(identity, str) and not (is_filter and identity is None):
             self._complain(document, problem("no_id"))
             return
         try:
-            if "correlation" in tree:
-                correlation = SigmaCorrelationRule.from_dict(tree, collect_errors=True, policy=POLICY)
-                if self._sound(document, correlation.errors, whole=not correlation.errors):
-                    self._correlations.append((document, correlation))
-            elif "filter" in tree:
-                self._filters.append(SigmaFilter.from_dict(tree, policy=POLICY))
+            if "correlation" in document.tree:
+                self._take_correlation(document)
+            elif is_filter:
+                self._take_filter(document)
             else:
-                rule = Parsed.from_dict(respelled(tree), collect_errors=True, policy=POLICY)
-                hollow = isinstance(rule.detection, EmptySigmaDetections)
-                whole = not hollow and not isinstance(rule.logsource, EmptyLogSource)
-                if self._sound(document, rule.errors, whole=whole):
-                    self._parsed.append((document, rule))
+                self._take_rule(document)
         except _FAULTS as fault:
             self._complain(document, parse_reason(fault))
+
+    def _take_rule(self, document: Document) -> None:
+        rule = Parsed.from_dict(respelled(document.tree), collect_errors=True, policy=POLICY)
+        hollow = isinstance(rule.detection, EmptySigmaDetections)
+        whole = not hollow and not isinstance(rule.logsource, EmptyLogSource)
+        if self._sound(document, rule.errors, whole=whole):
+            self._parsed.append((document, rule))
+
+    def _take_filter(self, document: Document) -> None:
+        tree = respelled(document.tree, "filter")
+        parsed = SigmaFilter.from_dict(tree, policy=POLICY)
+        if parsed.id is None or self._sound(document, (), whole=True):
+            self._filters.append(FilterDraft(document, parsed))
+
+    def _take_correlation(self, document: Document) -> None:
+        tree, kind, bounds = _correlation_tree(document.tree)
+        parsed = SigmaCorrelationRule.from_dict(tree, collect_errors=True, policy=POLICY)
+        if self._sound(document, parsed.errors, whole=not parsed.errors):
+            self._correlations.append(Draft(document, parsed, CorrelationType(kind), bounds))
 
     def _sound(self, document: Document, errors: Iterable[SigmaError], *, whole: bool) -> bool:
         """Note the parser's errors and tell whether the rule can be used: it is ``whole`` and has an id of its own."""
@@ -182,39 +173,82 @@ class _Loader:
     def _complain(self, document: Document, reason: Reason, *, fatal: bool = True) -> None:
         self.problems.append(document.complaint(reason, fatal=fatal))
 
-    def finish(self) -> RuleSet:
-        """Build everything; rules that only feed correlations no longer fire alone."""
+    def finish(self, knowledge: Knowledge) -> RuleSet:
+        """Build everything; what only feeds correlations no longer fires alone."""
         rules: dict[str, SigmaRule] = {}
         for document, parsed in self._parsed:
-            rule = self._build(document, parsed)
+            rule = self._build(document, parsed, knowledge)
             if rule is not None:
                 rules[rule.id] = rule
-        correlations = self._correlate(rules)
-        feeding = {rule.id for one in correlations if not one.generate for rule in one.rules}
-        spoken = {rule.id for one in correlations if one.generate for rule in one.rules}
-        final = tuple(
-            replace(rule, alone=False) if rule.id in feeding - spoken else rule for rule in rules.values()
-        )
-        return RuleSet.of(final, tuple(correlations), tuple(self.problems))
+        filters = Filters(self._filters, knowledge, self.problems.append)
+        rules = filters.apply(rules)
+        correlations = self._correlate(rules, knowledge)
+        named = frozenset(name for draft in self._correlations for name in draft.names)
+        notes = filters.notes(rules, named)
+        silent = silent_parts(correlations)
+        final = tuple(replace(rule, alone=False) if rule.id in silent else rule for rule in rules.values())
+        return RuleSet.of(final, tuple(correlations), tuple(self.problems), notes)
 
-    def _build(self, document: Document, parsed: Parsed) -> SigmaRule | None:
+    def _build(self, document: Document, parsed: Parsed, knowledge: Knowledge) -> SigmaRule | None:
         try:
-            for one in self._filters:
-                parsed = one.apply_on_rule(parsed)  # type: ignore[assignment] # a rule stays a rule
-            return build_rule(document, parsed, self._mappings, self.problems.append)
+            return build_rule(document, parsed, knowledge, self.problems.append)
         except _FAULTS as fault:
             self._complain(document, parse_reason(fault))
             return None
 
-    def _correlate(self, rules: dict[str, SigmaRule]) -> list[CorrelationRule]:
-        names = {rule.head.name: rule for rule in rules.values() if rule.head.name} | rules
-        found: list[CorrelationRule] = []
-        for document, parsed in self._correlations:
-            try:
-                found.append(build_correlation(document, parsed, names, self._mappings, self.problems.append))
-            except _FAULTS as fault:
-                self._complain(document, parse_reason(fault))
-        return found
+    def _correlate(self, rules: Mapping[str, SigmaRule], knowledge: Knowledge) -> list[CorrelationRule]:
+        names = {rule.head.name: rule for rule in rules.values() if rule.head.name} | dict(rules)
+        built = Correlations(self._correlations, names, knowledge.mappings, self.problems.append).build()
+        for draft, one in built:
+            if isinstance(one, Exception):
+                self.problems.append(draft.document.complaint(parse_reason(one)))
+        return [one for _, one in built if isinstance(one, CorrelationRule)]
+
+
+def _identified(document: Document) -> Document:
+    """Return a document that has but a name with an id and a title made of it: the parts of a correlation may."""
+    tree = document.tree
+    name = tree.get("name")
+    if not isinstance(name, str) or not name or not {"detection", "correlation"} & tree.keys():
+        return document
+    if tree.get("id") is not None and "title" in tree:
+        return document
+    made = {"id": str(uuid5(NAMESPACE, name)), "title": name[:256]}
+    kept = {key: value for key, value in tree.items() if value is not None or key != "id"}
+    return replace(document, tree={**made, **kept})
+
+
+def _correlation_tree(
+    tree: Mapping[str, object],
+) -> tuple[dict[str, object], str, tuple[tuple[str, float], ...]]:
+    """Return a correlation as the parser knows it, its type, and the bounds of its condition: it takes one only."""
+    block = tree.get("correlation")
+    if not isinstance(block, dict):
+        return dict(tree), "", ()
+    kind, given = str(block.get("type", "")).lower(), block.get("condition")
+    changed = {**block, "type": "value_sum"} if kind in _FOREIGN else dict(block)
+    bounds: tuple[tuple[str, float], ...] = ()
+    if isinstance(given, dict):
+        bounds = tuple((name, _bound(given[name])) for name in _OPERATORS if name in given)
+        others = {name: value for name, value in given.items() if name not in _OPERATORS}
+        changed["condition"] = {str(name): value for name, value in (*others.items(), *bounds[:1])}
+    elif isinstance(given, str):
+        changed["condition"] = condition(given, {})
+        bounds = (("gte", 1),)
+    return {**tree, "correlation": changed}, kind, bounds
+
+
+def _bound(value: object) -> float:
+    """Return the number a count is compared with; raise ``SigmaError`` for anything else."""
+    try:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ValueError(value)
+        number = int(value) if isinstance(value, int) else float(value)
+        if math.isfinite(number):
+            return int(number) if number == int(number) else number
+    except (ValueError, OverflowError):
+        pass
+    raise SigmaError("a count is compared with numbers only")
 
 
 def parse_reason(fault: Exception) -> Reason:
@@ -222,26 +256,4 @@ def parse_reason(fault: Exception) -> Reason:
     detail = (
         fault.args[0] if isinstance(fault, SigmaError) and fault.args else str(fault) or type(fault).__name__
     )
-    return problem("rule", detail=" ".join(str(detail).split())[:300])
-
-
-def respelled(tree: dict[str, object]) -> dict[str, object]:
-    """Return a rule with its modifiers named as the parser knows them."""
-    if not any(name in str(tree.get("detection", "")) for name in _MODIFIERS):
-        return tree
-    return {**tree, "detection": _respell(tree.get("detection"))}
-
-
-def _respell(node: object) -> object:
-    if isinstance(node, list):
-        return [_respell(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    return {_respell_key(key): _respell(value) for key, value in node.items()}
-
-
-def _respell_key(key: object) -> object:
-    if not isinstance(key, str) or "|" not in key:
-        return key
-    field, *modifiers = key.split("|")
-    return "|".join([field, *(_MODIFIERS.get(name, name) for name in modifiers)])
+    return problem("rule", detail=" ".join(str(detail).split())[:MAX_DETAIL])

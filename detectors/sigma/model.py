@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from typing import Final
 
 from soc_core.model.detection import Reason, Severity
 from soc_core.query.tree import And, Query
@@ -124,69 +126,114 @@ def to_query(rule: SigmaRule) -> Query:
 
 
 class CorrelationType(StrEnum):
-    """Name what a correlation counts."""
+    """Name what a correlation counts or measures."""
 
     EVENT_COUNT = "event_count"
     VALUE_COUNT = "value_count"
     TEMPORAL = "temporal"
     TEMPORAL_ORDERED = "temporal_ordered"
+    VALUE_SUM = "value_sum"
+    VALUE_AVG = "value_avg"
+    VALUE_MIN = "value_min"
+    VALUE_MAX = "value_max"
+    VALUE_PERCENTILE = "value_percentile"
+    VALUE_MEDIAN = "value_median"
+
+    @property
+    def measures(self) -> bool:
+        """Tell whether it computes with numbers of a field rather than counts."""
+        return self.value.startswith("value_") and self is not CorrelationType.VALUE_COUNT
+
+
+_COMPARE: Final[Mapping[str, Callable[[float, float], bool]]] = {
+    "gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le, "eq": operator.eq,
+    "neq": operator.ne,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """Compare a count: ``operator`` is ``gt``, ``gte``, ``lt``, ``lte``, ``eq`` or ``neq``."""
+    """Compare a count or measure with ``bounds``, all of which must hold.
 
-    operator: str
-    count: float
+    A bound is an operator (``gt``, ``gte``, ``lt``, ``lte``, ``eq`` or ``neq``) and a number.
+    """
 
-    def holds(self, count: int) -> bool:
+    bounds: tuple[tuple[str, float], ...]
+
+    def holds(self, count: float) -> bool:
         """Tell whether ``count`` satisfies the condition."""
-        match self.operator:
-            case "gt":
-                return count > self.count
-            case "gte":
-                return count >= self.count
-            case "lt":
-                return count < self.count
-            case "lte":
-                return count <= self.count
-            case "eq":
-                return count == self.count
-            case _:
-                return count != self.count
+        return all(_COMPARE[name](count, bound) for name, bound in self.bounds)
+
+    @property
+    def growing(self) -> bool:
+        """Tell whether what satisfies it keeps satisfying it when it grows."""
+        return all(name in {"gt", "gte"} for name, _ in self.bounds)
 
 
 @dataclass(frozen=True, slots=True)
 class CorrelationRule:
-    """Hold one correlation over ``rules`` within ``timespan``.
+    """Hold one correlation over ``parts``, rules or other correlations, within ``timespan``.
 
-    ``group_by`` holds one tuple of fields a key: the same field for every rule, or by alias one for each rule id.
-    ``counted`` are the fields whose distinct values a ``value_count`` counts.
+    ``group_by`` holds one mapping a key: the event fields, the first with a value counts, by (id of the part, id of
+    the rule below it that the event matches). ``counted`` holds the like for the fields whose values are counted or
+    measured. ``percentile`` is that of ``value_percentile``. ``needs`` says which parts must be there where the
+    condition names them: a tree of ``Exists`` of their ids. ``alone`` is false for those that only feed others.
     """
 
     head: Head
     type: CorrelationType
-    rules: tuple[SigmaRule, ...]
+    parts: tuple[SigmaRule | CorrelationRule, ...]
     timespan: timedelta
-    group_by: tuple[Mapping[str, tuple[str, ...]], ...]
+    group_by: tuple[Mapping[tuple[str, str], tuple[str, ...]], ...]
     threshold: Threshold
-    counted: tuple[str, ...] = ()
+    counted: tuple[Mapping[tuple[str, str], tuple[str, ...]], ...] = ()
+    percentile: float = 50.0
+    needs: Query | None = None
     generate: bool = False
+    alone: bool = True
 
     @property
     def id(self) -> str:
         """Return the correlation's id."""
         return self.head.id
 
+    @property
+    def rules(self) -> tuple[SigmaRule, ...]:
+        """Return the rules at the bottom, each once, in the order of the parts."""
+        found: dict[str, SigmaRule] = {}
+        for part in self.parts:
+            for rule in (part,) if isinstance(part, SigmaRule) else part.rules:
+                found.setdefault(rule.id, rule)
+        return tuple(found.values())
+
+    @property
+    def chain(self) -> timedelta:
+        """Return the sum of the timespans along the longest chain of correlations."""
+        below = [part.chain for part in self.parts if isinstance(part, CorrelationRule)]
+        return self.timespan + max(below, default=timedelta())
+
+
+@dataclass(frozen=True, slots=True)
+class FilterRule:
+    """Hold one filter: which rules it narrows, and in which units (ids; ``None``: everywhere)."""
+
+    id: str
+    title: str
+    file: str
+    line: int
+    rules: tuple[str, ...]
+    units: tuple[str, ...] | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """Hold loaded rules and correlations, and every problem found on the way. It is the book of their texts."""
+    """Hold loaded rules, correlations and filters, and every problem found. It is the book of their texts."""
 
     rules: tuple[SigmaRule, ...] = ()
     correlations: tuple[CorrelationRule, ...] = ()
     problems: tuple[Problem, ...] = ()
     _words: Mapping[str, Mapping[str, Words]] = field(default_factory=dict, repr=False)
+    filters: tuple[FilterRule, ...] = ()
 
     @classmethod
     def of(
@@ -194,10 +241,11 @@ class RuleSet:
         rules: tuple[SigmaRule, ...],
         correlations: tuple[CorrelationRule, ...] = (),
         problems: tuple[Problem, ...] = (),
+        filters: tuple[FilterRule, ...] = (),
     ) -> RuleSet:
         """Return the set of these rules."""
         heads = [rule.head for rule in rules] + [correlation.head for correlation in correlations]
-        return cls(rules, correlations, problems, {head.id: head.words for head in heads})
+        return cls(rules, correlations, problems, {head.id: head.words for head in heads}, filters)
 
     @property
     def everything(self) -> tuple[SigmaRule | CorrelationRule, ...]:

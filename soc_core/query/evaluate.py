@@ -19,7 +19,7 @@ import re2
 from soc_core.clock import parse_instant
 from soc_core.fields import FIELDS
 from soc_core.model.event import Event, Scalar, Value, extra_values
-from soc_core.query.regex import to_re2
+from soc_core.query.regex import LARGE_REPEAT, SMALL_REPEAT, to_re2
 from soc_core.query.tree import (
     And,
     Cidr,
@@ -133,7 +133,7 @@ def _regex_test(query: Regex) -> Callable[[Scalar], bool]:
     for flag in query.flags:
         flags |= _FLAGS[flag]
     slow = re.compile(query.pattern, flags).search
-    translated = to_re2(query.pattern, query.flags)
+    translated = to_re2(query.pattern, query.flags, LARGE_REPEAT)
     fast = None if translated is None else _linear_search(translated)
     if fast is None:
         return lambda value: slow(text_of(value)) is not None
@@ -148,9 +148,9 @@ def _regex_test(query: Regex) -> Callable[[Scalar], bool]:
     return test
 
 
-def takes_linear_time(pattern: str, flags: str = "") -> bool:
+def takes_linear_time(pattern: str, flags: str = "", most_repeats: int = SMALL_REPEAT) -> bool:
     """Tell whether a pattern is looked for by RE2 and not by Python's engine, which a hostile one holds for hours."""
-    translated = to_re2(pattern, flags)
+    translated = to_re2(pattern, flags, most_repeats)
     return translated is not None and _linear_search(translated) is not None
 
 

@@ -4,7 +4,7 @@ RE2 needs time in proportion to the text, whatever pattern and text are; Python'
 hostile one. Two differences are taken: without regard to case, RE2 holds neither ``ı`` nor ``İ`` for an ``i``; and a
 word boundary (``\b``) is one of ASCII words, so that a command stands apart from Chinese text around it.
 
-What is left out: look-around, back references, named groups, multi-line and inner flags, possessive repeats, letters
+What is left out: look-around, back references, named groups, inner flags, possessive repeats, many repeats, letters
 beyond ASCII where their case matters. Those are answered by Python's engine.
 """
 
@@ -26,20 +26,23 @@ TOKEN: Final = re.compile(
 _KEPT: Final = frozenset("nrtfv")
 _POSSESSIVE: Final = re.compile(r"[*+?}]\+")
 """Python 3.11 knows ``a++``, RE2 doesn't. A literal ``\\++`` is taken for one too: that costs time, not truth."""
-_MAX_REPEAT: Final = 100
+SMALL_REPEAT: Final = 100
+"""Repeats that any engine takes, whatever else the expression holds."""
+LARGE_REPEAT: Final = 1_000
+"""The most RE2 repeats at all."""
 _INLINE: Final = re.compile(r"\(\?([ims]+)\)")
 
 
-def to_re2(pattern: str, flags: str) -> str | None:
+def to_re2(pattern: str, flags: str, most_repeats: int = SMALL_REPEAT) -> str | None:
     """Return the RE2 pattern that finds the same, or ``None`` when that can't be said for certain."""
     pattern, flags = split_flags(pattern, flags)
-    if not set(flags) <= {"i", "s"} or _POSSESSIVE.search(pattern):
+    if not set(flags) <= {"i", "m", "s"} or _POSSESSIVE.search(pattern):
         return None
     if not pattern.isascii() and any(_is_special(char, folded="i" in flags) for char in pattern):
         return None
     parts: list[str] = []
     for match in TOKEN.finditer(pattern):
-        part = _part(match)
+        part = _part(match, most_repeats, by_line="m" in flags)
         if part is None:
             return None
         parts.append(part)
@@ -58,7 +61,7 @@ def _is_special(char: str, *, folded: bool) -> bool:
     return not char.isascii() and (char.isspace() or (folded and char.lower() != char.upper()))
 
 
-def _part(match: re.Match[str]) -> str | None:
+def _part(match: re.Match[str], most_repeats: int, *, by_line: bool) -> str | None:
     text = match.group()
     match match.lastgroup:
         case "class":
@@ -68,11 +71,11 @@ def _part(match: re.Match[str]) -> str | None:
         case "group" | "kind":
             return text if match["kind"] in {None, ":"} else None
         case "brace":
-            sound = re.fullmatch(r"\{(\d{1,3})(,(\d{0,3}))?\}", text)
-            small = sound and all(int(n) <= _MAX_REPEAT for n in sound.group(1, 3) if n)
+            sound = re.fullmatch(r"\{(\d{1,4})(,(\d{0,4}))?\}", text)
+            small = sound and all(int(n) <= most_repeats for n in sound.group(1, 3) if n)
             return text if small else None
         case "dollar":
-            return r"(?:\n?\z)"  # Python's $ also matches before a last line feed
+            return "$" if by_line else r"(?:\n?\z)"  # Python's $ also matches before a last line feed
         case _:
             return text
 

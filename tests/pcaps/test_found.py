@@ -56,7 +56,7 @@ def _judged(detector: WindowDetector, events: list[Event]) -> Iterator[Detection
 def _seen(label: Label) -> set[Seen]:
     events = _events(label)
     found = SigmaDetector(_rules()).detect(events)
-    correlations = [CorrelationDetector(rule) for rule in _rules().correlations]
+    correlations = [CorrelationDetector(rule) for rule in _rules().correlations if rule.alone]
     for detector in (*default_detectors(), *correlations):
         found.extend(_judged(detector, events))
     return {(each.kind, each.entity.value, each.peer, str(each.severity)) for each in found}

@@ -202,12 +202,12 @@ def remember(detector: CorrelationDetector) -> CorrelationDetector:
 
 
 def test_too_many_groups_and_hits_stay_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("detectors.sigma.correlation.MAX_HITS", 5)
-    monkeypatch.setattr("detectors.sigma.correlation.MAX_GROUPS", 3)
-    monkeypatch.setattr("detectors.sigma.correlation.MAX_ALL", 40)
+    monkeypatch.setattr("detectors.sigma.hits.MAX_HITS", 10)
+    monkeypatch.setattr("detectors.sigma.hits.MAX_GROUPS", 3)
+    monkeypatch.setattr("detectors.sigma.hits.MAX_ALL", 40)
     detector = detector_of(tmp_path, COUNT)
     found = judge(detector, [event(n / 10) for n in range(50)])
-    assert found[0].count == 5
+    assert found[0].count == 10
     assert any(reason.key.endswith("left_out") for reason in found[0].reasons)
     many = [event(n, source__ip=f"10.0.1.{g}") for g in range(9) for n in range(3)]
     assert len(judge(detector, many)) == 3

@@ -63,7 +63,7 @@ def test_foreign_rule_speaks_english_in_both_languages(tmp_path: Path) -> None:
     ("text", "reason", "line", "kept"),
     [
         ("a: [1\nb: 2", "wrong YAML", 2, 0),
-        ("a: 1\na: 2", "Duplicate key", 0, 0),
+        ("a: 1\na: 2", "Duplicate key", 1, 0),
         ("- 1\n- 2", "no rule", 1, 0),
         ("x", "no rule", 1, 0),
         (GOOD.replace(f"id: {ID}\n", ""), "no id", 1, 0),
@@ -85,7 +85,7 @@ def test_foreign_rule_speaks_english_in_both_languages(tmp_path: Path) -> None:
         (GOOD.replace("logsource: {product: test}", "logsource: 5"), "logsource", 1, 0),
         (GOOD.replace("title: A test\n", ""), "title", 1, 0),
         ("\n---\n" + GOOD + "---\n" + GOOD, "rule0.yml:3", 12, 1),
-        (BOMB, "aliases", 0, 0),
+        (BOMB, "aliases", 1, 0),
         ("[" * 5_000, "YAML", None, 0),
         ("title: \x00", "YAML", None, 0),
     ],
@@ -136,7 +136,6 @@ correlation: {{type: event_count, rules: [{ID}], group-by: [user.name], timespan
     [
         (ID + "]", "nobody]", "nobody"),
         ("event_count", "value_sum", "field"),
-        ("event_count", "value_sum, condition: {gte: 3, field: user.name}, x", "value_sum"),
         ("5m", "5x", "Timespan"),
         ("5m", "30d", "timespan"),
         ("{gte: 3}", "{lt: 3}", "without any event"),
@@ -149,9 +148,6 @@ def test_correlation_that_cannot_be_judged_is_a_problem(
     tmp_path: Path, old: str, new: str, reason: str
 ) -> None:
     body = f"type: event_count, rules: [{ID}], timespan: 5m, condition: {{gte: 3}}"
-    if "condition" in new and "value_sum" in new:
-        body = body.replace(", condition: {gte: 3}", "")
-        new = new.replace(", x", "")
     text = GOOD + f"---\ntitle: Many\nid: {OTHER}\ncorrelation: {{{body.replace(old, new)}}}\n"
     rules = load_text(tmp_path, text)
     assert rules.correlations == ()

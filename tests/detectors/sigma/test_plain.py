@@ -44,8 +44,8 @@ def test_rules_of_a_correlation_are_the_same_objects() -> None:
         CorrelationType.EVENT_COUNT,
         (rule,),
         timedelta(minutes=5, microseconds=3),
-        ({rule.id: ("user.name",)},),
-        Threshold("gte", 3),
+        ({(rule.id, rule.id): ("user.name",)},),
+        Threshold((("gte", 3),)),
     )
     again = from_plain(to_plain(RuleSet.of((rule,), (correlation,))))
     assert again.correlations == (correlation,)

@@ -105,24 +105,25 @@ def test_evaluator_and_sql_agree(reader: EmbeddedStore, events: list[Event], que
 @given(
     pattern=st.text(alphabet="ab1.*+?|()[]^$\\dws-{}, :ä–学", max_size=8),
     text=st.text(alphabet="ab1 \n-^]ä\x0b\x1c\xa0²Ä–学", max_size=6),
+    flags=st.sampled_from(["", "m"]),
 )
-def test_translated_regex_finds_the_same(pattern: str, text: str) -> None:
+def test_translated_regex_finds_the_same(pattern: str, text: str, flags: str) -> None:
     import re
     import warnings
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            compiled = re.compile(pattern)
+            compiled = re.compile(pattern, re.MULTILINE if flags else 0)
     except (re.error, FutureWarning, DeprecationWarning):
         return
     if re.search(r"\\[bB]", pattern) and not text.isascii():
         return  # words are ASCII words here
-    translated = to_re2(pattern, "")
+    translated = to_re2(pattern, flags)
     if translated is not None:
         answer = duckdb.execute("SELECT regexp_matches(?, ?)", [text, translated]).fetchall()[0][0]
         assert answer == (compiled.search(text) is not None)
-    assert compile_query(Regex("message", pattern))({"message": text}) == (compiled.search(text) is not None)
+    assert compile_query(Regex("message", pattern, flags))({"message": text}) == (compiled.search(text) is not None)
 
 
 @pytest.mark.parametrize(
