@@ -1,4 +1,4 @@
-"""Measure Sigma matching: ``python -m benchmarks.sigma [--rules DIR] [--events PATH] [--rounds N]``.
+"""Measure Sigma matching: ``python -m benchmarks.sigma [--rules DIR] [--events PATH] [--rounds N] [--peers DIR]``.
 
 Rules are SigmaHQ's for Windows, events the EVTX attack samples, both from the shared test data unless given. Prints
 processor seconds to load, events a processor-second
@@ -8,8 +8,12 @@ processor seconds to load, events a processor-second
 - *new values*: every text has a part never seen before, so nothing is remembered: the worst case;
 - *rule by rule*: each rule's query tree judged alone (``soc_core.query.evaluate``), on a sample;
 
-and how memory grows over the rounds with new values. Events are read before, and reading is not counted. The peer of
-the goals, ``rsigma`` (crates.io), is not run here: building it takes longer than all our benchmarks.
+and how memory grows over the rounds with new values. Then, on the attack samples, on SigmaHQ's regression events and
+on everyday events made anew (``_sigma_events``: none of their values was there when the matcher was made), the rate in
+steady state and, with ``--peers`` (a folder to build in), that of ``rsigma`` and ``sigma-rust`` from crates.io and of
+pySigma's queries to SQLite, one a rule, as Zircolite does it. Verdicts are compared with the plain reference's on a
+sample and with the peers', differences are listed by reason. Audit records of Linux and Zeek logs are judged by us
+alone. Reading is not counted. Processor time within one run, so ratios hold on a busy machine too.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ import argparse
 import pickle
 import random
 import resource
+import sys
 import tarfile
 import tempfile
 import time
@@ -25,6 +30,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks._shared import SHARED
+from benchmarks._sigma_events import Maker, audit_lines
+from benchmarks._sigma_peers import Peers, Told, Verdicts, reasons
+from benchmarks._sigma_windows import Flat, Judge, flat_events, source_of
 from collectors.reading import collect, read_paths
 from detectors.sigma import SigmaRule, load_rules, to_query
 from detectors.sigma.matcher import Matcher
@@ -34,6 +42,9 @@ from soc_core.query.evaluate import compile_query
 SIGMA = SHARED / "sigma"
 FOLDERS = ("rules/windows", "rules-emerging-threats", "rules-threat-hunting")
 SAMPLE = 60
+JUDGED = 150
+"""Events of each kind on which the reference is asked for every rule."""
+FRESH = 20_000
 
 
 def cpu(work: Callable[[], object]) -> float:
@@ -99,12 +110,25 @@ def main() -> None:
     parser.add_argument("--rules", type=Path)
     parser.add_argument("--events", type=Path)
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--fresh", type=int, default=FRESH, help="everyday events to make")
+    parser.add_argument("--peers", type=Path, help="where peers are built; without it only we are measured")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
         folder = arguments.rules or unpacked("sigmahq-rules", place)
         samples = arguments.events or unpacked("evtx-attack-samples", place)
         measure(folder, samples, arguments.rounds)
+        peers = Peers(arguments.peers) if arguments.peers else None
+        comparison = Comparison(folder, peers)
+        comparison.compare("attack samples", windows_events(samples), arguments.rounds)
+        comparison.compare(
+            "regression events", windows_events(unpacked("regression", place)), arguments.rounds
+        )
+        comparison.compare(
+            "everyday events", made(place, arguments.fresh, 2), 1, made(place, arguments.fresh, 1)
+        )
+        others(folder, place)
+    sys.exit(bool(comparison.wrong))
 
 
 def measure(folder: Path, samples: Path, rounds: int) -> None:
@@ -129,6 +153,87 @@ def measure(folder: Path, samples: Path, rounds: int) -> None:
     print(
         f"rule by rule   {len(sample) / taken:10,.0f} events/s ({warm[1] * taken / len(sample):,.0f} times slower)"
     )
+
+
+def windows_events(folder: Path) -> list[Event]:
+    """Return the events of a folder whose raw records are kept, so that peers can read them."""
+    events, _ = collect(read_paths([str(folder)]))
+    return [event for event in events if str(event.get("event.original", "")).startswith('{"Event":')]
+
+
+def made(place: Path, count: int, seed: int) -> list[Event]:
+    """Return everyday events, read by our collectors."""
+    file = place / f"everyday{seed}.json"
+    file.write_text("\n".join(Maker(seed).records(count)) + "\n", encoding="utf-8")
+    return collect(read_paths([str(file)]))[0]
+
+
+class Comparison:
+    """Compare rates and verdicts; ``wrong`` counts where we and the reference differ."""
+
+    def __init__(self, folder: Path, peers: Peers | None) -> None:
+        """Take the rules, and the peers if any."""
+        self.wrong = 0
+        self._peers = peers
+        self._rules = folder / FOLDERS[0] if (folder / FOLDERS[0]).is_dir() else folder
+        self._loaded = windows_rules(self._rules)
+        self._judge = Judge.read([self._rules])
+
+    def compare(self, name: str, events: Sequence[Event], rounds: int, before: Sequence[Event] = ()) -> None:
+        """Judge events that we have seen before, or after ``before`` if that is given; let the others judge them."""
+        matcher, records = Matcher(self._loaded), flat_events(events)
+        first = cpu(lambda: [matcher.match(event) for event in before or events])
+        packed = pickle.dumps(events)
+        taken = sorted(len(events) / rate(matcher, pickle.loads(packed)) for _ in range(rounds))[rounds // 2]
+        ours = {(number, rule.id) for number, event in enumerate(events) for rule in matcher.match(event)}
+        print(f"\n{name}: {len(events):,} events, {len(self._loaded):,} rules, {len(ours):,} matches")
+        print(
+            f"  {'edusoc':18s} {len(events) / taken:10,.0f} events/s ({len(before or events) / first:,.0f} at first)"
+        )
+        for told in self._peers.run(self._rules, records, rounds) if self._peers else ():
+            self._show(told, len(events) / taken, ours, records)
+        self._hold_against_reference(records, ours)
+
+    def _show(self, told: Told, rate: float, ours: Verdicts, records: Sequence[Flat]) -> None:
+        print(
+            f"  {told.name:18s} {told.rate:10,.0f} events/s, we are {rate / told.rate:.2f} times as fast;"
+            f" {told.rules:,} rules loaded in {told.loading:.1f} s, {told.refused} refused, {told.peak_mb:.0f} MB"
+        )
+        for (whose, why), count in reasons(ours, told, records, self._judge).most_common():
+            print(f"      {count:6,} {whose}: {why}")
+
+    def _hold_against_reference(self, records: Sequence[Flat], ours: Verdicts) -> None:
+        """Ask the reference for every rule on a sample of events."""
+        known = {rule.id for rule in self._loaded}
+        cases = matches = 0
+        for number in random.Random(5).sample(range(len(records)), min(JUDGED, len(records))):
+            record = records[number]
+            for rule_id in self._judge.about(source_of(record)):
+                said = self._judge.matches(rule_id, record) if rule_id in known else False
+                cases, matches = cases + 1, matches + said
+                if said is not ((number, rule_id) in ours):
+                    self.wrong += 1
+                    print(
+                        f"      the reference says {'match' if said else 'no match'}: {rule_id} on {record}"[
+                            :400
+                        ]
+                    )
+        print(f"  reference: {cases:,} cases, {matches:,} matches, {self.wrong} differences so far")
+
+
+def others(folder: Path, place: Path) -> None:
+    """Judge what is not from Windows by all rules."""
+    rules = load_rules([folder]).rules
+    log = place / "audit.log"
+    log.write_text("\n".join(audit_lines(FRESH // 2, 1)) + "\n", encoding="utf-8")
+    zeek = SHARED / "anomaly" / "zeek"
+    for name, path in (("audit records of Linux", log), ("Zeek logs", zeek)):
+        events = collect(read_paths([str(path)]))[0][: FRESH * 2] if path.exists() else []
+        if events:
+            matcher, half = Matcher(rules), len(events) // 2
+            before = rate(matcher, events[:half])
+            print(f"\n{name}: {len(events):,} events, {len(rules):,} rules")
+            print(f"  {'edusoc':18s} {rate(matcher, events[half:]):10,.0f} events/s ({before:,.0f} at first)")
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ Tree = dict[str, object]
 
 WORDS: Final = (
     "a", "A", "b", "B1", "ab", "-", "-a", "/b", "\u2013b", "\u2014a", " -ab ", " /b", ".", "?", "*", "\\", "\\\\", " ",
-    "\n", "who", "WHO", "ami", ".exe", "\\a.EXE", "c:\\", "学", "学校", "ß", "Ä", "ä", "Σ", "ς", "İ", "ı", "_", "%", "=", "'",
-    "22", "1", "a-b", "😀", "$", "^", "(", "[a]", "|", "\u212a", "k",
+    "\n", "who", "WHO", "ami", ".exe", "\\a.EXE", "c:\\", "学", "学校", "ß", "Ä", "ä", "Σ", "ς", "İ", "ı", "_", "%",
+    "=", "'", "22", "1", "a-b", "😀", "$", "^", "(", "[a]", "|", "\u212a", "k",
 )  # fmt: skip
 """What texts are made of. In rules ``*`` and ``?`` are wildcards as often as not, in events they are letters."""
 SECRETS: Final = ("secret", "a", "ab", "abc", "whoami /all", "学校", "Ä", "-a")

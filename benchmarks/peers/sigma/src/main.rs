@@ -1,10 +1,14 @@
 //! Judge events by Sigma rules with an engine from crates.io and say what it took.
 //!
-//! `sigma-peers ENGINE RULES EVENTS ROUNDS VERDICTS`: ENGINE is `rsigma` (its log source routing on), `rsigma-bloom`,
-//! `rsigma-index` (its two prefilters on) or `sigma-rust`; RULES a folder of one rule a file; EVENTS a file of flat
-//! JSON objects, a line each, that carry their log source as `_product`, `_category` and `_service`. VERDICTS gets a
-//! line for each match: number of the event, tab, id of the rule. One JSON object with processor seconds is printed;
-//! of several rounds the median counts. One thread.
+//! `sigma-peers ENGINE RULES EVENTS ROUNDS VERDICTS`: RULES is a folder of one rule a file; EVENTS a file of flat JSON
+//! objects, a line each, that carry their log source as `_product`, `_category` and `_service`. VERDICTS gets a line for
+//! each match: number of the event, tab, id of the rule. One JSON object with processor seconds is printed; of several
+//! rounds the median counts. One thread. ENGINE is one of
+//!
+//! - `rsigma`: as it routes by itself: product and service (what its schemas imply), categories by its Sysmon pipeline;
+//! - `rsigma-tagged`: the best case, as events carry their category too, which somebody else found out for it;
+//! - `rsigma-bloom`, `rsigma-index`: that, with one of its prefilters;
+//! - `sigma-rust`: rules chosen by log source here, since it doesn't.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,7 +16,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use rsigma_eval::event::JsonEvent;
-use rsigma_eval::{Engine, LogSourceExtractor};
+use rsigma_eval::{resolve_builtin_pipeline, Engine, LogSourceExtractor};
 use serde_json::{json, Value};
 
 const PRODUCT: &str = "_product";
@@ -58,7 +62,11 @@ fn rule_files(folder: &Path) -> Vec<PathBuf> {
 /// Load rsigma: rules it refuses are counted.
 fn rsigma(folder: &Path, prefilter: &str) -> (Judge, usize, usize) {
     let mut engine = Engine::new();
-    engine.set_logsource_extractor(Some(LogSourceExtractor::new().with_field_names(PRODUCT, SERVICE, CATEGORY)));
+    let category = if prefilter == "rsigma" { "_nowhere" } else { CATEGORY };
+    engine.set_logsource_extractor(Some(LogSourceExtractor::new().with_field_names(PRODUCT, SERVICE, category)));
+    if prefilter == "rsigma" {
+        engine.add_pipeline(resolve_builtin_pipeline("sysmon").expect("it has one").expect("it can be read"));
+    }
     engine.set_bloom_prefilter(prefilter == "rsigma-bloom");
     let (mut rules, mut refused) = (Vec::new(), 0);
     for file in rule_files(folder) {
