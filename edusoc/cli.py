@@ -28,6 +28,7 @@ COMMANDS: Final = (
     "search",
     "whois_was",
     "rules",
+    "indicators",
     "privacy",
     "models",
     "organisations",

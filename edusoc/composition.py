@@ -12,6 +12,7 @@ from typing import Final
 
 from cases.alerts.attach import AlertSink
 from detectors.anomaly.registry import default_detectors
+from detectors.base import EventDetector
 from detectors.health import HealthDetector
 from detectors.sigma import CorrelationDetector, RuleSet, SigmaDetector
 from detectors.sigma.mapping import bundled_rules
@@ -19,6 +20,10 @@ from edusoc.migrating import upgrade
 from edusoc.packets import CaptureCutter
 from edusoc.rule_watching import RuleWatch
 from intake.importing import Importer
+from intake.indicators.counting import CountingPolicy
+from intake.indicators.hunting import Hunter, Parts
+from intake.indicators.shelf import Shelf
+from intake.indicators.watching import IndicatorWatch, open_detector
 from intake.pipeline import CURSOR, Detectors, Pipeline
 from intake.rules.library import RuleLibrary
 from intake.rules.policy import RulePolicy
@@ -30,7 +35,7 @@ from soc_core.state.database import Database
 from soc_core.store.embedded import EmbeddedStore, Limits
 from soc_core.store.embedded.catalogue import Catalogue
 from soc_core.store.embedded.disk import reserve_of
-from soc_core.store.interface import EventStore
+from soc_core.store.interface import EventReader, EventStore
 
 QUESTION_SECONDS: Final = 60.0
 """For pages: one that takes longer helps nobody, and its processors are missing for the others."""
@@ -91,12 +96,12 @@ def open_rules(settings: Settings) -> RuleSet:
     return RuleLibrary(settings).load().rules
 
 
-def build_detectors(settings: Settings, rules: RuleSet) -> Detectors:
-    """Return all detectors: Sigma rules, correlations, anomaly detectors."""
+def build_detectors(settings: Settings, rules: RuleSet, indicators: EventDetector | None = None) -> Detectors:
+    """Return all detectors: Sigma rules, correlations, anomaly detectors, and indicators where lists are kept."""
     correlations = [CorrelationDetector(rule) for rule in rules.correlations]
     models = settings.state_directory / "models"
     return Detectors(
-        events=[SigmaDetector(rules), HealthDetector()],
+        events=[SigmaDetector(rules), HealthDetector(), *([indicators] if indicators else [])],
         windows=[*correlations, *default_detectors(models)],
         cursor=cursor_name(settings),
     )
@@ -112,6 +117,7 @@ class Writer:
     pipeline: Pipeline
     importer: Importer
     watch: RuleWatch
+    indicators: IndicatorWatch
 
 
 @contextmanager
@@ -128,16 +134,30 @@ def open_writer(settings: Settings, clock: Clock = utc_now) -> Iterator[Writer]:
     try:
         nothing = Detectors(cursor=cursor_name(settings))
         pipeline = Pipeline(store, database, nothing, AlertSink(clock), clock)
-        pipeline.policy = policy = RulePolicy(database, store, clock)
-        build = partial(build_detectors, settings)
+        policy = RulePolicy(database, store, clock)
+        pipeline.policy = CountingPolicy(policy)
+        indicators = IndicatorWatch(Shelf(settings.state_directory), database, clock)
+        indicators.look()
+        build = partial(build_detectors, settings, indicators=indicators)
         watch = RuleWatch(RuleLibrary(settings), pipeline, policy, build, clock)
         rules = watch.begin().rules
         pipeline.enrichers = default_enrichers(settings, database, clock)
         pipeline.release_leases()
-        yield Writer(database, store, rules, pipeline, Importer(pipeline, database, clock), watch)
+        importer = Importer(pipeline, database, clock)
+        yield Writer(database, store, rules, pipeline, importer, watch, indicators)
     finally:
         store.close()
         database.close()
+
+
+def open_hunter(
+    settings: Settings, database: Database, reader: EventReader, clock: Clock = utc_now
+) -> Hunter:
+    """Return what searches history for the new entries of lists of indicators."""
+    shelf = Shelf(settings.state_directory)
+    policy = CountingPolicy(RulePolicy(database, reader, clock))
+    parts = Parts(shelf, database, reader, policy, AlertSink(clock))
+    return Hunter(parts, partial(open_detector, shelf, database, clock, hunting=True), clock)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Run the pipeline role: the one process that writes events. Agents speak to it; it detects, seals and maintains.
 
-Two threads work beside the listener: one detects (what came, then windows that are due), one looks after everything
-else. What must happen at a time is a row of the table of jobs; the pauses here only say how often to look.
+Three threads work beside the listener: one detects (what came, then windows that are due), one searches history for
+new indicators, one looks after everything else.
+What must happen at a time is a row of the table of jobs; the pauses here only say how often to look.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from types import FrameType
 from typing import Final, NoReturn
 
 from edusoc.bulk import BulkMemory
-from edusoc.composition import Writer, open_writer
+from edusoc.composition import Writer, open_hunter, open_writer
 from edusoc.deadman import DeadMansSwitch
 from edusoc.forwarding import ParentLink
 from edusoc.identity import intake_identity, order_key
@@ -46,6 +47,8 @@ GATHER_SECONDS: Final = 0.2
 SETTLE_SECONDS: Final = 60.0
 SEAL_SECONDS: Final = 900.0
 WATCH_SECONDS: Final = 15.0
+INDICATORS_SECONDS: Final = 10.0
+HUNT_SECONDS: Final = 10.0
 RULES_SECONDS: Final = 3.0
 """So long a changed rule waits at most before it is noticed."""
 MAINTAIN_SECONDS: Final = 60.0
@@ -123,6 +126,8 @@ class PipelineProcess:
         self.fault: BaseException | None = None
         self.intake.on_taken(self._woken.set)
         writer.watch.findings = self.intake.findings
+        self._hunter = open_hunter(settings, writer.database, writer.store, clock)
+        self._sleeping = threading.Event()
         self._switch = DeadMansSwitch(settings, writer.database, self._is_well, clock)
         self._parent = ParentLink(settings, writer.store, writer.database)
 
@@ -147,6 +152,9 @@ class PipelineProcess:
             threading.Thread(
                 target=self._guarded, args=(self._upkeeping(), self._idle), name="edusoc-upkeep"
             ),
+            threading.Thread(
+                target=self._guarded, args=(self._hunting(), self._sleeping), name="edusoc-hunt"
+            ),
         ]
         for thread in threads:
             thread.start()
@@ -158,7 +166,7 @@ class PipelineProcess:
         finally:
             self._stop.set()
             self._parent.end()
-            for event in (self._woken, self._idle):
+            for event in (self._woken, self._idle, self._sleeping):
                 event.set()
             for thread in threads:
                 thread.join()
@@ -170,6 +178,11 @@ class PipelineProcess:
             Duty(SETTLE_SECONDS, self._settle, time.monotonic() + LOOK_SECONDS),
         )
 
+    def _hunting(self) -> Sequence[Duty]:
+        """Search history beside everything else: a day of it may take longer than others can wait."""
+        self._hunter.release()
+        return (Duty(HUNT_SECONDS, self._hunt),)
+
     def _upkeeping(self) -> Sequence[Duty]:
         now = time.monotonic()
         return (
@@ -177,6 +190,7 @@ class PipelineProcess:
             Duty(WATCH_SECONDS, self.intake.look),
             Duty(WATCH_SECONDS, self._switch.ping),
             Duty(RULES_SECONDS, self._writer.watch.look),
+            Duty(INDICATORS_SECONDS, self._writer.indicators.look),
             Duty(SEAL_SECONDS, self._writer.store.seal, now + SEAL_SECONDS),
             Duty(RENEW_SECONDS, self._renew, now + RENEW_SECONDS),
             Duty(COLLECT_SECONDS, gc.collect, now + COLLECT_SECONDS),
@@ -213,6 +227,9 @@ class PipelineProcess:
     def _advance(self) -> None:
         self._writer.pipeline.advance(self._stop.is_set)
         self._advanced = time.monotonic()
+
+    def _hunt(self) -> None:
+        self._hunter.run_some(self._stop.is_set)
 
     def _settle(self) -> None:
         self._writer.pipeline.settle(self._stop.is_set)

@@ -208,15 +208,20 @@ class CardMaker:
         words = self._rules.describe(rule_id, self.language)
         if words is not None:
             return words.title
-        key = "cases.card.all_rules" if rule_id == "*" else f"cases.kinds.{rule_id}.title"
+        key = "cases.card.all_rules" if rule_id == "*" else f"cases.kinds.{_spoken(rule_id)}.title"
         return i18n.text(key, self.language) if i18n.known(key) else rule_id
 
     def _words(self, alert: Alert) -> RuleWords | None:
         return self._rules.describe(alert.rule_id, self.language) if alert.rule_kind == "sigma" else None
 
     def _say(self, kind: str, part: str) -> str:
-        key = f"cases.kinds.{kind}.{part}"
+        key = f"cases.kinds.{_spoken(kind)}.{part}"
         return i18n.text(key, self.language) if i18n.known(key) else ""
+
+
+def _spoken(kind: str) -> str:
+    """Return the name under which a kind's texts stand: those of indicators name the indicator too."""
+    return kind.rpartition(".")[0].replace(".", "_") if kind.startswith("indicator.") else kind
 
 
 def _lines(text: str) -> list[str]:

@@ -44,6 +44,8 @@ class Builder:
         self._meta = {name: array(SECTIONS[name]) for name in _META}
         self._texts: dict[str, int] = {"": 0}
         self._heads: list[Head] = []
+        self.stamp = ""
+        """What the file was built from, so that somebody can see whether it has to be built anew."""
 
     def __len__(self) -> int:
         """Return how many entries were added."""
@@ -123,7 +125,7 @@ class Builder:
         }
         for name in _META:
             sections[name] = np.frombuffer(self._meta[name], _dtype(name))[chosen]
-        return _file(sections, self._heads, len(order)), len(order)
+        return _file(sections, self._heads, len(order), self.stamp), len(order)
 
     def _order(self) -> Sequence[int]:
         """Return the entries in the file's order, of doubles within a list that with most confidence."""
@@ -168,7 +170,7 @@ def _dtype(name: str) -> np.dtype[np.generic]:
     return np.dtype({"I": "<u4", "H": "<u2", "B": "u1"}[SECTIONS[name]])
 
 
-def _file(sections: dict[str, Numbers | bytes], heads: Sequence[Head], count: int) -> bytes:
+def _file(sections: dict[str, Numbers | bytes], heads: Sequence[Head], count: int, stamp: str) -> bytes:
     body, places, at = [], {}, 0
     for name in SECTIONS:
         part = sections[name]
@@ -184,6 +186,7 @@ def _file(sections: dict[str, Numbers | bytes], heads: Sequence[Head], count: in
         {
             "version": VERSION,
             "count": count,
+            "stamp": stamp,
             "sections": places,
             "lists": [asdict(head) for head in heads],
             "sha256": digest.hexdigest(),

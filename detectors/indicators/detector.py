@@ -15,7 +15,7 @@ from typing import Final
 
 from detectors.indicators import seen
 from detectors.indicators.matching import Hit, Judge, Judgement
-from detectors.indicators.model import Head, Indicator, Kind, severity_of
+from detectors.indicators.model import Head, Indicator, Kind, Tlp, severity_of
 from detectors.indicators.table import Table
 from detectors.indicators.values import shown_name
 from soc_core.clock import format_instant, parse_instant
@@ -54,6 +54,7 @@ class IndicatorDetector:
         self._judge = Judgement(table)
         self._inside = (plan or AddressPlan()).is_inside
         self._hunting = hunting
+        self._accuses_nobody = not any(not head.allow for head in table.heads)
         self._groups: tuple[tuple[tuple[str, ...], Judge], ...] = (
             (seen.ADDRESSES, self._judge.address),
             (seen.NAMES, self._judge.name),
@@ -66,7 +67,7 @@ class IndicatorDetector:
 
     def detect(self, events: Sequence[Event]) -> list[Detection]:
         """Return the detections of a batch in event order; each distinct value of the batch is judged once."""
-        if not len(self.table):
+        if self._accuses_nobody:
             return []
         found: dict[int, dict[Hit, str]] = {}
         for fields, judge in self._groups:
@@ -194,6 +195,10 @@ def _severity(entries: Sequence[tuple[Head, Indicator]], inbound: bool) -> Sever
 
 
 def _reasons_of(head: Head, entry: Indicator) -> Iterator[Reason]:
+    """Yield what a list says; of one that is for named people only (TLP:RED) just that there is one."""
+    if entry.tlp is Tlp.RED:
+        yield Reason("detectors.indicators.listed_red", {"id": head.id, "confidence": entry.confidence})
+        return
     values: dict[str, Scalar] = {
         "id": head.id,
         "list": head.name,

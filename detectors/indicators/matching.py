@@ -96,11 +96,17 @@ class Judgement:
     def _name(self, text: str) -> Hit | None:
         if self._nothing:
             return None
+        if text[-1:].isdigit() or ":" in text:
+            address = parse_address(text)
+            if address is not None:  # in the place of a name: url.domain, or the answer to a question
+                return self._named_address(text, str(address))
         name = canonical_name(text.removeprefix("*."))
-        if not name:
-            # An address in the place of a name: url.domain, or the answer to a question.
-            return self.address(text) if _like_address(text) else None
-        return self._settled(list(self._above(name)))
+        return self._settled(list(self._above(name))) if name else None
+
+    def _named_address(self, text: str, form: str) -> Hit | None:
+        """Judge an address that stands where names stand: as itself only, as searches in history can ask for it."""
+        hit = self.address(form) if form == text.lower() else None
+        return hit if hit is not None and hit.kind is Kind.IP else None
 
     def _above(self, name: str) -> Iterator[tuple[Kind, str, range]]:
         """Yield what is listed of a name: the very name, then the domains it lies in, from the longest."""
@@ -112,6 +118,16 @@ class Judgement:
             found = find(b"d" + suffix.encode())
             if found:
                 yield Kind.DOMAIN, suffix, found
+
+    def listing_address(self, text: str) -> set[int]:
+        """Return all entries that hold an address, whether or not something allows it."""
+        address = parse_address(text)
+        held = [] if address is None else list(self._holding(address))
+        return {number for _, _, numbers in held for number in numbers}
+
+    def listing_name(self, name: str) -> set[int]:
+        """Return all entries that hold a name in its one form, whether or not something allows it."""
+        return {number for _, _, numbers in self._above(name) for number in numbers}
 
     def _url(self, text: str) -> Hit | None:
         plain = _HOST.match(text)
@@ -156,10 +172,6 @@ def _dotted(number: int) -> str:
     return f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
 
 
-def _like_address(text: str) -> bool:
-    return text[:1].isdigit() or ":" in text
-
-
 def _suffixes(name: str) -> Iterator[str]:
     """Yield the name and the domains above it, those of at least two labels."""
     if name.count(".") > MOST_LABELS:
@@ -181,6 +193,6 @@ def allowed_by(judgement: Judgement, kind: Kind, value: str) -> list[int]:
         keys.append(Kind.HOSTNAME.letter + value.encode())
         keys += [Kind.DOMAIN.letter + suffix.encode() for suffix in _suffixes(value)]
     found = {number for key in keys for number in table.find(key)}
-    if kind is Kind.IP and (address := parse_address(value)) is not None:
-        found |= {number for _, _, numbers in judgement._holding(address) for number in numbers}
+    if kind is Kind.IP:
+        found |= judgement.listing_address(value)
     return sorted(number for number in found if table.head(number).allow)

@@ -43,6 +43,7 @@ class Table:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else "can't be read"
             raise StoreError(reason, where=str(path), todo=ANEW) from error
         self.digest = str(header["sha256"])
+        self.stamp = str(header.get("stamp", ""))
         self.count = int(str(header["count"]))
         self.heads = tuple(_head(item) for item in _listed(header.get("lists")))
         self._sections = _sections(memoryview(self._map), header, start, path)

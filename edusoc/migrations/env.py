@@ -9,6 +9,7 @@ from sqlalchemy.types import TypeEngine
 
 import cases.alerts.tables
 import intake.agents.tables
+import intake.indicators.tables
 import intake.rules.tables
 import intake.tables
 import soc_core.access.answers
@@ -22,6 +23,7 @@ from soc_core.state.database import metadata
 TABLES = (
     cases.alerts.tables,
     intake.agents.tables,
+    intake.indicators.tables,
     intake.rules.tables,
     intake.tables,
     soc_core.access.answers,

@@ -3,8 +3,8 @@
 A pattern can be matched by value when it holds as soon as *one* of its values is seen: comparisons by ``=``, ``IN`` and
 ``ISSUBSET`` joined by ``OR``, in one observation or several joined by ``OR``. ``AND`` is taken where it narrows
 nothing: several hashes or the name of the same file, or the type of the address beside the address. Everything else
-(ports, ``FOLLOWEDBY``, ``NOT``, ``LIKE``, ``MATCHES``, ``WITHIN``…) asks for more than a value; taking the value alone would
-accuse the innocent, so it is refused with the reason.
+(ports, ``FOLLOWEDBY``, ``NOT``, ``LIKE``, ``MATCHES``, ``WITHIN``…) asks for more than a value; taking the
+value alone would accuse the innocent, so it is refused with the reason.
 
 The parser is our own: ``stix2-patterns`` needs about a millisecond a pattern, and lists hold hundreds of thousands.
 """

@@ -1,0 +1,1 @@
+"""Keep lists of indicators: import, compile, allow, search history, count hits."""
