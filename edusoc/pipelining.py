@@ -31,6 +31,7 @@ from intake.agents.quotas import Quota
 from intake.agents.service import Intake
 from intake.agents.shelf import Shelf
 from intake.pipeline import Pipeline
+from intake.rules.counting import prune
 from soc_api.agents.intake_app import create_intake_app
 from soc_api.agents.listening import MOST_CONNECTIONS, IntakeServer
 from soc_core.clock import Clock, utc_now
@@ -49,6 +50,8 @@ SEAL_SECONDS: Final = 900.0
 WATCH_SECONDS: Final = 15.0
 INDICATORS_SECONDS: Final = 10.0
 HUNT_SECONDS: Final = 10.0
+COST_SECONDS: Final = 60.0
+PRUNE_SECONDS: Final = 86_400.0
 RULES_SECONDS: Final = 3.0
 """So long a changed rule waits at most before it is noticed."""
 MAINTAIN_SECONDS: Final = 60.0
@@ -176,6 +179,7 @@ class PipelineProcess:
         return (
             Duty(GATHER_SECONDS, self._advance),
             Duty(SETTLE_SECONDS, self._settle, time.monotonic() + LOOK_SECONDS),
+            Duty(COST_SECONDS, self._writer.watch.note_costs, time.monotonic() + COST_SECONDS),
         )
 
     def _hunting(self) -> Sequence[Duty]:
@@ -190,6 +194,7 @@ class PipelineProcess:
             Duty(WATCH_SECONDS, self.intake.look),
             Duty(WATCH_SECONDS, self._switch.ping),
             Duty(RULES_SECONDS, self._writer.watch.look),
+            Duty(PRUNE_SECONDS, self._prune, now + RENEW_SECONDS),
             Duty(INDICATORS_SECONDS, self._writer.indicators.look),
             Duty(SEAL_SECONDS, self._writer.store.seal, now + SEAL_SECONDS),
             Duty(RENEW_SECONDS, self._renew, now + RENEW_SECONDS),
@@ -237,6 +242,11 @@ class PipelineProcess:
     def _maintain(self) -> None:
         failed = maintain(self._writer.store, self._writer.database, self.settings, self._clock())
         self._say("maintain", failed)
+
+    def _prune(self) -> None:
+        """Forget counts of rules and held detections that are older than they are kept."""
+        with self._writer.database.write() as connection:
+            prune(connection, self._clock())
 
     def _renew(self) -> None:
         """Have the listener use a certificate that was renewed, by us or by the site."""

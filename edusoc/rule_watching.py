@@ -11,9 +11,11 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from detectors.sigma import SigmaDetector
 from detectors.sigma.model import RuleSet
 from intake.health import Finding, Findings
 from intake.pipeline import Detectors, Pipeline
+from intake.rules.counting import put_costs
 from intake.rules.library import RuleLibrary, Shelf, lost_files
 from intake.rules.model import STREAM
 from intake.rules.policy import RulePolicy
@@ -41,6 +43,7 @@ class RuleWatch:
         self._refused = ""
         self._off: frozenset[str] = frozenset()
         self._revision = -1
+        self._noted: dict[int, dict[str, tuple[int, int]]] = {}
         self.findings: Findings | None = None
 
     def begin(self) -> Shelf:
@@ -64,6 +67,22 @@ class RuleWatch:
             self._take(shelf)
             return True
         return False
+
+    def note_costs(self) -> None:
+        """Add what rules cost since the last time to the table; called by the thread that detects."""
+        detectors = [item for item in self._pipeline.detectors.events if isinstance(item, SigmaDetector)]
+        grown: dict[str, tuple[int, int]] = {}
+        for detector in detectors:
+            before = self._noted.get(id(detector), {})
+            found = detector.costs()
+            for rule_id, (cpu_us, judged) in found.items():
+                known = before.get(rule_id, (0, 0))
+                grown[rule_id] = (cpu_us - known[0], judged - known[1])
+            self._noted = {id(detector): found}
+        grown = {rule_id: cost for rule_id, cost in grown.items() if cost[1] > 0}
+        if grown:
+            with self._database.write() as connection:
+                put_costs(connection, grown, format_instant(self._clock()))
 
     def _change(self, shelf: Shelf) -> bool:
         try:

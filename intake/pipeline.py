@@ -107,6 +107,11 @@ class Pipeline:
         """Return the name of how far the detectors have read."""
         return self._running.detectors.cursor
 
+    @property
+    def detectors(self) -> Detectors:
+        """Return the detectors that run."""
+        return self._running.detectors
+
     def replace(self, detectors: Detectors) -> None:
         """Let other detectors run from the next chunk on, whoever else advances: what was read stays read.
 
@@ -165,6 +170,15 @@ class Pipeline:
             set_cursor(connection, running.detectors.cursor, following)
         self.progress.examined += len(events)
         self.progress.add(found)
+
+    def take_found(self, found: Sequence[Detection]) -> Sequence[Detection]:
+        """Take detections that a hunt found in history, as if they came now in the stream; return what was passed on.
+
+        Those that were taken before, in whatever way, change nothing.
+        """
+        rulings = self.policy.decide(found)
+        with self._database.write() as connection:
+            return self.policy.take(connection, rulings, self._sink, once=False)
 
     def settle(self, stop: Callable[[], bool] = _never) -> int:
         """Judge all dirty windows that are due, or until ``stop`` says so; return how many windows were judged."""

@@ -23,12 +23,20 @@ class SigmaDetector:
 
     def __init__(self, rules: RuleSet) -> None:
         """Compile the rules."""
-        self._matcher = Matcher([rule for rule in rules.rules if rule.alone])
+        self._rules = [rule for rule in rules.rules if rule.alone]
+        self._matcher = Matcher(self._rules)
 
     def detect(self, events: Sequence[Event]) -> list[Detection]:
         """Return the detections of a batch in event order, then in the order of the rules."""
         match = self._matcher.match
         return [make_detection(rule, event) for event in events for rule in match(event)]
+
+    def costs(self) -> dict[str, tuple[int, int]]:
+        """Return by rule id what judging took since this was made: µs, and how many events; estimated from a sample."""
+        return {
+            self._rules[number].id: (round(cost.seconds * 1e6), cost.judged)
+            for number, cost in self._matcher.costs().items()
+        }
 
 
 def make_detection(rule: SigmaRule, event: Event) -> Detection:

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from cases.alerts.tables import alerts
 from edusoc.composition import Writer, open_writer
 from intake.rules.archives import collect
+from intake.rules.counting import costs_of
 from intake.rules.model import RuleState
 from intake.rules.repository import SettingChange, change_setting
 from intake.rules.running import list_runs
@@ -171,3 +172,16 @@ def test_a_rule_that_is_off_everywhere_is_not_evaluated(site: Site) -> None:
         before = site.writer.pipeline.progress.detections
         site.happen("one")
         assert site.writer.pipeline.progress.detections - before == (state is RuleState.ON)
+
+
+def test_what_rules_cost_is_added_up(site: Site) -> None:
+    for _ in range(3):
+        site.happen(*["one"] * 64)
+        site.writer.watch.note_costs()
+    with site.writer.database.read() as connection:
+        found = costs_of(connection)
+    assert found[FIRST][1] >= 64
+    assert found[FIRST][0] > 0
+    site.writer.watch.note_costs()
+    with site.writer.database.read() as connection:
+        assert costs_of(connection) == found
