@@ -118,7 +118,7 @@ def _flatten(event: Event, prefix: str, tree: dict[str, object]) -> None:
 def run_cases(rules: RuleSet, cases: Sequence[Case]) -> Iterator[Outcome]:
     """Yield what ``rules`` make of each case; a case's events are one history, judged by rules and correlations."""
     detector = SigmaDetector(rules)
-    windows: list[WindowDetector] = [CorrelationDetector(rule) for rule in rules.correlations]
+    windows: list[WindowDetector] = [CorrelationDetector(rule) for rule in rules.correlations if rule.alone]
     names = {rule.head.name: rule.id for rule in rules.everything if rule.head.name}
     for case in cases:
         found = detector.detect(case.events)

@@ -80,7 +80,7 @@ def _detected(
     from soc_core.query.evaluate import compile_query
 
     detector = SigmaDetector(rules)
-    correlations = [CorrelationDetector(rule) for rule in rules.correlations]
+    correlations = [CorrelationDetector(rule) for rule in rules.correlations if rule.alone]
     wanted = [compile_query(one.query) for one in correlations]
     needed = {*ALWAYS, *(name for one in correlations for name in one.fields)}
     kept: list[Event] = []
