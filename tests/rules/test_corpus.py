@@ -19,7 +19,8 @@ from tests.test_messages import ALLOWED, FORBIDDEN
 
 FILES = rule_files()
 AREAS = {
-    "authentication", "devices", "dns", "linux", "network", "remote_access", "smb", "web", "windows",
+    "authentication", "database", "devices", "dns", "honeypot", "linux", "network", "remote_access", "smb", "web",
+    "windows",
 }  # fmt: skip
 # Enterprise tactics of MITRE ATT&CK v19, in which Stealth and Defense Impairment replaced Defense Evasion.
 TACTICS = {
@@ -29,13 +30,14 @@ TACTICS = {
 }  # fmt: skip
 # Techniques in use; a new one is looked up at attack.mitre.org and added here.
 TECHNIQUES = {
-    "t1003.001", "t1003.002", "t1018", "t1021.001", "t1021.002", "t1021.004", "t1027", "t1040", "t1046", "t1048.003",
-    "t1053.003", "t1053.005", "t1059", "t1059.001", "t1059.003", "t1059.004", "t1059.005", "t1059.007", "t1071",
-    "t1071.001", "t1071.004", "t1078.001", "t1078.003", "t1083", "t1090", "t1090.003", "t1091", "t1098.007", "t1105",
-    "t1110", "t1110.001", "t1110.003", "t1125", "t1133", "t1136.001", "t1140", "t1190", "t1197", "t1210", "t1218.005",
-    "t1218.010", "t1218.011", "t1219.002", "t1486", "t1490", "t1491.002", "t1496", "t1505.003", "t1531", "t1543.003",
-    "t1546.008", "t1547.001", "t1548.003", "t1552.001", "t1557", "t1568", "t1568.002", "t1569.002", "t1570", "t1572",
-    "t1595.002", "t1595.003", "t1685", "t1685.001", "t1685.005", "t1685.006", "t1686",
+    "t1003.001", "t1003.002", "t1003.008", "t1018", "t1021.001", "t1021.002", "t1021.004", "t1027", "t1040",
+    "t1046", "t1048.003", "t1053.003", "t1053.005", "t1059", "t1059.001", "t1059.003", "t1059.004", "t1059.005",
+    "t1059.007", "t1071", "t1071.001", "t1071.004", "t1078.001", "t1078.003", "t1083", "t1090", "t1090.003",
+    "t1091", "t1098.004", "t1098.007", "t1105", "t1110", "t1110.001", "t1110.003", "t1125", "t1133", "t1136.001",
+    "t1140", "t1190", "t1197", "t1200", "t1210", "t1218.005", "t1218.010", "t1218.011", "t1219.002", "t1485",
+    "t1486", "t1490", "t1491.002", "t1496", "t1505.003", "t1531", "t1543.003", "t1546.008", "t1547.001",
+    "t1548.003", "t1552.001", "t1557", "t1568", "t1568.002", "t1569.002", "t1570", "t1572", "t1595.002",
+    "t1595.003", "t1685", "t1685.001", "t1685.005", "t1685.006", "t1686",
 }  # fmt: skip
 # Control points of GB/T 22239-2019, level 3, that monitoring can speak of.
 CLAUSES = {
@@ -55,7 +57,7 @@ def _tags(file: RuleFile) -> list[str]:
 
 
 def test_there_are_enough_rules_in_all_areas() -> None:
-    assert len(FILES) >= 45
+    assert len(FILES) >= 120
     assert {file.area for file in FILES} == AREAS
 
 
