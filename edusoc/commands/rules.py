@@ -1,15 +1,22 @@
-"""Look after Sigma rules: ``edusoc rules lint``, ``test``, ``list``, ``blind``."""
+"""Look after Sigma rules: ``edusoc rules lint``, ``test``, ``list``; other actions have files of their own."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
 
 from edusoc.cli_language import language_of
+from edusoc.commands.rules_blind import add as add_blind
+from edusoc.commands.rules_convert import add as add_convert
+from edusoc.commands.rules_hunt import add as add_hunt
+from edusoc.commands.rules_import import add as add_import
+from edusoc.commands.rules_setting import add as add_setting
+from edusoc.commands.rules_stats import add as add_stats
+from edusoc.commands.rules_suppress import add as add_suppress
 from edusoc.options import add_settings, explained, say, settings_of
 from edusoc.parser import add_actions, add_command
 
@@ -17,18 +24,25 @@ if TYPE_CHECKING:
     from detectors.sigma import RuleSet
     from detectors.sigma.model import CorrelationRule, Problem, SigmaRule
     from detectors.sigma.samples import Case
-    from soc_core.model.detection import Reason
+    from intake.rules.standings import Standings
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     actions = add_actions(add_command(subparsers, "rules", "edusoc.rules"))
-    for name, job in (("lint", lint), ("test", test), ("list", list_), ("blind", blind)):
+    for name, job in (("lint", lint), ("test", test), ("list", list_)):
         action = add_command(actions, name, f"edusoc.rules.{name}")
         action.add_argument("paths", nargs="*", metavar="PATH", help=say("edusoc.rules.paths"))
         action.add_argument("--json", action="store_true", help=say("edusoc.cli.json"))
         add_settings(action)
         action.set_defaults(run=job)
+    add_blind(actions)
+    add_convert(actions)
+    add_hunt(actions)
+    add_import(actions)
+    add_setting(actions)
+    add_suppress(actions)
+    add_stats(actions)
 
 
 def lint(arguments: argparse.Namespace) -> int:
@@ -46,7 +60,7 @@ def lint(arguments: argparse.Namespace) -> int:
 
 def test(arguments: argparse.Namespace) -> int:
     """Try rules on the samples beside them; return 1 when one is judged wrongly or a rule can't be loaded."""
-    from detectors.sigma.loading import find_files
+    from detectors.sigma.files import find_files
     from detectors.sigma.samples import run_cases
 
     paths = _paths(arguments)
@@ -89,7 +103,7 @@ def _print_outcome(case: Case, fired: Sequence[str], passed: bool, arguments: ar
         print(orjson.dumps({**row, "fired": list(fired), "passed": passed}).decode())
         return
     name = "positive" if case.positive else "negative"
-    key = "edusoc.rules.silent" if case.positive else "edusoc.rules.fired"
+    key = "edusoc.rules.not_fired" if case.positive else "edusoc.rules.fired"
     where = f"{case.file}: {name} {case.number}"
     print(f"{where}: {say(key, why=case.why, rules=', '.join(fired))}")
 
@@ -97,8 +111,9 @@ def _print_outcome(case: Case, fired: Sequence[str], passed: bool, arguments: ar
 def list_(arguments: argparse.Namespace) -> int:
     """Print rules with state and log source, then the problems; return 1 when a rule could not be loaded."""
     rules = _load(_paths(arguments))
+    standings = None if arguments.paths else _standings(arguments)
     for rule in rules.everything:
-        row = _row(rule)
+        row = _row(rule, standings)
         if arguments.json:
             print(orjson.dumps(row).decode())
         else:
@@ -111,60 +126,38 @@ def list_(arguments: argparse.Namespace) -> int:
     return 1 if fatal else 0
 
 
-def blind(arguments: argparse.Namespace) -> int:
-    """Print the rules that can't see: nobody collects what they ask for, or no such event is in the store."""
-    rules = _load(_paths(arguments))
-    unseen = set(_unseen(rules, arguments))
-    count = 0
-    for rule in rules.rules:
-        reason = rule.blind or (_nothing(rule) if rule.id in unseen else None)
-        if reason is None:
-            continue
-        count += 1
-        if arguments.json:
-            row = {
-                "id": rule.id,
-                "title": _title(rule),
-                "reason": explained(reason),
-                "collected": rule.blind is None,
-            }
-            print(orjson.dumps(row).decode())
-        else:
-            print(f"{rule.id}  {_title(rule)}: {explained(reason)}")
-    if not arguments.json:
-        print(say("edusoc.rules.blinded", blind=count, rules=len(rules.rules)))
-    return 0
-
-
-def _unseen(rules: RuleSet, arguments: argparse.Namespace) -> Iterator[str]:
-    """Yield the ids of rules whose log source has no event in the store; nothing when there is no store yet."""
-    from detectors.sigma.blind import unseen_rules
-    from edusoc.composition import open_events
+def _standings(arguments: argparse.Namespace) -> Standings:
+    """Return how the installation's rules stand; without operational state as they start."""
+    from edusoc.commands.rules_common import tree_of
+    from edusoc.composition import open_database
+    from intake.rules.library import RuleLibrary
+    from intake.rules.repository import list_settings
+    from intake.rules.standings import Standings
+    from soc_core.clock import utc_now
+    from soc_core.organisations.repository import OrganisationTree
 
     settings = settings_of(arguments)
-    if not settings.elasticsearch_url and not (settings.state_directory / "events").is_dir():
-        return
-    reader = open_events(settings, writer=False)
+    defaults = RuleLibrary(settings).load().defaults
+    if not settings.database_url and not (settings.state_directory / "state.sqlite").is_file():
+        return Standings((), (), OrganisationTree({}), defaults)
+    database = open_database(settings)
     try:
-        yield from unseen_rules(rules.rules, reader)
+        tree = tree_of(database, utc_now())
+        with database.read() as connection:
+            return Standings(list_settings(connection), (), tree, defaults)
     finally:
-        reader.close()
+        database.close()
 
 
-def _nothing(rule: SigmaRule) -> Reason:
-    from detectors.sigma.words import problem
-
-    return problem("unseen", source=str(rule.logsource))
-
-
-def _row(rule: SigmaRule | CorrelationRule) -> dict[str, object]:
+def _row(rule: SigmaRule | CorrelationRule, standings: Standings | None) -> dict[str, object]:
     from detectors.sigma.model import SigmaRule
 
+    stands = standings.standing(rule.id, "").state.value if standings else "on"
     if isinstance(rule, SigmaRule):
         reason, source = rule.blind, str(rule.logsource)
-        state = "blind" if reason else "on" if rule.alone else "feeding"
+        state = "feeding" if not rule.alone else "blind" if reason and stands != "off" else stands
     else:
-        reason, source, state = None, f"correlation={rule.type.value}", "on"
+        reason, source, state = None, f"correlation={rule.type.value}", stands
     row: dict[str, object] = {
         "id": rule.id,
         "title": _title(rule),
@@ -188,8 +181,12 @@ def _count(rules: RuleSet) -> int:
 
 def _paths(arguments: argparse.Namespace) -> list[Path]:
     from edusoc.composition import rules_directory
+    from intake.rules.library import RuleLibrary
 
-    return [Path(path) for path in arguments.paths] or [rules_directory(settings_of(arguments))]
+    if arguments.paths:
+        return [Path(path) for path in arguments.paths]
+    settings = settings_of(arguments)
+    return RuleLibrary(settings).paths if arguments.action == "list" else [rules_directory(settings)]
 
 
 def _load(paths: Sequence[Path]) -> RuleSet:

@@ -52,7 +52,7 @@ def _nowhere(_item: object) -> None:
     return None
 
 
-def _unknown(_ids: Sequence[str]) -> Collection[str]:
+def _unknown(_found: Sequence[Detection]) -> Collection[str]:
     return ()
 
 
@@ -60,8 +60,8 @@ def _unknown(_ids: Sequence[str]) -> Collection[str]:
 class Means:
     """Say how long a hunt may take and who is told what.
 
-    ``stop`` is asked between batches. ``take`` gets every detection once, some at a time. ``known`` names those of some
-    detection ids that are stored already, so that they can be told from new ones.
+    ``stop`` is asked between batches. ``take`` gets every detection once, some at a time. ``known`` gives the ids
+    of those among some detections that are stored already, so that they can be told from new ones.
     """
 
     seconds: float = SECONDS
@@ -69,7 +69,7 @@ class Means:
     stop: Callable[[], bool] = _never
     progress: Callable[[Progress], None] = _nowhere
     take: Callable[[Sequence[Detection]], None] = _nowhere
-    known: Callable[[Sequence[str]], Collection[str]] = _unknown
+    known: Callable[[Sequence[Detection]], Collection[str]] = _unknown
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ class Tallies:
     def __init__(
         self,
         rule_ids: Sequence[str],
-        known: Callable[[Sequence[str]], Collection[str]],
+        known: Callable[[Sequence[Detection]], Collection[str]],
         take: Callable[[Sequence[Detection]], None],
     ) -> None:
         """Take the rules in the order of the answer, and whom to ask and tell."""
@@ -91,7 +91,7 @@ class Tallies:
         """Count detections and hand them on."""
         if not found:
             return
-        known = frozenset(self._known([detection.id for detection in found]))
+        known = frozenset(self._known(found))
         for detection in found:
             tally = self._of.get(detection.rule_id)
             if tally is None:  # a detector may speak under other names than its own

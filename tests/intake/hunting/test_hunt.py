@@ -155,7 +155,7 @@ def test_keeps_to_its_scope(world: World) -> None:
 
 def test_tells_what_is_known(world: World) -> None:
     known = sorted(name for name, rule in world.stream.items() if rule == ID)[:7]
-    done = world.hunt(known=lambda ids: set(ids) & set(known))
+    done = world.hunt(known=lambda found: {one.id for one in found} & set(known))
     assert {one.rule_id: one.known for one in done.found if one.known} == {ID: 7}
 
 
