@@ -38,6 +38,7 @@ COMMANDS: Final = (
     "collect",
     "enrol",
     "doctor",
+    "service",
     "agents",
     "store",
     "upgrade",

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NoReturn
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from collectors.reading import ReadBatch
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 UNKNOWN: Final = (80, 24)
 
@@ -35,6 +36,8 @@ class ReadingBar:
         """Take the paths to add up the bytes that will be read."""
         shown = sys.stderr.isatty() and not hidden
         total = sum(_size(Path(path)) for path in paths) if shown else 0
+        from tqdm import tqdm  # an agent has commands with bars, but no bars
+
         columns, lines = terminal_size()
         self._bar = tqdm(
             total=total or None,
@@ -89,6 +92,8 @@ class StagesBar:
     def begin(self, stage: str, total: int) -> None:
         """Begin a stage of about ``total`` units (0: nobody knows)."""
         self._close()
+        from tqdm import tqdm  # an agent has commands with bars, but no bars
+
         columns, lines = terminal_size()
         self._bar = tqdm(
             desc=self._names.get(stage, stage),

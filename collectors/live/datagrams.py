@@ -17,6 +17,8 @@ from typing import Final, NamedTuple
 from collectors.live.listening import sender_text
 
 AT_ONCE: Final = 256
+_LINUX: Final = sys.platform.startswith("linux")
+_NOT_WAITING: Final[int] = getattr(socket, "MSG_DONTWAIT", 0)  # Windows has none, and no recvmmsg
 _SLOT: Final = 1 << 16
 _NAME: Final = 28
 _FORCE: Final = 33  # SO_RCVBUFFORCE of <asm-generic/socket.h>: beyond the limit for everyone, for who may
@@ -85,12 +87,15 @@ class DatagramSocket:
 
     def dropped(self) -> int:
         """Return how many datagrams the kernel has dropped since the last call; 0 where it doesn't say (not Linux)."""
-        if sys.platform != "linux":
+        if not _LINUX:
             return 0
         try:
-            drops: int = _MEMINFO.unpack(self.socket.getsockopt(socket.SOL_SOCKET, _MEMORY, _MEMINFO.size))[8]
+            told = self.socket.getsockopt(socket.SOL_SOCKET, _MEMORY, _MEMINFO.size)
         except OSError:
             return 0
+        if len(told) < _MEMINFO.size:  # older kernels, and emulators of one
+            return 0
+        drops: int = _MEMINFO.unpack(told)[8]
         new = (drops - self._dropped) & 0xFFFF_FFFF  # a counter of 32 bits
         self._dropped = drops
         return new
@@ -103,7 +108,7 @@ class DatagramSocket:
 def _grow(server: socket.socket, buffer: int) -> None:
     """Give the socket a large receive buffer; say so where the system allows only less."""
     try:
-        server.setsockopt(socket.SOL_SOCKET, _FORCE if sys.platform == "linux" else socket.SO_RCVBUF, buffer)
+        server.setsockopt(socket.SOL_SOCKET, _FORCE if _LINUX else socket.SO_RCVBUF, buffer)
     except OSError:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
     # Linux gives twice what was asked, for its own book-keeping (socket(7)).
@@ -120,7 +125,7 @@ def _recvmmsg() -> ctypes._NamedFuncPointer | None:
     """Return recvmmsg(2) of the C library, ``None`` where there is none."""
     if not _found:
         function = None
-        if sys.platform == "linux":
+        if _LINUX:
             # PyDLL keeps the interpreter's lock: the call never waits (MSG_DONTWAIT).
             function = getattr(ctypes.PyDLL(None, use_errno=True), "recvmmsg", None)
         if function is not None:
@@ -154,7 +159,7 @@ class _Kernel:
 
     def receive(self) -> list[Datagram]:
         """Return what waits."""
-        count = self._function(self._server.fileno(), self._messages, AT_ONCE, socket.MSG_DONTWAIT, None)
+        count = self._function(self._server.fileno(), self._messages, AT_ONCE, _NOT_WAITING, None)
         if count <= 0:
             error = ctypes.get_errno()
             if count < 0 and error not in _NOTHING:

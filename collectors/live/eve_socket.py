@@ -11,6 +11,7 @@ import os
 import selectors
 import socket
 import stat
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -27,6 +28,8 @@ from collectors.live.pushing import Delivery, too_long
 from collectors.live.streams import Service, StreamServer
 from collectors.making import RAW_KEPT
 from soc_core.errors import StoreError, UsageError
+
+assert sys.platform != "win32"  # noqa: S101 - the type checker is told; the registry of inputs says it to people
 
 _POLL_SECONDS: Final = 0.25
 _AGAIN_SECONDS: Final = 2.0

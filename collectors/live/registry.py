@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import Final, Protocol, cast
 
@@ -21,6 +22,9 @@ KINDS: Final[dict[str, str]] = {
     "syslog": "collectors.live.syslog",
 }
 
+LINUX_ONLY: Final = frozenset({"eve_socket", "packets"})
+"""Kinds whose way in Windows lacks: Unix sockets, packet rings."""
+
 
 class Build(Protocol):
     """Make an input from its settings; raises ``UsageError`` naming a wrong one. Opens nothing yet."""
@@ -36,6 +40,12 @@ def build(kind: str, name: str, options: Options) -> LiveInput:
         known = ", ".join(sorted(KINDS))
         raise UsageError(
             f"there is no kind of input '{kind}'", where=options.where, todo=f"known are: {known}"
+        )
+    if kind in LINUX_ONLY and sys.platform == "win32":
+        raise UsageError(
+            f"inputs of kind '{kind}' are only on Linux",
+            where=options.where,
+            todo="let an agent on a Linux machine do that",
         )
     try:
         module = import_module(KINDS[kind])

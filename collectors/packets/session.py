@@ -12,6 +12,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -150,7 +151,10 @@ def tree(capture: Path) -> Tree:
         output, faults = process.communicate(timeout=TREE_SECONDS)
     except subprocess.TimeoutExpired:
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+            if sys.platform == "win32":
+                process.kill()
+            else:
+                os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         return Tree(missing=f"tshark took longer than {TREE_SECONDS} s: no protocol tree")
     lines = tuple(output.decode("utf-8", "replace").splitlines()[:TREE_LINES])

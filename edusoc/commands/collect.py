@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     from collectors.agent.agent import Agent
     from collectors.agent.configuration import load_configuration, with_managed
 
-    _log_in_words()
+    log_in_words()
     configuration = load_configuration(arguments.config)
     if arguments.needs:
         return _needs(with_managed(configuration)[0])
@@ -71,7 +71,8 @@ class _Words(logging.Formatter):
         return printable(said(record.getMessage()))
 
 
-def _log_in_words() -> None:
+def log_in_words() -> None:
+    """Write what parts of the program log to standard error, in the user's language."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Words())
     logging.getLogger("edusoc").handlers[:] = [handler]

@@ -11,6 +11,7 @@ if sys.platform == "win32":
     from soc_core.system.windows import (
         CONFIG,
         HOLD,
+        SERVICE,
         STATE,
         acting_as_owner,
         free_bytes,
@@ -32,6 +33,7 @@ else:
     from soc_core.system.posix import (
         CONFIG,
         HOLD,
+        SERVICE,
         STATE,
         acting_as_owner,
         free_bytes,
@@ -53,6 +55,7 @@ else:
 __all__ = [
     "CONFIG",
     "HOLD",
+    "SERVICE",
     "STATE",
     "acting_as_owner",
     "free_bytes",

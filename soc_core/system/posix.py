@@ -18,6 +18,8 @@ CONFIG: Final = "/etc/edusoc/agent.toml"
 """Where the agent's configuration lies if nothing else is said."""
 STATE: Final = "/var/lib/edusoc-agent"
 """Where the agent keeps its data if nothing else is said."""
+SERVICE: Final = "edusoc-agent"
+"""The name of the service."""
 HOLD: Final = True
 """Whether a file of others may be kept open: its name stays theirs to rename, remove and give to another file."""
 _PROC: Final = {"udp": ("udp", "udp6"), "tcp": ("tcp", "tcp6")}

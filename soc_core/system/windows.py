@@ -31,7 +31,7 @@ CONFIG: Final = rf"{_DATA}\edusoc\agent.toml"
 STATE: Final = rf"{_DATA}\edusoc\agent"
 """Where the agent keeps its data if nothing else is said."""
 SERVICE: Final = "edusoc-agent"
-"""The name of the service, whose account ``NT SERVICE\\edusoc-agent`` owns the data."""
+"""The name of the service; its own account may use the data."""
 HOLD: Final = False
 """A name that was removed stays taken while somebody holds the file open (before Windows 10 1809): so don't."""
 _LOCKED_BYTE: Final = 1 << 40  # nothing is ever written there: others may read what stands in the file

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from soc_core import system
 from soc_core.errors import StoreBusyError, StoreError
 from soc_core.log import LogReader, LogWriter
+from soc_core.log import writer as log_writer
 from soc_core.log.files import list_files
 from soc_core.log.frames import FILE_HEADER
 
@@ -159,7 +161,7 @@ def test_group_commit_fails_together_and_goes_on(
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fdatasync", broken)
+        patch.setattr(log_writer, "sync_data", broken)
         with pytest.raises(StoreError, match="refused"):
             log.append(b"lost")
     assert log.append(b"again") == 1
@@ -170,7 +172,7 @@ def test_leaves_no_half_record_when_the_disk_is_full(
     tmp_path: Path, log: LogWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log.append(b"kept")
-    real = os.pwrite
+    real = system.write_at
 
     def short(descriptor: int, body: bytes, position: int) -> int:
         if len(body) > 20 and position > FILE_HEADER:
@@ -178,7 +180,7 @@ def test_leaves_no_half_record_when_the_disk_is_full(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "pwrite", short)
+        patch.setattr(log_writer, "write_at", short)
         with pytest.raises(StoreError, match="No space left"):
             log.append(b"x")
     assert log.append(b"again") == 1
@@ -228,13 +230,13 @@ def test_a_hurt_header_hides_no_record_and_is_mended(tmp_path: Path) -> None:
 
 
 def test_threads_share_fsyncs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced, real = [0], os.fdatasync
+    synced, real = [0], system.sync_data
 
     def counted(descriptor: int) -> None:
         synced[0] += 1
         real(descriptor)
 
-    monkeypatch.setattr(os, "fdatasync", counted)
+    monkeypatch.setattr(log_writer, "sync_data", counted)
     writer = LogWriter(tmp_path / "shared", reserve=0)
 
     def work() -> None:
@@ -261,7 +263,7 @@ def test_a_failed_fsync_fails_all_who_waited_for_it(tmp_path: Path, monkeypatch:
         go_on.wait(20)
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(os, "fdatasync", failing)
+    monkeypatch.setattr(log_writer, "sync_data", failing)
 
     def work() -> None:
         try:
