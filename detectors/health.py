@@ -47,6 +47,7 @@ KINDS: Final = {
     "agent_quota": _Kind(Severity.LOW),
     "agent_clock": _Kind(Severity.LOW),
     "agent_disk": _Kind(Severity.MEDIUM),
+    "rules_broken": _Kind(Severity.MEDIUM),
 }
 """The actions of ``edusoc.health`` that become alerts; their texts are ``cases.kinds.<action>``."""
 

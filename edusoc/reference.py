@@ -14,6 +14,7 @@ from detectors.sigma.mapping import bundled_mappings
 from edusoc.cli import build_parser
 from edusoc.devices_page import devices_page
 from edusoc.kibana_page import kibana_page
+from edusoc.rules_page import rules_page
 from soc_core.fields import FIELDS
 from soc_core.i18n import LANGUAGES
 
@@ -118,6 +119,7 @@ PAGES: Final = {
     "cli.md": cli_page,
     "kibana.md": kibana_page,
     "devices.md": devices_page,
+    "rules.md": rules_page,
 }
 
 PLUGIN: Final = (

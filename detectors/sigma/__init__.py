@@ -27,4 +27,4 @@ def __getattr__(name: str) -> object:
     """Import the parser when it is asked for: where rules come from the cache (``cached``) it never is."""
     if name != "load_rules":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_module("detectors.sigma.loading").load_rules
+    return import_module(".loading", __name__).load_rules

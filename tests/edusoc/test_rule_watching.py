@@ -13,12 +13,14 @@ from sqlalchemy import select
 
 from cases.alerts.tables import alerts
 from edusoc.composition import Writer, open_writer
+from intake.health import Findings
 from intake.rules.archives import collect
 from intake.rules.counting import costs_of
 from intake.rules.model import RuleState
 from intake.rules.repository import SettingChange, change_setting
 from intake.rules.running import list_runs
 from intake.rules.sets import RuleSetInfo
+from soc_core import i18n
 from soc_core.clock import format_instant
 from soc_core.config import Settings
 from soc_core.errors import EdusocError
@@ -185,3 +187,14 @@ def test_what_rules_cost_is_added_up(site: Site) -> None:
     site.writer.watch.note_costs()
     with site.writer.database.read() as connection:
         assert costs_of(connection) == found
+
+
+def test_broken_rules_are_an_alert(site: Site) -> None:
+    watch = site.writer.watch
+    watch.findings = Findings(site.writer.pipeline, lambda: NOW, lambda: site.unit)
+    (site.rules / "first.yml").write_text("title: [")
+    assert not watch.look()
+    site.writer.pipeline.advance()
+    assert site.found() == ["health.rules_broken"]
+    i18n.load("cases")
+    assert i18n.text("cases.kinds.rules_broken.title", "zh") == "规则文件有误，新规则没有启用"
