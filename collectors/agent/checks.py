@@ -6,6 +6,7 @@ Each check gives findings: a word for the sentence (``edusoc.doctor.…``), its 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -36,6 +37,8 @@ def check_all(configuration: Configuration, now: datetime, machine: Machine) -> 
     """Yield what was found, everything that is well included."""
     full, trouble = with_managed(configuration)
     yield Check(OK, "configuration", {"file": str(configuration.path), "inputs": len(full.inputs)})
+    if sys.platform == "win32":
+        yield Check(WARNING, "windows")
     if trouble:
         yield Check(BAD, "managed", {"reason": trouble})
     if not full.inputs:

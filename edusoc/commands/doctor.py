@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collectors.agent.finding import Check
 
 SIGNS: Final = {"ok": "✓", "warning": "！", "bad": "✗"}
+WINDOWS: Final = frozenset({"died", "file_denied", "not_running", "port_unused", "state_denied"})
+"""What is mended in another way on Windows."""
 _REASONS: Final = frozenset({"reason"})
 _TIMES: Final = frozenset({"at", "last", "oldest", "since"})
 _TIME_LETTERS: Final = 27
@@ -74,7 +77,8 @@ def todo(check: Check) -> str:
     """Return what to do, empty where nothing is to do."""
     if check.level == "ok":
         return ""
-    return say(f"edusoc.doctor.todo.{check.key}", **_shown(check))  # type: ignore[arg-type] # texts and numbers
+    group = "todo_windows" if sys.platform == "win32" and check.key in WINDOWS else "todo"
+    return say(f"edusoc.doctor.{group}.{check.key}", **_shown(check))  # type: ignore[arg-type] # texts and numbers
 
 
 def _shown(check: Check) -> dict[str, Scalar]:
