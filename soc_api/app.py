@@ -17,6 +17,7 @@ from soc_api import limits, problems
 from soc_api.agents.endpoints import router as agents
 from soc_api.alerts.endpoints import router as alerts
 from soc_api.events.endpoints import router as events
+from soc_api.indicators.endpoints import router as indicators
 from soc_api.live.endpoints import router as live
 from soc_api.live.pulse import Pulse
 from soc_api.organisations.endpoints import router as organisations
@@ -45,7 +46,7 @@ SECURITY_HEADERS: Final = {
 }
 ROUTERS: Final = (
     *(session, alerts, events, organisations, agents, store, whereabouts),
-    *(rules, suppressions, live, pages),
+    *(rules, suppressions, indicators, live, pages),
 )
 ONE_YEAR: Final = 31_536_000
 
@@ -73,6 +74,7 @@ def create_app(services: Services) -> FastAPI:
         whereabouts,
         rules,
         suppressions,
+        indicators,
         live,
         pages,
     ):

@@ -172,13 +172,20 @@ def update_hunt(connection: Connection, hunt: Hunt, **values: str | int) -> None
     connection.execute(update(hunts).where(*same).values(values))
 
 
-def list_hits(connection: Connection, scope: Scope, list_id: str = "", limit: int = 100) -> list[RowMapping]:
-    """Return which indicators were seen in the units of a scope, those seen last first."""
+def list_hits(
+    connection: Connection, scope: Scope, list_id: str = "", *, limit: int = 100, red: bool = True
+) -> list[RowMapping]:
+    """Return which indicators were seen in the units of a scope, those seen last first.
+
+    ``red`` says whether lists for named people only are told.
+    """
     question = select(hits, lists.c.name, lists.c.tlp).join(lists, lists.c.id == hits.c.list_id)
     if scope.ids is not None:
         question = question.where(among(connection, hits.c.organization_id, scope.ids))
     if list_id:
         question = question.where(hits.c.list_id == list_id)
+    if not red:
+        question = question.where(lists.c.tlp != Tlp.RED.value)
     question = question.order_by(hits.c.last_at.desc(), hits.c.indicator).limit(limit)
     return [row._mapping for row in connection.execute(question)]
 

@@ -95,6 +95,9 @@ CALLS: Mapping[tuple[str, str], Call | str] = {
     ("POST", "/rules/{rule_id}"): Call(
         (403, 404), "?organisation={unit}", form={"state": "off", "reason": "x"}
     ),
+    ("GET", "/api/v1/indicators/lists"): FREE,
+    ("GET", "/api/v1/indicators/check"): FREE,
+    ("GET", "/api/v1/indicators/hits"): "asked by test_indicators.py",
     ("GET", "/api/v1/live"): "followed by test_the_live_stream",
     ("GET", "/overview"): Call((200,), "?organisation={unit}&hours=4320"),
     ("GET", "/alerts"): Call((200,), "?organisation={unit}&status=all&q=peer-"),
