@@ -98,7 +98,7 @@ def open_rules(settings: Settings) -> RuleSet:
 
 def build_detectors(settings: Settings, rules: RuleSet, indicators: EventDetector | None = None) -> Detectors:
     """Return all detectors: Sigma rules, correlations, anomaly detectors, and indicators where lists are kept."""
-    correlations = [CorrelationDetector(rule) for rule in rules.correlations]
+    correlations = [CorrelationDetector(rule) for rule in rules.correlations if rule.alone]
     models = settings.state_directory / "models"
     return Detectors(
         events=[SigmaDetector(rules), HealthDetector(), *([indicators] if indicators else [])],
@@ -177,10 +177,12 @@ def open_services(
         raise
     try:
         reader.bound_questions(question_seconds)
+        library = RuleLibrary(settings)
         yield Services(
             database=database,
             reader=reader,
-            rules=RuleLibrary(settings),
+            rules=library,
+            library=library,
             keys=KeyStore(settings.state_directory / "keys"),
             clock=clock,
             packets=CaptureCutter(database, reader, settings.state_directory / "cut"),

@@ -146,7 +146,7 @@ def without(rules: RuleSet, off: frozenset[str]) -> RuleSet:
     if not off:
         return rules
     kept = tuple(rule for rule in rules.rules if rule.id not in off or not rule.alone)
-    correlations = tuple(rule for rule in rules.correlations if rule.id not in off)
+    correlations = tuple(rule for rule in rules.correlations if rule.id not in off or not rule.alone)
     return RuleSet.of(kept, correlations, rules.problems)
 
 

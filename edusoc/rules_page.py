@@ -8,7 +8,6 @@ from typing import Final
 
 from detectors.sigma import load_rules
 from detectors.sigma.mapping import bundled_rules
-from detectors.sigma.model import SigmaRule
 from intake.rules.coverage import Covered, Rule, Sight, by_clause, by_technique, sight_of
 from intake.rules.model import RuleState
 
@@ -37,7 +36,7 @@ _LEVELS: Final = {
 def rules_page() -> str:
     """Return the page: coverage by technique, by clause, then the list of rules by folder."""
     rules = load_rules([bundled_rules()]).everything
-    spoken = [rule for rule in rules if not isinstance(rule, SigmaRule) or rule.alone]
+    spoken = [rule for rule in rules if rule.alone]
     seen = [(rule, sight_of(rule, RuleState.ON, _nothing)) for rule in spoken]
     techniques, clauses = by_technique(seen), by_clause(seen)
     head = HEAD.format(rules=len(spoken), techniques=len(techniques), clauses=len(clauses))

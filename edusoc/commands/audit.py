@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ from edusoc.parser import add_actions, add_command
 
 if TYPE_CHECKING:
     from soc_core.audit import Head, Verdict
+    from soc_core.audit.stream import JournalStream
+    from soc_core.config import Settings
+    from soc_core.store.embedded.catalogue import Catalogue
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -32,11 +36,11 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def heads(arguments: argparse.Namespace) -> int:
     """Print the head of each stream."""
-    from edusoc.composition import open_chains
     from soc_core.audit import write_head
 
-    for chain in open_chains(settings_of(arguments)):
-        head = chain.head()
+    with _chains(settings_of(arguments)) as chains:
+        found = [chain.head() for chain in chains]
+    for head in found:
         if arguments.json:
             print(write_head(head))
         elif head.number:
@@ -55,19 +59,35 @@ def heads(arguments: argparse.Namespace) -> int:
 
 def verify(arguments: argparse.Namespace) -> int:
     """Check each stream; return 0 only when what is known from outside anchors every one."""
-    from edusoc.composition import open_chains
     from soc_core.audit import verify_links
 
     anchors = _anchors(arguments)
-    verdicts = [
-        verify_links(chain.head().stream, chain.links(), anchors)
-        for chain in open_chains(settings_of(arguments))
-    ]
+    with _chains(settings_of(arguments)) as chains:
+        verdicts = [verify_links(chain.head().stream, chain.links(), anchors) for chain in chains]
     for verdict in verdicts:
         print(json.dumps(_as_json(verdict), ensure_ascii=False) if arguments.json else _in_words(verdict))
     if not verdicts:
         print(say("edusoc.audit.none"))
     return 0 if verdicts and all(verdict.judgement == "anchored" for verdict in verdicts) else 1
+
+
+@contextmanager
+def _chains(settings: Settings) -> Iterator[list[Catalogue | JournalStream]]:
+    """Give the chains of an installation: its segments, and the journal of rules where anything was changed."""
+    from edusoc.composition import open_chains, open_database
+    from intake.rules.model import STREAM
+    from soc_core.audit.stream import JournalStream
+
+    chains: list[Catalogue | JournalStream] = [*open_chains(settings)]
+    if not settings.database_url and not (settings.state_directory / "state.sqlite").is_file():
+        yield chains
+        return
+    database = open_database(settings)
+    try:
+        journal = JournalStream(database, STREAM)
+        yield [*chains, journal] if journal.head().number else chains
+    finally:
+        database.close()
 
 
 def _anchors(arguments: argparse.Namespace) -> Sequence[Head]:

@@ -157,7 +157,8 @@ def _row(rule: SigmaRule | CorrelationRule, standings: Standings | None) -> dict
         reason, source = rule.blind, str(rule.logsource)
         state = "feeding" if not rule.alone else "blind" if reason and stands != "off" else stands
     else:
-        reason, source, state = None, f"correlation={rule.type.value}", stands
+        reason, source = None, f"correlation={rule.type.value}"
+        state = stands if rule.alone else "feeding"
     row: dict[str, object] = {
         "id": rule.id,
         "title": _title(rule),

@@ -108,15 +108,11 @@ def rule_of(shelf: Shelf, text: str) -> SigmaRule | CorrelationRule | None:
         rule
         for rule in everything
         if (len(wanted) >= 8 and rule.id.startswith(wanted))
-        or (Path(rule.head.file).stem == wanted and _is_spoken(rule))
+        or (Path(rule.head.file).stem == wanted and rule.alone)
     ]
     if len(fitting) > 1:
         raise UsageError(f"several rules fit '{text[:64]}'", todo="give the rule's id: edusoc rules list")
     return fitting[0] if fitting else None
-
-
-def _is_spoken(rule: SigmaRule | CorrelationRule) -> bool:
-    return getattr(rule, "alone", True)
 
 
 def need_rule_id(shelf: Shelf, text: str) -> str:

@@ -64,7 +64,7 @@ def by_clause(rules: Iterable[tuple[Rule, Sight]]) -> list[Covered]:
 def _grouped(rules: Iterable[tuple[Rule, Sight]], names: Callable[[Rule], Iterable[str]]) -> list[Covered]:
     groups: dict[str, list[tuple[Rule, Sight]]] = {}
     for rule, sight in rules:
-        if isinstance(rule, SigmaRule) and not rule.alone:
+        if not rule.alone:
             continue
         for name in dict.fromkeys(names(rule)):
             groups.setdefault(name, []).append((rule, sight))

@@ -109,7 +109,7 @@ def rows_of(
 
 
 def _spoken(shelf: Shelf) -> Iterator[Rule]:
-    return (rule for rule in shelf.rules.everything if not isinstance(rule, SigmaRule) or rule.alone)
+    return (rule for rule in shelf.rules.everything if rule.alone)
 
 
 def _order(row: RuleRow) -> tuple[int, str]:
