@@ -28,7 +28,6 @@ from collectors.live.streams import Service, StreamServer
 from collectors.making import RAW_KEPT
 from soc_core.errors import StoreError, UsageError
 
-
 _UNIX: Final[int] = getattr(socket, "AF_UNIX", 0)  # Windows has none
 _POLL_SECONDS: Final = 0.25
 _AGAIN_SECONDS: Final = 2.0
