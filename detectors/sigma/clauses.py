@@ -7,6 +7,7 @@ equality is rarer than inclusion, and being there at all is common.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,10 +30,10 @@ from soc_core.query.tree import (
 )
 
 MAX_CLAUSES: Final = 6
-_COMMON: Final = (
-    "\\windows\\", "system32", "c:\\", ".exe", ".dll", "powershell", "cmd.exe", "svchost", "program files", "\\users\\",
-    "appdata", "microsoft", "software", "currentversion", "http", "explorer", "rundll32", "/", "www", "/bin/",
-)  # fmt: skip
+_COMMON: Final = re.compile(
+    r"\\windows\\|system32|c:\\|\.exe|\.dll|powershell|cmd\.exe|svchost|program files|\\users\\|appdata|microsoft"
+    r"|software|currentversion|http|explorer|rundll32|/|www"
+)
 """Texts that stand in ordinary events of every installation."""
 
 
@@ -94,4 +95,4 @@ def share_of(leaf: Leaf | Needle) -> float:
 
 def _share_of_text(text: str) -> float:
     guess = max(0.0005, 0.5 / 1.6 ** min(len(text), 32))
-    return max(guess, 0.05) if any(common in text for common in _COMMON) else guess
+    return max(guess, 0.05) if _COMMON.search(text) else guess
