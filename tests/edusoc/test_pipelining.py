@@ -13,11 +13,16 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select
 
+from cases.alerts.tables import detections
 from edusoc.composition import open_writer
 from edusoc.deadman import DeadMansSwitch
 from edusoc.pipelining import Ending, PipelineProcess
 from edusoc.sockets import bind
+from intake.indicators.importing import ListKeeper
+from intake.indicators.model import Wanted
+from intake.indicators.shelf import Shelf
 from soc_core.clock import utc_now
 from soc_core.config import Settings
 from soc_core.errors import StoreError, UsageError
@@ -77,6 +82,40 @@ def test_many_threads_take_while_one_detects(tmp_path: Path) -> None:
             until(lambda: writer.pipeline.progress.examined >= 1_600)
         progress = writer.pipeline.progress
         assert (progress.accepted, progress.duplicates, progress.examined) == (1_600, 400, 1_600)
+
+
+def test_an_imported_list_is_matched_and_searched_in_history_while_everything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No restart: what came before is found in history, what comes afterwards in the stream, each once."""
+    for name in ("INDICATORS_SECONDS", "HUNT_SECONDS", "LOOK_SECONDS"):
+        monkeypatch.setattr(f"edusoc.pipelining.{name}", 0.05)
+    settings = Settings(state=str(tmp_path))
+
+    def calling(start: int) -> list[Event]:
+        events: list[Event] = made(
+            3, start=start, fields={"destination.ip": "45.9.1.2", "source.ip": "10.0.0.5"}
+        )
+        return [event | {"organization.id": "u1", "edusoc.zone": "default"} for event in events]
+
+    with open_writer(settings) as writer:
+        process = PipelineProcess(settings, writer)
+
+        def found() -> int:
+            with writer.database.read() as connection:
+                return connection.scalar(select(func.count()).select_from(detections)) or 0
+
+        with running(process):
+            writer.pipeline.take_placed(calling(0))
+            process._woken.set()
+            until(lambda: writer.pipeline.progress.examined == 3)
+            keeper = ListKeeper(Shelf(settings.state_directory), writer.database)
+            keeper.import_list(b"45.9.1.2\n", Wanted("feed", "file", "wang", "why"), utc_now())
+            until(lambda: found() == 3)
+            until(lambda: len(writer.indicators.detect(calling(0))) == 3)
+            writer.pipeline.take_placed(calling(50))
+            process._woken.set()
+            until(lambda: found() == 6)
 
 
 def test_a_store_that_refuses_is_tried_again_and_a_surprise_ends_the_process(

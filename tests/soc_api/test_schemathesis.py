@@ -25,6 +25,7 @@ INPUTLESS = {
     ("DELETE", "/api/v1/session"),
     ("GET", "/api/v1/organisations"),
     ("GET", "/api/v1/store/health"),
+    ("GET", "/api/v1/indicators/lists"),
 }
 OPERATIONS = sorted(
     key for key in CALLS if key[1].startswith("/api/v1/") and key != UNENDING and "openapi" not in key[1]
