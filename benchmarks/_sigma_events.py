@@ -102,9 +102,10 @@ SCRIPTS: Final = (
 class Maker:
     """Fill in new values; the same seed makes the same events."""
 
-    def __init__(self, seed: int) -> None:
-        """Begin with a seed."""
+    def __init__(self, seed: int, start: datetime = START) -> None:
+        """Begin with a seed, and when the first event is to have happened."""
         self._random = random.Random(seed)
+        self._start = start
         self._number = 0
         self._kinds: tuple[tuple[int, Callable[[], dict[str, object]]], ...] = (
             (18, self._process), (16, self._registry), (16, self._library), (12, self._file), (10, self._connection),
@@ -134,7 +135,7 @@ class Maker:
 
     def _event(self, channel: str, provider: str, code: int, data: dict[str, object]) -> dict[str, object]:
         self._number += 1
-        at = START + timedelta(milliseconds=50 * self._number)
+        at = self._start + timedelta(milliseconds=50 * self._number)
         return {
             "System": {
                 "Provider": {"#attributes": {"Name": provider}},
