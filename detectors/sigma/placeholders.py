@@ -19,6 +19,7 @@ import yaml
 
 from detectors.sigma.files import MAX_BYTES, find_placeholders
 from detectors.sigma.model import Problem
+from detectors.sigma.reading import check_nesting
 from detectors.sigma.units import Units
 from detectors.sigma.words import problem
 
@@ -107,7 +108,9 @@ class _Reader:
             if self._file.stat().st_size > MAX_BYTES:
                 self._complain("too_big", size=MAX_BYTES)
                 return
-            tree = yaml.load(self._file.read_bytes().decode("utf-8-sig"), Loader=yaml.CSafeLoader)
+            text = self._file.read_bytes().decode("utf-8-sig")
+            check_nesting(text)
+            tree = yaml.load(text, Loader=yaml.CSafeLoader)
         except OSError as fault:
             self._complain("unreadable", detail=fault.strerror or str(fault))
             return

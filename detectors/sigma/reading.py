@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,9 @@ from detectors.sigma.words import problem
 from soc_core.model.detection import Reason
 
 MAX_DOCUMENTS: Final = 2_000
-MAX_MERGED: Final = 50_000
+MAX_NESTED: Final = 100
 MAX_DETAIL: Final = 300
+_INDENTED: Final = re.compile(rf"^[ \-?:\t]{{{MAX_NESTED},}}", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +37,21 @@ class Document:
         return Problem(self.file, self.line, reason, identity if isinstance(identity, str) else "", fatal)
 
 
-class _Loader(SigmaYAMLLoader):
-    """Make documents of nodes, and refuse what costs more than it says."""
+def check_nesting(text: str) -> None:
+    """Raise ``ValueError`` for YAML so deep that the C library's recursion would end the process.
 
-    merged = 0
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Copy merged mappings (``<<``) into one: those of merged ones grow with each step, so many are refused."""
-        before = len(node.value)
-        super().flatten_mapping(node)
-        self.merged += max(0, len(node.value) - before)
-        if self.merged > MAX_MERGED:
-            raise yaml.constructor.ConstructorError(None, None, "too many merged values", node.start_mark)
+    Few files are suspect, by brackets or by what their lines begin with; those are gone through event by event.
+    """
+    if text.count("[") + text.count("{") <= MAX_NESTED and _INDENTED.search(text) is None:
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_NESTED:
+                raise ValueError(f"more than {MAX_NESTED} levels")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def read_documents(file: Path, problems: list[Problem]) -> list[Document]:
@@ -58,7 +63,9 @@ def read_documents(file: Path, problems: list[Problem]) -> list[Document]:
         if len(data) > MAX_BYTES:
             problems.append(Problem(name, 0, problem("too_big", size=MAX_BYTES)))
             return []
-        found.extend(_documents(name, data.decode("utf-8-sig"), problems))
+        text = data.decode("utf-8-sig")
+        check_nesting(text)
+        found.extend(_documents(name, text, problems))
     except UnicodeDecodeError:
         problems.append(Problem(name, 0, problem("encoding")))
     except OSError as fault:
@@ -70,7 +77,7 @@ def read_documents(file: Path, problems: list[Problem]) -> list[Document]:
 
 def _documents(name: str, text: str, problems: list[Problem]) -> Iterator[Document]:
     """Yield the documents; one whose values make no sense is left out, wrong syntax ends the file."""
-    reader = _Loader(text)
+    reader = SigmaYAMLLoader(text)
     number = 0
     while reader.check_node():
         number += 1

@@ -20,6 +20,7 @@ from detectors.sigma.correlation import CorrelationDetector
 from detectors.sigma.detector import SigmaDetector
 from detectors.sigma.files import MAX_BYTES, SAMPLES
 from detectors.sigma.model import RuleSet
+from detectors.sigma.reading import check_nesting
 from soc_core.clock import format_instant, parse_instant
 from soc_core.errors import InputError
 from soc_core.model.detection import Detection
@@ -63,7 +64,9 @@ def read_cases(path: Path) -> list[Case]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"it is larger than {MAX_BYTES} bytes")
-        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        text = path.read_text(encoding="utf-8")
+        check_nesting(text)
+        tree = yaml.load(text, Loader=yaml.CSafeLoader)
         if not isinstance(tree, dict) or set(tree) - {"positive", "negative"}:
             raise ValueError("it holds 'positive' and 'negative' lists")
         return [
