@@ -38,15 +38,13 @@ function Assert-Administrator {
 function Find-Python {
     $candidates = @()
     if ($env:EDUSOC_PYTHON) { $candidates += $env:EDUSOC_PYTHON }
-    foreach ($hive in 'HKLM:\SOFTWARE\Python\PythonCore') {
-        foreach ($version in '3.13', '3.12', '3.11') {
-            $key = Join-Path $hive "$version\InstallPath"
-            if (Test-Path $key) { $candidates += (Join-Path (Get-Item $key).GetValue('') 'python.exe') }
-        }
+    foreach ($version in '3.13', '3.12', '3.11') {
+        $key = "HKLM:\SOFTWARE\Python\PythonCore\$version\InstallPath"
+        if (Test-Path $key) { $candidates += (Join-Path (Get-Item $key).GetValue('') 'python.exe') }
     }
     foreach ($candidate in $candidates) {
         if (-not (Test-Path $candidate)) { continue }
-        & $candidate -I -c 'import struct, sys; sys.exit(sys.version_info < (3, 11) or struct.calcsize("P") < 8)'
+        & $candidate -I -c 'import sys; sys.exit(sys.version_info < (3, 11) or sys.maxsize < 2**32)'
         if ($LASTEXITCODE -eq 0) { return $candidate }
     }
     Fail '需要给所有用户安装的 64 位 Python 3.11 或更高版本（安装时选 Install for all users）' `
@@ -115,7 +113,8 @@ function Register-Service {
     # Logs of the system, Security too, are readable by this group (Event Log Readers).
     $group = (New-Object Security.Principal.SecurityIdentifier('S-1-5-32-573')).Translate([Security.Principal.NTAccount])
     $short = $group.Value.Split('\')[-1]
-    & net.exe localgroup "$short" "NT SERVICE\$Service" /add 2>$null | Out-Null
+    # By cmd: it may be a member already, and PowerShell 5 would end at the first word of complaint.
+    & cmd.exe /c "net localgroup `"$short`" `"NT SERVICE\$Service`" /add >nul 2>&1"
     New-Item -Path $EventSource -Force | Out-Null
     # EventCreate.exe carries a message that is just the text given.
     New-ItemProperty -Path $EventSource -Name EventMessageFile -PropertyType ExpandString -Force `

@@ -264,7 +264,7 @@ class LogWriter:
     def drop_below(self, offset: int) -> int:
         """Remove files all of whose items lie below ``offset`` (never the newest file); return how many.
 
-        Files with damage are kept aside instead.
+        Files with damage are kept aside instead. What can't be removed now is left to a later call.
         """
         hurt = {item.path for item in self.damage}
         dropped = 0
@@ -272,10 +272,10 @@ class LogWriter:
             for (_, path), (following, _) in pairwise(list_files(self._directory)):
                 if following > offset:
                     break
-                if path in hurt:
-                    self._put_aside(path)
-                else:
-                    path.unlink()
+                try:
+                    self._put_aside(path) if path in hurt else path.unlink()
+                except PermissionError:  # Windows: somebody has it open; it goes with a later call
+                    break
                 dropped += 1
             if dropped:
                 self._measure()

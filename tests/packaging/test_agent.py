@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from soc_core import system
+
 FOLDER = Path(__file__).parent.parent.parent / "packaging"
 SCRIPT, UNIT = FOLDER / "agent.sh", FOLDER / "edusoc-agent.service"
 
@@ -81,3 +83,17 @@ def test_systemd_reads_the_unit(tmp_path: Path, capabilities: str) -> None:
         ["systemd-analyze", "verify", str(path)], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, [line for line in done.stderr.splitlines() if "edusoc" in line]) == (0, [])
+
+
+def test_the_script_for_windows_is_readable_there_and_avoids_its_traps() -> None:
+    """Windows PowerShell 5 reads UTF-8 only behind a byte order mark, and drops double quotes given to programs."""
+    body = (FOLDER / "agent.ps1").read_bytes()
+    assert body.startswith(b"\xef\xbb\xbf")
+    text = body.decode("utf-8-sig")
+    for line in text.splitlines():
+        if " -c '" in line:
+            assert '"' not in line.partition(" -c '")[2], line
+        assert "2>$null" not in line, "redirected complaints end a script whose errors stop it"
+    assert system.SERVICE in text
+    for words in ("service', 'install'", "'service', 'start'", "'service', 'remove'", "'enrol'"):
+        assert words in text

@@ -56,6 +56,27 @@ def test_rotates_and_drops(tmp_path: Path, log: LogWriter) -> None:
     assert payloads(tmp_path / "log", 50) == [(50, b"x")]
 
 
+def test_files_that_others_have_open_go_with_a_later_call(
+    tmp_path: Path, log: LogWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(50):
+        log.append(b"%03d" % number * 10)
+    files = list_files(tmp_path / "log")
+    real = Path.unlink
+
+    def held(path: Path, missing_ok: bool = False) -> None:
+        if path == files[1][1]:
+            raise PermissionError(13, "The process cannot access the file", str(path))
+        real(path, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", held)
+        assert log.drop_below(files[3][0]) == 1
+    assert LogReader(tmp_path / "log").start_offset() == files[1][0]
+    assert log.drop_below(files[3][0]) == 2
+    assert LogReader(tmp_path / "log").start_offset() == files[3][0]
+
+
 def test_allows_one_writer(tmp_path: Path, log: LogWriter) -> None:
     with pytest.raises(StoreBusyError, match=f"process {os.getpid()} "):
         LogWriter(tmp_path / "log")
