@@ -52,6 +52,11 @@ def literal(text: str, *, cased: bool) -> str:
     )
 
 
+def length(pattern: str) -> int:
+    """Return how long Elasticsearch thinks an expression is: it counts UTF-16 units."""
+    return len(pattern) + sum(letter > "\uffff" for letter in pattern)
+
+
 def has_case(text: str) -> bool:
     """Tell whether another text than this folds to the same."""
     others = _unfolded()
@@ -154,6 +159,9 @@ class _Translator:
     def __init__(self, pattern: str, flags: str) -> None:
         self._tokens = list(TOKEN.finditer(pattern))
         self._folded = "i" in flags
+        # By lines ``^`` and ``$`` stand anywhere in a value: they are left out.
+        self._beginnings = {r"\A"} if "m" in flags else {"^", r"\A"}
+        self._ends = {r"\Z"} if "m" in flags else {"$", r"\Z"}
         self._any = "." if "s" in flags else "[^\n]"
         self.exact = True
 
@@ -184,10 +192,10 @@ class _Translator:
     def _alternative(self, tokens: list[re.Match[str]]) -> tuple[str, str, str]:
         """Return one alternative and what stands around it: ``.*``, or nothing where it is anchored."""
         texts = [token.group() for token in tokens]
-        starts = bool(texts) and texts[0] in {"^", r"\A"} and not (texts[1:] and texts[1][0] in "*+?{")
+        starts = bool(texts) and texts[0] in self._beginnings and not (texts[1:] and texts[1][0] in "*+?{")
         inner = tokens[1:] if starts else tokens
         last = inner[-1].group() if inner else ""
-        ends = last in {"$", r"\Z"}
+        ends = last in self._ends
         middle = self._sequence(inner[:-1] if ends else inner)
         tail = {"$": "\n?", r"\Z": ""}[last] if ends else ".*"
         return "" if starts else ".*", middle, tail
