@@ -25,7 +25,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias, cast
 
 Plain: TypeAlias = str | int | float | bool
@@ -80,7 +80,7 @@ def fits(tokens: Sequence[Token], text: str, *, cased: bool) -> bool:
     )
 
 
-@cache
+@lru_cache(maxsize=50_000)
 def _expression(tokens: tuple[Token, ...], cased: bool) -> re.Pattern[str]:
     """Return a pattern as a regular expression: a letter is itself, ``?`` is any one, ``*`` any number of any."""
     parts = {"one": ".", "many": ".*"}
