@@ -124,18 +124,6 @@ def translate(condition: object, names: Names) -> Query:
             raise SigmaError(f"{type(condition).__name__} is not supported in conditions")
 
 
-def _field_value(fields: Sequence[str], value: SigmaType, names: Names) -> Query:
-    """Return the query that one of ``fields`` has ``value``; one asked for absence is absent where all are."""
-    absent = Not(_or([Exists(field) for field in fields]))
-    match value:
-        case SigmaNull() | SigmaExists(exists=False):
-            return absent
-        case SigmaString() if not _placeholders(value) and not _parts(value):
-            return _or([*(OneOf(field, ("",), isinstance(value, SigmaCasedString)) for field in fields), absent])
-        case _:
-            return _or([_value(field, value, names) for field in fields])
-
-
 def _and(parts: Iterable[Query]) -> Query:
     flat: list[Query] = []
     for part in parts:
