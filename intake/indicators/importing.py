@@ -86,12 +86,7 @@ class ListKeeper:
             if number % 10_000 == 0:
                 report("read", 10_000)
         if not len(builder):
-            what = next(iter(notes.reasons), "")
-            raise InputError(
-                f"nothing of this list can be taken{f': {what}' if what else ''}",
-                where=kept.source,
-                todo="look at its format and columns; the list stays as it was",
-            )
+            raise _nothing(kept.source, next(iter(notes.reasons), ""))
         report("write", 0)
         entries = builder.write(self.shelf.list_path(kept.id, kept.version))
         self.shelf.put_bad(kept.id, kept.version, notes.kept)
@@ -179,6 +174,14 @@ def current_stamp(connection: Connection, now: datetime) -> str:
     """Return the stamp that the file of them all must have."""
     own = own_networks(load_tree(connection, today(now)))
     return stamp_of(revision_of(connection, STREAM), repository.count_ended(connection, now), own)
+
+
+def _nothing(source: str, why: str) -> InputError:
+    """Return the error that nothing of a list can be taken; ``why`` is the reason of its first bad entry, if any."""
+    todo = "look at its format and columns; the list stays as it was"
+    if why:
+        return InputError(f"nothing of this list can be taken: {why}", where=source, todo=todo)
+    return InputError("nothing of this list can be taken", where=source, todo=todo)
 
 
 def _defaults(kept: KeptList, now: datetime) -> Defaults:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import re
+from pathlib import Path
 
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import detectors.indicators
 from detectors.indicators.model import Indicator, Kind, Tlp
 from detectors.indicators.reading import FORMATS, Defaults, Notes, read_list, recognise
 from detectors.indicators.reading.base import clean, moment, refanged
+from detectors.indicators.values import normalise, objection
+from soc_core import i18n
 from soc_core.errors import InputError
+from soc_core.reasons import reason_text
 
 NOW = 1_780_000_000
 
@@ -243,6 +249,7 @@ def test_moments() -> None:
     assert moment("2026-01-01T08:00:00+08:00") == 1_767_225_600
     assert moment("1767225600") == 1_767_225_600
     assert moment("9999-12-31T23:59:59Z") == 2**32 - 1
+    odd: object
     for odd in ("", "soon", None, True, float("inf"), -5, "0001-01-01T00:00:00+14:00", [], {}):
         assert moment(odd) == 0
 
@@ -250,3 +257,17 @@ def test_moments() -> None:
 def test_disarmed_values() -> None:
     assert refanged("hxxp[:]//evil[.]cn(dot)x") == "http://evil.cn.x"
     assert refanged("[2400::1]") == "[2400::1]"
+
+
+def test_every_reason_is_said_in_chinese() -> None:
+    """``tests/soc_core/test_reasons.py`` looks at errors; these are reasons of bad entries."""
+    folder = Path(detectors.indicators.__file__).parent
+    found = set[str]()
+    for path in folder.rglob("*.py"):
+        body = path.read_text(encoding="utf-8")
+        found |= set(re.findall(r'(?:ValueError|PatternError|refuse\([^,]+,)\(?\s*f?"([^"]+)"', body))
+    i18n.load("detectors")
+    assert len(found) > 20
+    assert [text for text in found if not re.search("[\u4e00-\u9fff]", reason_text(text, "zh"))] == []
+    for kind, value in ((Kind.IP, "10.0.0.1"), (Kind.NETWORK, "45.0.0.0/7"), (Kind.DOMAIN, "com.cn")):
+        assert re.search("[\u4e00-\u9fff]", reason_text(objection(*normalise(kind, value)), "zh"))

@@ -22,12 +22,13 @@ from soc_core.audit.journal import read_links
 from soc_core.clock import format_instant
 from soc_core.errors import InputError, StoreError, UsageError
 from soc_core.jobs import jobs
+from soc_core.model.event import Event
 from soc_core.organisations.repository import OrganisationTree
 from soc_core.state.database import Database
 from tests.conftest import NOW
 
 LIST = b"45.9.1.2 # bot\nevil.cn\n10.0.0.1\n"
-SEEN = {
+SEEN: Event = {
     "@timestamp": "2026-11-20T01:02:03.000000Z", "event.id": "20261120-1", "organization.id": "u1",
     "source.ip": "10.0.0.5",
 }  # fmt: skip
