@@ -22,7 +22,7 @@ from intake.rules.policy import RulePolicy
 from intake.rules.running import Run, put_fault, put_run
 from soc_core.audit.journal import revision_of
 from soc_core.clock import Clock, format_instant
-from soc_core.errors import EdusocError
+from soc_core.errors import EdusocError, StoreError
 
 LOG: Final = logging.getLogger("edusoc.rules")
 NAMED: Final = 5
@@ -91,7 +91,10 @@ class RuleWatch:
             if broken or (shelf.rules.everything and not found.rules.everything):
                 raise EdusocError(_named(broken) or "no rule is left")
             self._take(found)
-        except (EdusocError, OSError, ValueError, LookupError, TypeError) as error:
+        except StoreError:
+            raise
+        except Exception as error:  # a rule may break its compiler in ways nobody foresaw; the old ones go on
+            LOG.debug("changed rules can't be used", exc_info=True)
             self._refused = self.library.fingerprint()
             self._say(str(error) or type(error).__name__)
             return False

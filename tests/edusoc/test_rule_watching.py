@@ -132,11 +132,12 @@ def test_an_empty_folder_leaves_the_rules(site: Site) -> None:
     assert site.found() == [FIRST]
 
 
+@pytest.mark.parametrize("error", [EdusocError("no room"), RecursionError("no room"), MemoryError("no room")])
 def test_detectors_that_cannot_be_built_leave_the_old_ones(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: Site, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def refuse(_rules: object) -> None:
-        raise EdusocError("no room")
+        raise error
 
     monkeypatch.setattr(site.writer.watch, "_build", refuse)
     (site.rules / "second.yml").write_text(rule("two", SECOND))
