@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from collectors.base import Batch, ByteSource, ReadContext
+from collectors.coerce import flatten, put_default
 from collectors.json_records import JsonObject, JsonTree, first_object
 from collectors.lines import decode_text
 from collectors.making import RecordError
 from collectors.records import read_json_events
 from collectors.windows_json import from_event, from_flat, from_winlogbeat, from_winlogbeat6, nested
 from collectors.windows_mapping import WindowsRecord, map_record
+from soc_core.fields import FIELDS
 from soc_core.model.event import Event
+
+_MOVED: Final = frozenset({"process", "source", "destination", "network", "dns", "file", "registry", "dll"})
 
 
 class Winlogbeat:
@@ -45,9 +50,20 @@ class WindowsParser:
         if windows is None:
             raise RecordError("not a Windows event")
         event = map_record(windows, self._context.zone_info)
+        _put_moved(event, record.tree)
         if self._context.keep_original:
             event["event.original"] = decode_text(record.raw)
         return (event,)
+
+
+def _put_moved(event: Event, tree: JsonTree) -> None:
+    """Write what Winlogbeat's modules moved from the data items to ECS fields, where the items no longer say it."""
+    tree = nested(tree.get("_source")) or tree
+    for group, value in tree.items():
+        if group.partition(".")[0] in _MOVED:
+            for name, item in flatten({group: value}):
+                if name in FIELDS:
+                    put_default(event, name, item)
 
 
 def windows_record(tree: JsonTree) -> WindowsRecord | None:

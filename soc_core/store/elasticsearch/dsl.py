@@ -196,7 +196,7 @@ class _Builder:
 
     def _expression(self, field: str, pattern: str, exact: bool, prefix: str) -> Body | None:
         pattern = patterns.literal(prefix, cased=True) + pattern
-        if len(pattern) > patterns.MAX_LENGTH:
+        if patterns.length(pattern) > patterns.MAX_LENGTH:
             return None
         self.exact = self.exact and exact
         effort = {"max_determinized_states": MAX_STATES} if self._expressions == "all" else {}
