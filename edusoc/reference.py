@@ -14,6 +14,7 @@ from detectors.sigma.mapping import bundled_mappings
 from edusoc.cli import build_parser
 from edusoc.devices_page import devices_page
 from edusoc.kibana_page import kibana_page
+from edusoc.sources_page import sources_page
 from edusoc.rules_page import rules_page
 from soc_core.fields import FIELDS
 from soc_core.i18n import LANGUAGES

@@ -28,13 +28,19 @@ def _entry(entry: Entry) -> dict[str, Any]:
         for name, places in table.fields.items():
             fields.setdefault(name, list(places))
     default = next((table.default for table in entry.tables if table.default), "")
-    kinds = entry.events.children if isinstance(entry.events, Or) else (entry.events,)
     return {
         "match": dict(entry.match),
-        "events": [_kind(kind) for kind in kinds],
+        "events": kinds_of(entry.events),
         "fields": fields,
         "default": default,
     }
+
+
+def kinds_of(events: Query) -> list[Mapping[str, list[str]]]:
+    """Return the kinds of events that a route's query takes, each as its fields and their values."""
+    if isinstance(events, Or):
+        return [kind for part in events.children for kind in kinds_of(part)]
+    return [_kind(events)]
 
 
 def _kind(kind: Query) -> Mapping[str, list[str]]:
