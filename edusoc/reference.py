@@ -14,8 +14,8 @@ from detectors.sigma.mapping import bundled_mappings
 from edusoc.cli import build_parser
 from edusoc.devices_page import devices_page
 from edusoc.kibana_page import kibana_page
-from edusoc.sources_page import sources_page
 from edusoc.rules_page import rules_page
+from edusoc.sources_page import sources_page
 from soc_core.fields import FIELDS
 from soc_core.i18n import LANGUAGES
 
@@ -116,6 +116,7 @@ def _called(action: argparse.Action) -> str:
 
 
 PAGES: Final = {
+    "sigma-sources.md": sources_page,
     "fields.md": fields_page,
     "cli.md": cli_page,
     "kibana.md": kibana_page,
