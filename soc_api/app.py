@@ -25,6 +25,7 @@ from soc_api.pages.rendering import HERE
 from soc_api.pages.routes import router as pages
 from soc_api.pages.views import on_page_error
 from soc_api.rules.endpoints import router as rules
+from soc_api.rules.hunting import router as hunting
 from soc_api.security import SAFE, from_another_site
 from soc_api.services import Services
 from soc_api.session.endpoints import router as session
@@ -46,7 +47,7 @@ SECURITY_HEADERS: Final = {
 }
 ROUTERS: Final = (
     *(session, alerts, events, organisations, agents, store, whereabouts),
-    *(rules, suppressions, indicators, live, pages),
+    *(rules, hunting, suppressions, indicators, live, pages),
 )
 ONE_YEAR: Final = 31_536_000
 
@@ -73,6 +74,7 @@ def create_app(services: Services) -> FastAPI:
         store,
         whereabouts,
         rules,
+        hunting,
         suppressions,
         indicators,
         live,

@@ -86,6 +86,7 @@ CALLS: Mapping[tuple[str, str], Call | str] = {
     ("PATCH", "/api/v1/rules/{rule_id}"): Call(
         (403, 404), "?organisation={unit}", body={"state": "off", "reason": "x"}
     ),
+    ("POST", "/api/v1/rules/{rule_id}/hunt"): Call((404,), "?organisation={unit}", body={"days": 1}),
     ("GET", "/api/v1/suppressions"): Call((200,), "?organisation={unit}"),
     ("POST", "/api/v1/suppressions"): Call((403, 404), body=SUPPRESSION),
     ("GET", "/api/v1/suppressions/{suppression_id}"): Call((404,)),
