@@ -6,7 +6,7 @@ nothing: several hashes or the name of the same file, or the type of the address
 (ports, ``FOLLOWEDBY``, ``NOT``, ``LIKE``, ``MATCHES``, ``WITHIN``…) asks for more than a value; taking the
 value alone would accuse the innocent, so it is refused with the reason.
 
-The parser is our own: ``stix2-patterns`` needs about a millisecond a pattern, and lists hold hundreds of thousands.
+The parser is our own: lists hold hundreds of thousands of patterns, and nearly all compare one value.
 """
 
 from __future__ import annotations
