@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from detectors.sigma.folding import Leaf
+from detectors.sigma.folding import PIVOTS, Leaf
 from detectors.sigma.numbering import Needle, Numbers
 from soc_core.query.tree import (
     And,
@@ -86,6 +86,8 @@ def share_of(leaf: Leaf | Needle) -> float:
         case Regex() | SameAs():
             return 0.2
         case OneOf():
+            if leaf.field in PIVOTS:  # groups of events were told apart by them
+                return 0.9
             return min(0.5, sum(0.05 if len(str(value)) < 4 else 0.01 for value in leaf.values))
         case Text():
             return _share_of_text(leaf.value.lower())

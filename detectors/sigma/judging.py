@@ -53,7 +53,7 @@ class Book:
         asked = [list(leaves(whole)) for whole in self.wholes]
         self.fields = [_fields(found) for found in asked]
         self._numbers = Numbers(asked)
-        self.first_always, self.second_always, watched = self._watch()
+        self.first_always, self.second_always, watched = self._watch(rules)
         self._marks = Marks(watched, budget)
         self._tables: dict[str, Table] = {}
         self._texts: TextTable | None = None
@@ -62,12 +62,14 @@ class Book:
         self._until_sample = SAMPLED
         self.sampled: dict[int, tuple[int, int]] = {}
 
-    def _watch(self) -> tuple[int, int, dict[int, tuple[int, int]]]:
+    def _watch(self, rules: Sequence[Question]) -> tuple[int, int, dict[int, tuple[int, int]]]:
         """Choose two clauses a rule; return the rules without a first, a second, and leaf → rules it is in one of."""
         noted: tuple[dict[int, list[int]], ...] = ({}, {})
         always: tuple[list[int], ...] = ([], [])
-        for number, whole in enumerate(self.wholes):
-            found = clauses_of(whole, self._numbers)
+        for number, rule in enumerate(rules):
+            found = clauses_of(rule.detection, self._numbers)
+            if len(found) < 2:  # what the log source asks holds for most events of the rule's groups
+                found += clauses_of(rule.source, self._numbers)
             for rank in (0, 1):
                 if rank >= len(found):
                     always[rank].append(number)
