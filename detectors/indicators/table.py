@@ -167,6 +167,9 @@ def _header(start: bytes, read: _Read, path: Path) -> tuple[Mapping[str, object]
     header = orjson.loads(read(size))
     if not isinstance(header, dict) or header.get("version") != VERSION:
         raise StoreError("the file of indicators is of another version", where=str(path), todo=ANEW)
+    count = header.get("count")
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        raise StoreError("the file of indicators is damaged", where=str(path), todo=ANEW)
     return header, 12 + size
 
 

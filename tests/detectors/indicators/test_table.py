@@ -114,6 +114,16 @@ def test_tables_are_joined(tmp_path: Path) -> None:
     assert sorted(whole.all_keys()) == sorted([*first.all_keys(), SOME[0].key])
 
 
+@pytest.mark.parametrize("header", [b'"counu":6', b'"count":x', b'"count":"', b'"count":-'])
+def test_a_header_without_its_count_is_told(tmp_path: Path, header: bytes) -> None:
+    table_of(tmp_path / "t", (BAD, SOME))
+    body = (tmp_path / "t").read_bytes()
+    at = body.index(b'"count":')
+    (tmp_path / "t").write_bytes(body[:at] + header + body[at + len(header) :])
+    with pytest.raises(StoreError):
+        Table(tmp_path / "t")
+
+
 @given(data=st.data())
 @settings(max_examples=80)
 def test_a_damaged_file_is_not_used(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
