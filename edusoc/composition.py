@@ -27,6 +27,7 @@ from intake.indicators.watching import IndicatorWatch, open_detector
 from intake.pipeline import CURSOR, Detectors, Pipeline
 from intake.rules.library import RuleLibrary
 from intake.rules.policy import RulePolicy
+from intake.units import UnitBook
 from soc_api.services import Services
 from soc_core.clock import Clock, utc_now
 from soc_core.config import Settings
@@ -139,7 +140,8 @@ def open_writer(settings: Settings, clock: Clock = utc_now) -> Iterator[Writer]:
         indicators = IndicatorWatch(Shelf(settings.state_directory), database, clock)
         indicators.look()
         build = partial(build_detectors, settings, indicators=indicators)
-        watch = RuleWatch(RuleLibrary(settings), pipeline, policy, build, clock)
+        library = RuleLibrary(settings, UnitBook(database, clock))
+        watch = RuleWatch(library, pipeline, policy, build, clock)
         rules = watch.begin().rules
         pipeline.enrichers = default_enrichers(settings, database, clock)
         pipeline.release_leases()
@@ -177,7 +179,7 @@ def open_services(
         raise
     try:
         reader.bound_questions(question_seconds)
-        library = RuleLibrary(settings)
+        library = RuleLibrary(settings, UnitBook(database, clock))
         yield Services(
             database=database,
             reader=reader,

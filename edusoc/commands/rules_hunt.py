@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from detectors.sigma.model import CorrelationRule, RuleSet
     from intake.hunting.model import Asked, Found, Hunt, Hunted, Means, Progress
+    from intake.units import KnownUnits
     from soc_core.config import Settings
     from soc_core.model.detection import Detection
     from soc_core.organisations.repository import OrganisationTree
@@ -76,15 +77,16 @@ class Place:
 
 def run(arguments: argparse.Namespace) -> int:
     """Hunt and tell; return 1 when a rule could not be loaded or the hunt ended early."""
+    from intake.units import UnitBook
     from soc_core.clock import utc_now
 
     settings, now = settings_of(arguments), utc_now()
-    rules = _chosen(arguments.rules, settings)
-    fatal = [problem for problem in rules.problems if problem.fatal] if arguments.rules else []
-    for problem in fatal:
-        print(f"{problem.where}: {explained(problem.reason)}", file=sys.stderr)
     with _opened(settings, writing=arguments.open_alerts) as place:
         tree = tree_of(place.database, now)
+        rules = _chosen(arguments.rules, settings, UnitBook(place.database, utc_now))
+        fatal = [problem for problem in rules.problems if problem.fatal] if arguments.rules else []
+        for problem in fatal:
+            print(f"{problem.where}: {explained(problem.reason)}", file=sys.stderr)
         asked = _asked(arguments, settings, tree, now)
         opened: list[int] = []
         hunt_ = _hunt(place, _hunted(rules, settings, arguments), asked, tree, (arguments, opened))
@@ -94,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if fatal or hunt_.partial is not None else 0
 
 
-def _chosen(names: Sequence[str], settings: Settings) -> RuleSet:
+def _chosen(names: Sequence[str], settings: Settings, units: KnownUnits) -> RuleSet:
     """Return the rules that are named: files and folders, ids of the installation's; all of its without a name.
 
     A rule that only feeds a correlation speaks for itself when it is named by its id.
@@ -104,10 +106,10 @@ def _chosen(names: Sequence[str], settings: Settings) -> RuleSet:
 
     paths = [Path(name) for name in names if Path(name).exists()]
     ids = [name for name in names if not Path(name).exists()]
-    given = load_rules(paths) if paths else RuleSet()
+    given = load_rules(paths, units=units()) if paths else RuleSet()
     if names and not ids:
         return given
-    shelf = RuleLibrary(settings).load()
+    shelf = RuleLibrary(settings, units).load()
     if not names:
         return shelf.rules
     rules: dict[str, SigmaRule] = {rule.id: rule for rule in given.rules if rule.alone}

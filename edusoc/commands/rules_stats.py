@@ -102,9 +102,10 @@ def status(arguments: argparse.Namespace) -> int:
     """Say what the pipeline runs and whether it lags behind the files or what was set; return 1 when it does."""
     from intake.rules.library import RuleLibrary
     from intake.rules.running import list_runs
+    from intake.units import UnitBook
 
-    with opened(arguments) as (settings, database, _now):
-        library = RuleLibrary(settings)
+    with opened(arguments) as (settings, database, now):
+        library = RuleLibrary(settings, UnitBook(database, lambda: now))
         here = library.fingerprint()
         with database.read() as connection:
             runs = list_runs(connection)

@@ -18,9 +18,11 @@ from detectors.sigma.cached import load_rules_cached
 from detectors.sigma.files import find_files
 from detectors.sigma.mapping import bundled_rules
 from detectors.sigma.model import RuleSet, Words
+from detectors.sigma.units import Units
 from intake.rules.model import Defaults
 from intake.rules.sets import RuleSets
 from intake.rules.standings import states_at_start
+from intake.units import KnownUnits, nobody
 from soc_core.config import Settings
 
 CACHE: Final = "cache"
@@ -44,8 +46,12 @@ class Shelf:
 class RuleLibrary:
     """Know where an installation's rules are, load them, and give their texts (``cases.alerts.card.RuleBook``)."""
 
-    def __init__(self, settings: Settings, now: Callable[[], float] = time.monotonic) -> None:
-        """Take the settings; nothing is read yet."""
+    def __init__(
+        self, settings: Settings, units: KnownUnits = nobody, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Take the settings, and what tells of the units that filters and placeholders name; nothing is read yet."""
+        self._units = units
+        self._signed: tuple[Units, bytes] | None = None
         self._own = Path(settings.rules) if settings.rules else bundled_rules()
         self._state = settings.state_directory
         self.sets = RuleSets(self._state)
@@ -65,17 +71,26 @@ class RuleLibrary:
         return self._own
 
     def fingerprint(self) -> str:
-        """Return what changes when a rule file or a set does."""
+        """Return what changes when a rule file or a set does, or what rules know of the units."""
         digest = hashlib.blake2b(digest_size=16)
         for name in _signs(self._own):
             digest.update(name.encode("utf-8", "surrogatepass"))
         digest.update(repr(self.sets.state()).encode())
+        digest.update(self._sign(self._units()))
         return digest.hexdigest()
+
+    def _sign(self, units: Units) -> bytes:
+        """Return a digest of what is known of the units, made anew when that is another object."""
+        signed = self._signed
+        if signed is None or signed[0] is not units:
+            text = repr(units).encode("utf-8", "surrogatepass")
+            signed = self._signed = (units, hashlib.blake2b(text, digest_size=16).digest())
+        return signed[1]
 
     def load(self) -> Shelf:
         """Load everything as it is now; rules with problems are left out and stand among the problems."""
         fingerprint, paths = self.fingerprint(), self.paths
-        rules = load_rules_cached(paths, self._state / CACHE)
+        rules = load_rules_cached(paths, self._state / CACHE, units=self._units())
         origins = self._origins(rules)
         heads = {rule.id: (rule.head.severity, rule.head.status) for rule in rules.everything}
         ours = {id_: head for id_, head in heads.items() if id_ not in origins}
