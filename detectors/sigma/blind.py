@@ -24,9 +24,7 @@ def unseen_rules(
     seen: dict[Query, bool] = {}
     for rule in rules:
         if rule.source not in seen:
-            page = reader.search(
-                Search(scope, _START, _END, rule.source, limit=1, fields=("event.id",))
-            )
+            page = reader.search(Search(scope, _START, _END, rule.source, limit=1, fields=("event.id",)))
             seen[rule.source] = bool(page.events)
         if not seen[rule.source]:
             yield rule.id
