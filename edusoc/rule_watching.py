@@ -59,7 +59,7 @@ class RuleWatch:
             return False
         fingerprint = self.library.fingerprint()
         if fingerprint not in {shelf.fingerprint, self._refused}:
-            return self._change(shelf)
+            return self._change(shelf, fingerprint)
         if fingerprint == shelf.fingerprint and self._refused:
             self._refused = ""
             self._say("")
@@ -84,7 +84,8 @@ class RuleWatch:
             with self._database.write() as connection:
                 put_costs(connection, grown, format_instant(self._clock()))
 
-    def _change(self, shelf: Shelf) -> bool:
+    def _change(self, shelf: Shelf, fingerprint: str) -> bool:
+        """Load what changed; ``fingerprint`` is from before, so that what changes meanwhile is looked at again."""
         try:
             found = self.library.load()
             broken = lost_files(shelf.rules, found.rules)
@@ -95,7 +96,7 @@ class RuleWatch:
             raise
         except Exception as error:  # a rule may break its compiler in ways nobody foresaw; the old ones go on
             LOG.debug("changed rules can't be used", exc_info=True)
-            self._refused = self.library.fingerprint()
+            self._refused = fingerprint
             self._say(str(error) or type(error).__name__)
             return False
         self._refused = ""
@@ -150,7 +151,7 @@ def without(rules: RuleSet, off: frozenset[str]) -> RuleSet:
         return rules
     kept = tuple(rule for rule in rules.rules if rule.id not in off or not rule.alone)
     correlations = tuple(rule for rule in rules.correlations if rule.id not in off or not rule.alone)
-    return RuleSet.of(kept, correlations, rules.problems)
+    return RuleSet.of(kept, correlations, rules.problems, rules.filters)
 
 
 def _named(places: object) -> str:

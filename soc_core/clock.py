@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 Clock = Callable[[], datetime]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LOCAL_ZONE = ZoneInfo("Asia/Shanghai")
+FIRST_INSTANT = "0001-01-01T00:00:00.000000Z"
+LAST_INSTANT = "9999-12-31T23:59:59.999999Z"
 
 
 def utc_now() -> datetime:
@@ -50,6 +52,14 @@ def parse_instant(text: str, *, zone: tzinfo = UTC) -> datetime:
 def epoch_us(instant: datetime) -> int:
     """Return whole microseconds since 1970-01-01 UTC of an aware ``instant``."""
     return (instant - EPOCH) // timedelta(microseconds=1)
+
+
+def moved(instant: str, by: timedelta) -> str:
+    """Return the canonical text of an instant moved by a time, the calendar's first or last where that lies outside."""
+    try:
+        return format_instant(parse_instant(instant) + by)
+    except OverflowError:
+        return FIRST_INSTANT if by < timedelta(0) else LAST_INSTANT
 
 
 def local_time(instant: datetime, zone: tzinfo) -> datetime:

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Row, Select, Table, bindparam, delete, func, 
 from cases.alerts.model import ATTACH_GAP, Status, priority_of
 from cases.alerts.tables import alert_history, alerts, detections
 from intake.rules.model import Gate, Taken
-from soc_core.clock import Clock, format_instant, parse_instant
+from soc_core.clock import Clock, format_instant, moved
 from soc_core.jobs import outbox
 from soc_core.model.detection import Detection, Severity
 from soc_core.organisations.repository import find_assets
@@ -148,8 +148,8 @@ class Gathering:
 
     def _reached(self, detection: Detection) -> list[Reach]:
         """Return the alerts it belongs to, oldest first: open ones within the gap, a closed one around it."""
-        early = format_instant(parse_instant(detection.first_seen) - ATTACH_GAP)
-        late = format_instant(parse_instant(detection.last_seen) + ATTACH_GAP)
+        early = moved(detection.first_seen, -ATTACH_GAP)
+        late = moved(detection.last_seen, ATTACH_GAP)
         about = _about(detection)
         # Detections come by time: what this one comes too late for, no later one reaches.
         ahead = self._near[about] = [reach for reach in self._near[about] if reach.last_seen >= early]
@@ -243,8 +243,8 @@ def _stored_alerts(connection: Connection, ordered: Iterable[Detection]) -> dict
     found: dict[About, list[Reach]] = {}
     names = ("unit", "about", "entity", "within", "named")
     for about, (first, last) in bounds.items():
-        early = format_instant(parse_instant(first) - ATTACH_GAP)
-        late = format_instant(parse_instant(last) + ATTACH_GAP)
+        early = moved(first, -ATTACH_GAP)
+        late = moved(last, ATTACH_GAP)
         key = dict(zip(names, about, strict=True))
         rows = connection.execute(_STORED, {**key, "early": early, "late": late}).all()
         found[about] = [

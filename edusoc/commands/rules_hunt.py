@@ -122,7 +122,7 @@ def _chosen(names: Sequence[str], settings: Settings, units: KnownUnits) -> Rule
             rules[found.id] = replace(found, alone=True)
         else:
             correlations[found.id] = found
-    return RuleSet.of(tuple(rules.values()), tuple(correlations.values()), given.problems)
+    return RuleSet.of(tuple(rules.values()), tuple(correlations.values()), given.problems, given.filters)
 
 
 def _hunted(rules: RuleSet, settings: Settings, arguments: argparse.Namespace) -> Hunted:

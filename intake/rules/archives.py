@@ -15,6 +15,7 @@ import re
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -85,10 +86,10 @@ class Collected:
     def add(self, name: str, reader: Stream) -> None:
         """Take a file's content, read no further than its bound."""
         content = reader.read(LONGEST_FILE + 1)
-        if len(content) > LONGEST_FILE:
+        self._bytes += len(content)
+        if len(content) > LONGEST_FILE and self._bytes <= MOST_BYTES:
             self.leave("too_big")
             return
-        self._bytes += len(content)
         if len(self.files) >= MOST_FILES or self._bytes > MOST_BYTES:
             raise InputError(
                 f"there are more than {MOST_FILES} rule files or {MOST_BYTES >> 20} MB", todo=_SMALLER
@@ -118,6 +119,7 @@ def collect(path: Path) -> Collected:
         OSError,
         EOFError,
         lzma.LZMAError,
+        zlib.error,
         tarfile.TarError,
         zipfile.BadZipFile,
         ValueError,
@@ -200,8 +202,8 @@ def _from_zip(file: IO[bytes]) -> Collected:
 
 
 def _from_tar(stream: Stream) -> Collected:
-    found = Collected("tar")
-    with tarfile.open(fileobj=_Bounded(stream), mode="r|") as archive:
+    found, bounded = Collected("tar"), _Bounded(stream)
+    with tarfile.open(fileobj=bounded, mode="r|") as archive:
         for member in archive:
             inside = found.wants(member.name)
             if not inside or member.isdir():
@@ -211,6 +213,10 @@ def _from_tar(stream: Stream) -> Collected:
                 found.leave("link")
             else:
                 found.add(inside, reader)
+    while bounded.read(
+        1 << 20
+    ):  # a damaged header looks like the end: only the checksum at the true end tells
+        pass
     return found
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, bindparam, case, delete, func, insert, select
 
 from intake.rules.model import Outcome, Ruling
 from intake.rules.tables import costs, counts, held, suppressions
-from soc_core.clock import LOCAL_ZONE, parse_instant
+from soc_core.clock import LOCAL_ZONE, local_time, parse_instant
 from soc_core.model.detection import Detection
 
 MOST_HELD: Final = 200
@@ -45,7 +45,7 @@ def day_of(instant: str, now: datetime) -> str:
 
     A device whose clock is wrong so makes no rows of days without end.
     """
-    local = parse_instant(instant).astimezone(LOCAL_ZONE).date()
+    local = local_time(parse_instant(instant), LOCAL_ZONE).date()
     today = now.astimezone(LOCAL_ZONE).date()
     return min(max(local, today - timedelta(days=COUNT_DAYS)), today + timedelta(days=1)).isoformat()
 

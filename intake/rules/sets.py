@@ -10,6 +10,7 @@ import hashlib
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ PLACE: Final = "rules"
 MANIFEST: Final = "set.json"
 VERSIONS: Final = "versions"
 MOST_SETS: Final = 50
+UNFINISHED_SECONDS: Final = 3_600
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _RESERVED: Final = frozenset({"cache", "mappings"})
 
@@ -180,8 +182,10 @@ class RuleSets:
         write_whole(self._root / info.name / MANIFEST, body)
 
     def _clean(self, info: RuleSetInfo) -> None:
+        """Remove older versions, and what a killed import left behind; another import may be writing a fresh one."""
         for path in (self._root / info.name / VERSIONS).iterdir():
-            if path.name not in {info.digest, info.previous} and not path.name.startswith(".new-"):
+            unfinished = path.name.startswith(".new-")
+            if path.name not in {info.digest, info.previous} and (not unfinished or _is_old(path)):
                 shutil.rmtree(path, ignore_errors=True)
 
 
@@ -194,6 +198,13 @@ def digest_of(files: Mapping[str, bytes]) -> str:
         digest.update(name)
         digest.update(files[path])
     return digest.hexdigest()
+
+
+def _is_old(path: Path) -> bool:
+    try:
+        return path.stat().st_mtime < time.time() - UNFINISHED_SECONDS
+    except OSError:
+        return False
 
 
 def _write_files(directory: Path, files: Mapping[str, bytes]) -> None:

@@ -16,6 +16,7 @@ from edusoc.composition import Writer, open_writer
 from intake.health import Findings
 from intake.rules.archives import collect
 from intake.rules.counting import costs_of
+from intake.rules.library import Shelf
 from intake.rules.model import RuleState
 from intake.rules.repository import SettingChange, change_setting
 from intake.rules.running import list_runs
@@ -82,6 +83,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     with open_writer(settings, lambda: NOW) as writer:
         with writer.database.write() as connection:
             unit = put_unit(connection, [Attribute("code", "S1"), Attribute("name", "学校")], {}, now=NOW)
+        writer.watch.look()  # rules know of the units
         yield Site(writer, rules, unit)
 
 
@@ -199,3 +201,23 @@ def test_broken_rules_are_an_alert(site: Site) -> None:
     assert site.found() == ["health.rules_broken"]
     i18n.load("cases")
     assert i18n.text("cases.kinds.rules_broken.title", "zh") == "规则文件有误，新规则没有启用"
+
+
+def test_a_file_mended_while_the_broken_one_is_read_is_looked_at_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, watch = site.rules / "first.yml", site.writer.watch
+    whole = file.read_text()
+    load = watch.library.load
+
+    def load_then_mend() -> Shelf:
+        shelf = load()
+        file.write_text(whole + "# mended\n")
+        return shelf
+
+    file.write_text(whole.replace("condition: s", "condition: s and ("))
+    monkeypatch.setattr(watch.library, "load", load_then_mend)
+    assert not watch.look()
+    monkeypatch.setattr(watch.library, "load", load)
+    assert watch.look()
+    assert site.fault() == ""

@@ -25,6 +25,7 @@ from soc_core.audit import verify_links
 from soc_core.audit.journal import latest_links, read_links
 from soc_core.errors import ConflictError, NotAllowedError, UsageError
 from soc_core.model.detection import Severity
+from soc_core.model.event import make_event_id
 from soc_core.store.interface import SYSTEM_SCOPE, Scope
 from tests.conftest import NOW
 from tests.intake.rules.conftest import Place, Root
@@ -232,6 +233,21 @@ def test_old_counts_and_held_detections_go(place: Place) -> None:
     with place.database.write() as connection:
         counting.prune(connection, NOW + timedelta(days=counting.COUNT_DAYS + 2))
     assert place.counted() == {}
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z"])
+def test_an_event_at_an_end_of_the_calendar_does_not_stop_detecting(place: Place, at: str) -> None:
+    event = {
+        "@timestamp": at,
+        "event.id": make_event_id(at, b"test", 1, b""),
+        "event.dataset": "test",
+        "user.name": "root",
+        "source.ip": "10.9.9.9",
+    }
+    place.pipeline.take([event], organization_id=place.units["S1"], zone="default")
+    assert place.pipeline.advance() == 1
+    assert place.alerts() == [("root", 2)]
+    assert place.counted() == {"fired": 1, "opened": 1}
 
 
 def test_days_are_bounded() -> None:

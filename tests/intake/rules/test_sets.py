@@ -7,6 +7,7 @@ import os
 import tarfile
 import zipfile
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -177,3 +178,40 @@ def test_names(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no rule files"):
         RuleSets(tmp_path).stage("mine", collect(tmp_path / "empty"))
+
+
+def test_archives_damaged_in_the_middle_are_refused(tmp_path: Path) -> None:
+    random = Random(7)
+    files = {f"{number}.yml": random.randbytes(3_000).hex().encode() for number in range(5)}
+    whole = [
+        zip_of(tmp_path / "set.zip", files).read_bytes(),
+        tar_of(tmp_path / "set.tgz", *((member(name), text) for name, text in files.items())).read_bytes(),
+    ]
+    broken = tmp_path / "broken"
+    for content in whole:
+        for _ in range(60):
+            hurt = bytearray(content)
+            for _ in range(40):
+                hurt[random.randrange(100, len(hurt) - 400)] ^= 1 + random.randrange(255)
+            broken.write_bytes(hurt)
+            with pytest.raises(InputError):
+                collect(broken)
+
+
+def test_files_that_are_too_big_use_up_the_bound_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "LONGEST_FILE", 1_000)
+    monkeypatch.setattr(archives, "MOST_BYTES", 5_000)
+    with pytest.raises(InputError, match="more than"):
+        collect(zip_of(tmp_path / "bomb.zip", {f"{number}.yml": bytes(100_000) for number in range(9)}))
+
+
+def test_what_a_killed_import_left_behind_goes(tmp_path: Path) -> None:
+    sets = RuleSets(tmp_path)
+    left, other = (tmp_path / "rules/a/versions" / name for name in (".new-left", ".new-now"))
+    for path in (left, other):
+        path.mkdir(parents=True)
+    os.utime(left, (1_000, 1_000))
+    found = archives.Collected("folder", {"a.yml": RULE})
+    digest, folder = sets.stage("a", found)
+    sets.put(RuleSetInfo("a", "folder", "here", digest, "2026-11-20T00:00:00.000000Z", "me"))
+    assert sorted(path.name for path in folder.parent.iterdir()) == [".new-now", digest]
