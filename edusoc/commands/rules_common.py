@@ -117,15 +117,13 @@ def rule_of(shelf: Shelf, text: str) -> SigmaRule | CorrelationRule | None:
 
 def need_rule_id(shelf: Shelf, text: str) -> str:
     """Return the id of a rule or detector; raise ``UsageError`` for one nobody knows."""
-    from detectors.anomaly.registry import default_detectors
-    from detectors.health import KINDS
     from intake.rules.model import ALL_RULES
+    from intake.rules.names import is_detector
     from soc_core.errors import UsageError
 
     rule = rule_of(shelf, text)
     if rule is not None:
         return rule.id
-    known = {ALL_RULES, *(f"health.{kind}" for kind in KINDS), *(item.id for item in default_detectors(None))}
-    if text in known:
+    if text == ALL_RULES or is_detector(text):
         return text
     raise UsageError(f"there is no rule '{text[:64]}'", todo="see: edusoc rules list")

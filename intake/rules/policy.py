@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from sqlalchemy import Connection
 
 from intake.rules import counting
-from intake.rules.model import ALL_RULES, STREAM, Defaults, DetectionSink, Outcome, Ruling
+from intake.rules.model import ALL_RULES, STREAM, Defaults, DetectionSink, Outcome, RuleState, Ruling
 from intake.rules.repository import list_settings, list_suppressions
 from intake.rules.standings import Standings
 from soc_core.audit.journal import revision_of
@@ -115,7 +115,8 @@ class RulePolicy:
         fresh = _fresh(connection, rulings, sink)
         now = self._clock()
         tally, shelf = counting.Tally(now), counting.Shelf(connection, now)
-        budget = Budget(connection, self._held[1], tally)
+        book = self._held[1]
+        budget = Budget(connection, book, tally)
         passing = [ruling.detection for ruling in fresh if ruling.outcome is Outcome.FIRED]
         taken = sink.take(connection, passing, budget.allows)
         opened = {detection.id for detection in taken.opened}
@@ -129,7 +130,11 @@ class RulePolicy:
         counting.add_hits(connection, counted)
         shelf.write()
         tally.write(connection)
-        told = [_spent(detection, place) for detection, place in budget.spent]
+        told = [
+            _spent(detection, place)
+            for detection, place in budget.spent
+            if book.standing(BUDGET_RULE, detection.organization_id).state is RuleState.ON
+        ]
         sink.take(connection, told)
         return [*taken.stored, *told]
 
@@ -153,9 +158,9 @@ class Budget:
         self._connection, self._book, self._tally = connection, book, tally
         self._opened: dict[counting.Place, int] = {}
         self._read: set[tuple[str, str]] = set()
-        self._told: set[counting.Place] = set()
+        self._told: set[tuple[counting.Place, Severity]] = set()
         self.spent: list[tuple[Detection, counting.Place]] = []
-        """The first detection refused of each rule (``*``: all together), unit and day."""
+        """The first detection refused of each rule (``*``: all together), unit, day and severity."""
 
     def allows(self, detection: Detection) -> bool:
         """Tell whether the detection may open an alert, and take it off the budget."""
@@ -163,14 +168,24 @@ class Budget:
         self._look(unit, day)
         whole = (ALL_RULES, unit, day)
         for part in (place, whole):
-            if self._opened.get(part, 0) >= self._book.standing(part[0], unit).budget:
-                if part not in self._told:
-                    self._told.add(part)
+            if self._opened.get(part, 0) >= self._bound(part, detection):
+                if (part, detection.severity) not in self._told:
+                    self._told.add((part, detection.severity))
                     self.spent.append((detection, part))
                 return False
         for part in (place, whole):
             self._opened[part] = self._opened.get(part, 0) + 1
         return True
+
+    def _bound(self, part: counting.Place, detection: Detection) -> int:
+        """Return how many alerts there may be; serious ones have as much again of what all rules share.
+
+        So whoever makes noise can't use up what the serious alerts need.
+        """
+        budget = self._book.standing(part[0], part[1]).budget
+        return (
+            budget * 2 if part[0] == ALL_RULES and detection.severity.rank >= Severity.HIGH.rank else budget
+        )
 
     def _look(self, unit: str, day: str) -> None:
         if (unit, day) not in self._read:
@@ -181,17 +196,21 @@ class Budget:
 
 
 def _spent(detection: Detection, place: counting.Place) -> Detection:
-    """Return the one detection of a day that says that a budget is spent, when ``detection`` would have gone beyond."""
+    """Return the detection that says that a budget is spent, when ``detection`` would have gone beyond.
+
+    There is one for each severity a day, all of one alert, so that it is as serious as what is held back.
+    """
     rule, unit, day = place
     entity = Entity("rule", rule)
+    severity = max(detection.severity, Severity.LOW, key=lambda level: level.rank)
     return Detection(
-        id=make_detection_id(BUDGET_RULE, unit, entity, day),
+        id=make_detection_id(BUDGET_RULE, unit, entity, f"{day}/{severity.value}"),
         rule_id=BUDGET_RULE,
         rule_kind=RULE_KIND,
         kind=BUDGET_KIND,
         organization_id=unit,
         entity=entity,
-        severity=Severity.LOW,
+        severity=severity,
         first_seen=detection.first_seen,
         last_seen=detection.last_seen,
         reasons=(Reason("detectors.rules.over_budget", {"rule": rule, "day": day}),),

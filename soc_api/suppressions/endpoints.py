@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from intake.rules.model import ALL_RULES
+from intake.rules.names import is_detector
 from intake.rules.repository import (
     Ending,
     NewSuppression,
@@ -88,7 +89,7 @@ def create(
     """Suppress from now on; the same ``Idempotency-Key`` within a day does it once."""
     now = services.clock()
     place = place_of(caller, wanted.organisation)
-    if wanted.rule != ALL_RULES:
+    if wanted.rule != ALL_RULES and not is_detector(wanted.rule):
         rule_of(services, wanted.rule)
     asked = Asked(caller.user.name, idempotency_key, f"suppressions\0{wanted.model_dump_json()}".encode())
     new = NewSuppression(

@@ -56,6 +56,8 @@ def test_states_severities_and_budgets(shell: Shell) -> None:
     assert row["severity"] == "critical"
     assert shell.rows("rules", "budget", "*", "7", "--reason", "x")[0]["budget"] == 7
     assert shell.rows("rules", "budget", "*", "inherit", "--reason", "x")[0]["budget"] == 1_000
+    for name in ("indicator.ip.0123456789abcdef", "rules.over_budget", "beacon", "health.agent_silent"):
+        assert shell.rows("rules", "silent", name, "--reason", "x")[0]["rule"] == name
     assert "there is no rule" in shell.run("rules", "off", "nothing", "--reason", "x", code=2)
     assert "needs a reason" in shell.run("rules", "off", FIRST, "--reason", " ", code=2)
     assert "no unit has the code" in shell.run(

@@ -99,6 +99,12 @@ def test_suppressions_are_made_once_listed_and_ended(log_in: LogIn, schools: Map
     assert made[0]["id"] in {item["id"] for item in client.get(url, params={"ended": True}).json()["items"]}
 
 
+@pytest.mark.parametrize("rule", ["indicator.domain.0123456789abcdef", "beacon", "health.agent_silent"])
+def test_what_detectors_find_that_are_no_rules_is_suppressed_too(log_in: LogIn, rule: str) -> None:
+    made = log_in("county").post("/api/v1/suppressions", json={**QUIET, "rule": rule})
+    assert (made.status_code, made.json()["rule"]) == (201, rule)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -108,6 +114,7 @@ def test_suppressions_are_made_once_listed_and_ended(log_in: LogIn, schools: Map
         {"query": "source.ip:("},
         {"rule": "*", "entity": ""},
         {"rule": "no-such-rule"},
+        {"rule": "indicator.no-such.0123456789abcdef"},
         {"entity_kind": "ip", "entity": ""},
     ],
 )

@@ -120,7 +120,36 @@ def test_all_rules_of_a_unit_together_have_a_budget_too(place: Place) -> None:
     place.set("S1", rule=ALL_RULES, budget=3)
     place.happen(5)
     assert place.counted() == {"fired": 3, "over_budget": 2, "opened": 3}
-    assert ("rule_over_budget", 1) in place.alerts()
+    assert ("rule_over_budget", 2) in place.alerts()
+
+
+def test_noise_does_not_use_up_what_serious_alerts_need(place: Place) -> None:
+    place.set("S1", rule=ALL_RULES, budget=3)
+    place.happen(9)
+    place.set("S1", severity=Severity.CRITICAL)
+    place.happen(5)
+    kinds = [severity for kind, severity in place.alerts() if kind == "root"]
+    assert kinds == [2, 2, 2, 4, 4, 4]
+    assert place.counted() == {"fired": 6, "over_budget": 8, "opened": 6}
+
+
+def test_a_spent_budget_is_as_serious_as_what_it_holds_back(place: Place) -> None:
+    place.set(budget=0, severity=Severity.CRITICAL)
+    place.happen(3)
+    assert place.alerts() == [(BUDGET_KIND, 4)]
+    place.set(severity=Severity.INFORMATIONAL)
+    place.happen(3, unit="S2")
+    assert place.alerts("S2") == [(BUDGET_KIND, 1)]
+
+
+@pytest.mark.parametrize("state", [RuleState.OFF, RuleState.SILENT])
+def test_who_does_not_want_to_hear_of_spent_budgets_sets_that(place: Place, state: RuleState) -> None:
+    place.set(budget=0)
+    place.set("S1", rule=BUDGET_RULE, state=state)
+    for unit in ("S1", "S2"):
+        place.happen(3, unit=unit)
+    assert (place.alerts("S1"), place.alerts("S2")) == ([], [(BUDGET_KIND, 2)])
+    assert place.counted()["over_budget"] == 3
 
 
 def test_suppressed_by_entity_below_a_unit(place: Place) -> None:
@@ -322,7 +351,7 @@ def test_suppressions_that_make_no_sense_are_refused(place: Place, wrong: dict[s
 def test_the_spent_budget_is_one_detection_a_day_whichever_came_first(place: Place) -> None:
     place.set(budget=0)
     place.happen(3)
-    assert place.alerts() == [(BUDGET_KIND, 1)]
+    assert place.alerts() == [(BUDGET_KIND, 2)]
     assert place.counted(rule=BUDGET_RULE) == {}
     ruling = Ruling(Root().detect(place.pipeline._store.read_from(0)[0])[0], Outcome.FIRED)
     assert ruling.detection.evidence
