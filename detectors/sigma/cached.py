@@ -46,28 +46,36 @@ def load_rules_cached(
     cache_directory: Path,
     mappings: Mappings | None = None,
     units: Units = NOBODY,
+    walled: Sequence[Path] = (),
 ) -> RuleSet:
     """Return what ``load_rules`` returns for the same arguments, from ``cache_directory`` where it is known there.
 
     The directory is made when it is missing. One that can't be written costs time only.
     """
-    key = key_of(paths, mappings, units)
+    key = key_of(paths, mappings, units, walled)
     found = _read(cache_directory / (key + _SUFFIX))
     if found is not None:
         return found
     from detectors.sigma.loading import load_rules  # noqa: PLC0415 # the parsers cost as much as a whole cached load
 
-    rules = load_rules(paths, mappings, units)
-    if key == key_of(paths, mappings, units):  # else a file was changed while it was read
+    rules = load_rules(paths, mappings, units, walled)
+    if key == key_of(paths, mappings, units, walled):  # else a file was changed while it was read
         with suppress(OSError):
             _write(cache_directory, key, rules)
     return rules
 
 
-def key_of(paths: Sequence[Path | str], mappings: Mappings | None = None, units: Units = NOBODY) -> str:
+def key_of(
+    paths: Sequence[Path | str],
+    mappings: Mappings | None = None,
+    units: Units = NOBODY,
+    walled: Sequence[Path] = (),
+) -> str:
     """Return the digest of everything that ``load_rules`` would look at."""
     digest = hashlib.blake2b(_code(), digest_size=_DIGEST)
-    digest.update(repr([str(path) for path in paths]).encode("utf-8", "surrogatepass"))
+    digest.update(
+        repr([[str(path) for path in part] for part in (paths, walled)]).encode("utf-8", "surrogatepass")
+    )
     _add(digest, find_files(paths, []))
     _add(digest, find_placeholders(paths))
     digest.update(repr(units).encode("utf-8", "surrogatepass"))

@@ -1,13 +1,16 @@
 """Narrow rules by filters (Sigma's ``filter`` documents): a rule fires only where its filters' conditions hold too.
 
 A filter belongs to rules by id or name, or to ``any`` rule of its log source. Ours may hold for units only
-(``edusoc: {organisations: [code or id]}``): that unit and all below it.
+(``edusoc: {organisations: [code or id]}``): that unit and all below it. Filters of an imported set stay inside of it: else
+a stranger's set could silence our rules.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from sigma.exceptions import SigmaError
@@ -45,11 +48,23 @@ class FilterDraft:
 class Filters:
     """Apply the filters of a rule set to its rules."""
 
-    def __init__(self, drafts: Sequence[FilterDraft], knowledge: Knowledge, complain: Complain) -> None:
-        """Take the parsed filters; what is wrong with them is complained about."""
+    def __init__(
+        self,
+        drafts: Sequence[FilterDraft],
+        knowledge: Knowledge,
+        complain: Complain,
+        walled: Sequence[Path] = (),
+    ) -> None:
+        """Take the parsed filters; what is wrong with them is complained about.
+
+        Those of a ``walled`` folder hold for the rules of that folder only.
+        """
         self._knowledge = knowledge
         self._complain = complain
-        self._filters = [_Filter.of(draft, knowledge.placeholders.units, complain) for draft in drafts]
+        self._filters = [
+            _Filter.of(draft, knowledge.placeholders.units, complain, _wall(draft.document.file, walled))
+            for draft in drafts
+        ]
 
     def apply(self, rules: Mapping[str, SigmaRule]) -> dict[str, SigmaRule]:
         """Return the rules (by id), each narrowed by its filters."""
@@ -102,16 +117,20 @@ class Filters:
 
 @dataclass(slots=True)
 class _Filter:
-    """Hold a filter: ``references`` is ``None`` for any rule, ``units`` for everywhere."""
+    """Hold a filter: ``references`` is ``None`` for any rule, ``units`` for everywhere.
+
+    ``wall`` is the beginning of the files of the rules it can reach.
+    """
 
     draft: FilterDraft
     source: LogSource
     references: frozenset[str] | None
     units: tuple[str, ...] | None
+    wall: str = ""
     told: bool = False
 
     @classmethod
-    def of(cls, draft: FilterDraft, units: Units, complain: Complain) -> _Filter:
+    def of(cls, draft: FilterDraft, units: Units, complain: Complain, wall: str = "") -> _Filter:
         given = draft.parsed.filter.rules
         references = None if isinstance(given, str) else [str(one.reference) for one in given]
         return cls(
@@ -119,10 +138,13 @@ class _Filter:
             logsource_of(draft.parsed.logsource),
             None if references is None else frozenset(references),
             _units_of(draft.document, units, complain),
+            wall,
         )
 
     def fits(self, rule: SigmaRule) -> bool:
         """Tell whether the filter belongs to a rule."""
+        if not rule.head.file.startswith(self.wall):
+            return False
         ours, theirs = self.source, rule.logsource
         pairs = (
             (ours.product, theirs.product),
@@ -135,6 +157,12 @@ class _Filter:
             return True
         lowered = {reference.lower() for reference in self.references}
         return rule.id in lowered or rule.head.name in self.references
+
+
+def _wall(file: str, walled: Sequence[Path]) -> str:
+    """Return how the walled folder of a file is written, empty for one outside of them all."""
+    folders = (f"{folder}{os.sep}" for folder in walled)
+    return next((folder for folder in folders if file.startswith(folder)), "")
 
 
 def _limited(units: tuple[str, ...] | None, query: Query) -> Query:

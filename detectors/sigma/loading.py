@@ -67,12 +67,16 @@ POLICY: Final = SigmaPolicy(regex_engine=QuietEngine())
 
 
 def load_rules(
-    paths: Sequence[Path | str], mappings: Mappings | None = None, units: Units = NOBODY
+    paths: Sequence[Path | str],
+    mappings: Mappings | None = None,
+    units: Units = NOBODY,
+    walled: Sequence[Path] = (),
 ) -> RuleSet:
     """Load all rules under ``paths`` (files, or folders with all below), in the order of their names.
 
     In folders, ``mappings``, ``placeholders``, ``_deprecated`` and ``*.samples.yml`` are no rules. ``mappings`` are
     those of the program unless given. ``units`` is what filters and placeholders may know of the organisations.
+    Filters from a ``walled`` folder, which holds a stranger's rules, hold for the rules of that folder only.
     """
     loader = _Loader()
     with _uncollected():
@@ -82,7 +86,7 @@ def load_rules(
                 loader.take(document)
             _shorten(str(file), loader.problems, before)
         placeholders = load_placeholders(paths, units, loader.problems)
-        return loader.finish(Knowledge(mappings or bundled_mappings(), placeholders))
+        return loader.finish(Knowledge(mappings or bundled_mappings(), placeholders), walled)
 
 
 @contextmanager
@@ -173,14 +177,14 @@ class _Loader:
     def _complain(self, document: Document, reason: Reason, *, fatal: bool = True) -> None:
         self.problems.append(document.complaint(reason, fatal=fatal))
 
-    def finish(self, knowledge: Knowledge) -> RuleSet:
+    def finish(self, knowledge: Knowledge, walled: Sequence[Path] = ()) -> RuleSet:
         """Build everything; what only feeds correlations no longer fires alone."""
         rules: dict[str, SigmaRule] = {}
         for document, parsed in self._parsed:
             rule = self._build(document, parsed, knowledge)
             if rule is not None:
                 rules[rule.id] = rule
-        filters = Filters(self._filters, knowledge, self.problems.append)
+        filters = Filters(self._filters, knowledge, self.problems.append, walled)
         rules = filters.apply(rules)
         correlations = self._correlate(rules, knowledge)
         named = frozenset(name for draft in self._correlations for name in draft.names)

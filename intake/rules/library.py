@@ -90,7 +90,7 @@ class RuleLibrary:
     def load(self) -> Shelf:
         """Load everything as it is now; rules with problems are left out and stand among the problems."""
         fingerprint, paths = self.fingerprint(), self.paths
-        rules = load_rules_cached(paths, self._state / CACHE, units=self._units())
+        rules = load_rules_cached(paths, self._state / CACHE, units=self._units(), walled=paths[1:])
         origins = self._origins(rules)
         heads = {rule.id: (rule.head.severity, rule.head.status) for rule in rules.everything}
         ours = {id_: head for id_, head in heads.items() if id_ not in origins}

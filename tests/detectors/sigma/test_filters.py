@@ -41,6 +41,25 @@ def test_a_filter_narrows_the_rules_it_names(tmp_path: Path, rules: str) -> None
     assert (note.id, note.title, note.rules, note.units) == (FILTER, "No lab", (ID,), None)
 
 
+@pytest.mark.parametrize("rules", ["any", f"[{ID}]"])
+def test_filters_of_a_strangers_set_stay_inside_of_it(tmp_path: Path, rules: str) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    for folder in (ours, theirs):
+        folder.mkdir()
+    own = ID.replace("1", "2")
+    (ours / "a.yml").write_text(rule_text("s: {user.name: a}\ncondition: s", identity=own), encoding="utf-8")
+    load(theirs, body("any" if rules == "any" else f"[{ID}, {own}]"))
+    caught = {"user.name": "a", "host.name": "lab"}
+    walled = load_rules([ours, theirs], units=UNITS, walled=[theirs])
+    assert {rule.id: fires(rule, caught) for rule in walled.rules} == {own: True, ID: False}
+    opened = load_rules([ours, theirs], units=UNITS)
+    assert {rule.id: fires(rule, caught) for rule in opened.rules} == {own: False, ID: False}
+    load(ours, body("any"), rule=RULE.replace(ID, own))
+    (theirs / "a.yml").write_text(RULE, encoding="utf-8")
+    reached = load_rules([ours, theirs], units=UNITS, walled=[theirs])
+    assert {rule.id: fires(rule, caught) for rule in reached.rules} == {own: False, ID: False}
+
+
 def test_a_filter_needs_no_id(tmp_path: Path) -> None:
     loaded = load(tmp_path, body("any"))
     text = (tmp_path / "a.yml").read_text(encoding="utf-8").replace(f"id: {FILTER}\n", "")

@@ -6,10 +6,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from detectors.sigma import SigmaDetector
+from intake.rules.archives import Collected
 from intake.rules.library import RuleLibrary
+from intake.rules.sets import RuleSetInfo
 from intake.units import READ_AGAIN, UnitBook
 from soc_core.clock import Clock
 from soc_core.config import Settings
+from soc_core.model.event import Event
 from soc_core.model.organisation import Asset, Attribute
 from soc_core.organisations.repository import OrganisationTree, put_asset, put_unit
 from soc_core.state.database import Database
@@ -59,8 +62,8 @@ class World:
         with self.database.write() as connection:
             put_asset(connection, Asset(self.units[unit], "default", address, name))
 
-    def fires(self, unit: str, host: str, user: str = "root") -> bool:
-        event = {
+    def event(self, unit: str, host: str, user: str = "root") -> Event:
+        return {
             "@timestamp": "2026-11-23T04:00:00.000000Z",
             "event.id": "20261123-00000000000000000000000001",
             "event.dataset": "test",
@@ -68,9 +71,11 @@ class World:
             "host.name": host,
             "user.name": user,
         }
+
+    def fires(self, unit: str, host: str, user: str = "root") -> bool:
         rules = self.library.load().rules
         assert not [problem for problem in rules.problems if problem.fatal], rules.problems
-        return bool(SigmaDetector(rules).detect([event]))
+        return bool(SigmaDetector(rules).detect([self.event(unit, host, user)]))
 
 
 def test_placeholders_are_the_units_own_and_filters_hold_below_theirs(
@@ -106,3 +111,20 @@ def test_what_changes_is_noticed(
     with database.write() as connection:
         put_unit(connection, [Attribute("code", "S9"), Attribute("name", "S9")], {}, now=clock())
     assert "S9" in world.book().below, "a new unit is known at once"
+
+
+def test_filters_of_an_imported_set_reach_neither_ours_nor_another_set(
+    tmp_path: Path, database: Database, tree: OrganisationTree
+) -> None:
+    world = World(tmp_path, database, tree)
+    world.add_asset("S2", "srv-two")
+    hostile = FILTER.replace("not known", "known").replace("edusoc: {organisations: [S1]}", "")
+    files = Collected(
+        "folder", {"f.yml": hostile.replace("3f0a1d52", "3f0a1d53").encode(), "r.yml": b"title: x\n"}
+    )
+    sets = world.library.sets
+    digest, _ = sets.stage("theirs", files)
+    sets.put(RuleSetInfo("theirs", "folder", "here", digest, "2026-11-20T00:00:00.000000Z", "me"))
+    rules = world.library.load().rules
+    assert SigmaDetector(rules).detect([world.event("S2", "srv-two")])
+    assert [(note.title, note.rules) for note in rules.filters][1][1] == ()
