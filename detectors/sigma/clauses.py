@@ -35,6 +35,8 @@ _COMMON: Final = re.compile(
     r"|software|currentversion|http|explorer|rundll32|/|www"
 )
 """Texts that stand in ordinary events of every installation."""
+_SELDOM: Final = re.compile(r"[`^~{}|$]")
+"""Letters that stand in few texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,4 +99,6 @@ def share_of(leaf: Leaf | Needle) -> float:
 
 def _share_of_text(text: str) -> float:
     guess = max(0.0005, 0.5 / 1.6 ** min(len(text), 32))
+    if _SELDOM.search(text):
+        return min(guess, 0.05)
     return max(guess, 0.05) if _COMMON.search(text) else guess

@@ -1,4 +1,8 @@
-"""Judge rules: which are possible for an event, and which of those match."""
+"""Judge rules: which are possible for an event, and which of those match.
+
+What rules say of the marks of an event is remembered: events that differ in what no rule looks for share their marks.
+Only rules that had to look at the event itself (for a regular expression) are judged again for each.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +13,20 @@ from typing import Final, NamedTuple, Protocol, TypeAlias, cast
 from detectors.sigma.clauses import clauses_of
 from detectors.sigma.folding import Leaf, is_pivot, is_slow, leaves
 from detectors.sigma.numbering import Numbers
-from detectors.sigma.tables import Budget, Mark, Marks, Remembering, Table, TextTable
+from detectors.sigma.tables import NO_MARK, Budget, Mark, Marks, Remembering, Table, TextTable
+from detectors.sigma.watched import Watched
 from soc_core.fields import FIELDS
 from soc_core.model.event import EXTRA, Event, Scalar
 from soc_core.query.evaluate import compile_query, reader_of, value_test
 from soc_core.query.tree import And, Everything, Not, Or, Query, Regex
 from soc_core.query.values import all_text
 
-SAMPLED: Final = 64
-"""One in so many events with possible rules has their judging timed."""
+SAMPLED: Final = 256
+"""Of so many times that rules are judged for an event, one is timed."""
+VERDICT_BYTES: Final = 300
+CASE_BYTES: Final = 1_500
+MAX_TEXT_TABLES: Final = 32
+"""Log sources that get a table of just their own keywords."""
 Judge: TypeAlias = Callable[[Set[int], Event], bool]
 """Tell from the numbers of the leaves that hold, and the event itself, whether a rule matches."""
 
@@ -43,8 +52,19 @@ class Cost(NamedTuple):
     seconds: float
 
 
+class Verdict(NamedTuple):
+    """Hold what the marks of an event say: rules that match, and rules that have to look at the event itself."""
+
+    matching: Sequence[int]
+    undecided: Sequence[int]
+    held: frozenset[int]
+
+
+NO_VERDICT: Final = Verdict((), (), frozenset())
+
+
 class Book:
-    """Hold what all groups share: numbered leaves, tables, watched clauses, judges."""
+    """Hold what all groups share: numbered leaves, tables, watched clauses, judges, verdicts."""
 
     def __init__(self, rules: Sequence[Question], budget: Budget) -> None:
         """Give the leaves of the rules numbers and choose two clauses a rule to watch."""
@@ -52,13 +72,19 @@ class Book:
         self.wholes = [_whole(rule) for rule in rules]
         asked = [list(leaves(whole)) for whole in self.wholes]
         self.fields = [_fields(found) for found in asked]
+        self._slow_rules = bits_of(number for number, found in enumerate(asked) if any(map(is_slow, found)))
         self._numbers = Numbers(asked)
         self.first_always, self.second_always, watched = self._watch(rules)
         self._marks = Marks(watched, budget)
         self._tables: dict[str, Table] = {}
-        self._texts: TextTable | None = None
+        self._texts: dict[frozenset[int], TextTable] = {}
+        self.verdicts: dict[tuple[Mark, ...], Verdict] = {}
+        self._older: dict[tuple[Mark, ...], Verdict] = {}
+        self._cases: dict[int, tuple[frozenset[int], dict[frozenset[int], Verdict]]] = {}
+        budget.join(self)
         self._slow: dict[Leaf, Judge] = {}
         self._judges: list[Judge | None] = [None] * len(rules)
+        self._wanted: list[frozenset[int] | None] = [None] * len(rules)
         self._until_sample = SAMPLED
         self.sampled: dict[int, tuple[int, int]] = {}
 
@@ -91,24 +117,100 @@ class Book:
             table = self._tables[field] = Table(rows, self._marks, self.budget)
         return table
 
-    def texts(self) -> TextTable:
-        """Return the table of keywords."""
-        if self._texts is None:
-            rows = cast("list[tuple[Leaf, int]]", self._numbers.by_field.get("", []))  # needles have a field
-            self._texts = TextTable(rows, self._marks)
-        return self._texts
+    def texts(self, rules: Sequence[int]) -> TextTable:
+        """Return the table of the keywords of these rules, with those of others where there are too many tables."""
+        rows = cast("list[tuple[Leaf, int]]", self._numbers.by_field.get("", []))  # needles have a field
+        asked = (
+            self._numbers.of(leaf) for rule in rules for leaf in leaves(self.wholes[rule]) if not leaf.field
+        )
+        wanted = frozenset(number for number in asked if number is not None)
+        if wanted not in self._texts and len(self._texts) >= MAX_TEXT_TABLES:
+            wanted = frozenset(number for _, number in rows)
+        if wanted not in self._texts:
+            self._texts[wanted] = TextTable([row for row in rows if row[1] in wanted], self._marks)
+        return self._texts[wanted]
 
-    def matching(self, possible: int, marks: Sequence[Mark], event: Event) -> list[int]:
-        """Return the numbers of those possible rules (a bit set) that match, in order."""
-        held = frozenset[int]().union(*[mark.leaves for mark in marks])
+    def judge(self, marks: tuple[Mark, ...], active: int, event: Event) -> Sequence[int]:
+        """Return the numbers of the active rules (a bit set) that match, in order, and remember the verdict."""
+        verdict = self._older.get(marks)
+        if verdict is None:
+            verdict = self._find(marks, active, event)
+        self.budget.spend(VERDICT_BYTES + 8 * len(marks))
+        self.verdicts[marks] = verdict
+        return self.settle(verdict, event) if verdict.undecided else verdict.matching
+
+    def _find(self, marks: tuple[Mark, ...], active: int, event: Event) -> Verdict:
+        """Return the verdict on marks: that of others with the same possible rules and what those look for."""
+        first, second = self.first_always, self.second_always
+        for mark in marks:
+            first |= mark.first
+            second |= mark.second
+        possible = first & second & active
+        if not possible:
+            return NO_VERDICT
+        known = self._cases.get(possible)
+        if known is None:
+            wanted = frozenset[int]().union(*map(self._asked_by, _members(possible)))
+            known = self._cases[possible] = wanted, {}
+            self.budget.spend(CASE_BYTES + 40 * len(wanted))
+        wanted, verdicts = known
+        held = frozenset[int]().union(*[mark.leaves for mark in marks]) & wanted
+        verdict = verdicts.get(held)
+        if verdict is None:
+            verdict = verdicts[held] = self._decide(possible, held, event)
+            self.budget.spend(
+                VERDICT_BYTES + 60 * len(held) + 8 * len(verdict.matching) + 8 * len(verdict.undecided)
+            )
+        return verdict
+
+    def _decide(self, possible: int, held: frozenset[int], event: Event) -> Verdict:
+        """Judge the possible rules; those that look at the event are undecided."""
+        watched = Watched(event) if possible & self._slow_rules else None
+        matching, undecided = list[int](), list[int]()
+        judge = self._judge_of_round()
+        for number in _members(possible):
+            matches = judge(number, held, event if watched is None else watched)
+            if watched is not None and watched.read():
+                undecided.append(number)
+            elif matches:
+                matching.append(number)
+        return Verdict(matching, undecided, held) if matching or undecided else NO_VERDICT
+
+    def _asked_by(self, rule: int) -> frozenset[int]:
+        """Return the numbers of the leaves that a rule's verdict depends on, found when first asked for."""
+        known = self._wanted[rule]
+        if known is not None:
+            return known
+        found = set[int]()
+        for leaf in leaves(self.wholes[rule]):
+            number = self._numbers.of(leaf)
+            found.update([number] if number is not None else [n for _, n in self._numbers.stand_ins(leaf)])
+        known = self._wanted[rule] = frozenset(found)
+        return known
+
+    def settle(self, verdict: Verdict, event: Event) -> Sequence[int]:
+        """Return the numbers of the rules that match, in order: those that are undecided look at the event."""
+        judge, held = self._judge_of_round(), verdict.held
+        found = [number for number in verdict.undecided if judge(number, held, event)]
+        return sorted([*verdict.matching, *found]) if found else verdict.matching
+
+    def forget(self) -> None:
+        """Drop the verdicts that were not asked for since the last time; keep the others that long."""
+        self._older = dict(self.verdicts)
+        self.verdicts.clear()
+        self._cases.clear()
+
+    def _judge_of_round(self) -> Callable[[int, Set[int], Event], bool]:
+        """Return what judges a rule for one event: now and then it is timed."""
         self._until_sample -= 1
-        if not self._until_sample:
-            self._until_sample = SAMPLED
-            return [number for number in _members(possible) if self._timed(number, held, event)]
-        judges = self._judges
-        return [
-            number for number in _members(possible) if (judges[number] or self._judge(number))(held, event)
-        ]
+        if self._until_sample:
+            return self._matches
+        self._until_sample = SAMPLED
+        return self._timed
+
+    def _matches(self, number: int, held: Set[int], event: Event) -> bool:
+        """Judge a rule."""
+        return (self._judges[number] or self._judge(number))(held, event)
 
     def _timed(self, number: int, held: Set[int], event: Event) -> bool:
         """Judge a rule and note what it takes."""
@@ -199,38 +301,42 @@ class Group:
     def __init__(self, numbers: Sequence[int], book: Book) -> None:
         """Take the numbers of the rules that can match such events."""
         self._book = book
+        self._verdicts = book.verdicts
+        self._own = Mark(frozenset(), 0, 0)  # tells verdicts of groups apart
         self.active = bits_of(numbers)
         fields = dict.fromkeys(field for number in numbers for field in book.fields[number])
         known = [(field, book.table(field)) for field in fields if field in FIELDS]
         # The answers are looked up by the group, since a call for each value of each event would double its price.
         self._tables = [(field, table.answers, table.mark) for field, table in known]
         self._extra = {field: book.table(field) for field in fields if field and field not in FIELDS}
-        self._texts = book.texts() if "" in fields else None
+        self._texts = book.texts(numbers) if "" in fields else None
 
-    def match(self, event: Event) -> list[int]:
+    def match(self, event: Event) -> Sequence[int]:
         """Return the numbers of the rules that match, in order."""
-        marks: list[Mark] = []
+        marks = [self._own]
         get = event.get
         for field, answers, judge in self._tables:
             value = get(field)
             if value is None:
                 continue
             if value.__class__ is list:
-                marks += [answers.get(item) or judge(item) for item in cast("list[Scalar]", value)]
+                found = [answers.get(item) or judge(item) for item in cast("list[Scalar]", value)]
+                marks += [mark for mark in found if mark is not NO_MARK]
             else:
-                marks.append(answers.get(cast("Scalar", value)) or judge(cast("Scalar", value)))
+                mark = answers.get(cast("Scalar", value)) or judge(cast("Scalar", value))
+                if mark is not NO_MARK:
+                    marks.append(mark)
         if self._extra:
             marks += self._marks_of_extra(event)
         if self._texts is not None:
-            marks.append(self._texts.mark(event))
-        first, second = self._book.first_always, self._book.second_always
-        for _, one, other in marks:
-            if one:
-                first |= one
-            if other:
-                second |= other
-        possible = first & second & self.active
-        return self._book.matching(possible, marks, event) if possible else []
+            mark = self._texts.mark(event)
+            if mark is not NO_MARK:
+                marks.append(mark)
+        key = tuple(marks)
+        verdict = self._verdicts.get(key)
+        if verdict is None:
+            return self._book.judge(key, self.active, event)
+        return self._book.settle(verdict, event) if verdict.undecided else verdict.matching
 
     def _marks_of_extra(self, event: Event) -> list[Mark]:
         """Return the marks of the fields that the dictionary lacks."""

@@ -8,7 +8,8 @@ text for all literals together (``literals``), and most new ones have a mark tha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from detectors.sigma.folding import Leaf
 from detectors.sigma.literals import Literals, literal_of
@@ -26,8 +27,12 @@ ENTRY_BYTES: Final = 170
 MARK_BYTES: Final = 1_100
 
 
-class Mark(NamedTuple):
-    """Hold the leaves that hold, and as bit sets the rules whose first and second condition to be possible is met."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Mark:
+    """Hold the leaves that hold, and as bit sets the rules whose first and second condition to be possible is met.
+
+    A mark is equal to itself only, so that looking up many together costs next to nothing.
+    """
 
     leaves: frozenset[int]
     first: int
@@ -35,6 +40,7 @@ class Mark(NamedTuple):
 
 
 NO_MARK: Final = Mark(frozenset(), 0, 0)
+"""Says that nothing holds; it need not be noted."""
 
 
 class Forgetful(Protocol):
@@ -73,13 +79,14 @@ class Budget:
 class Marks:
     """Say what sets of leaves make possible; equal sets share one mark."""
 
-    __slots__ = ("_budget", "_known", "_of_leaf")
+    __slots__ = ("_budget", "_known", "_of_leaf", "_older")
 
     def __init__(self, of_leaf: dict[int, tuple[int, int]], budget: Budget) -> None:
         """Take what each watched leaf makes possible: the rules it is a first, and a second, condition of."""
         self._of_leaf = of_leaf
         self._budget = budget
         self._known: dict[frozenset[int], Mark] = {}
+        self._older: dict[frozenset[int], Mark] = {}
         budget.join(self)
 
     def mark(self, leaves: frozenset[int]) -> Mark:
@@ -87,6 +94,11 @@ class Marks:
         mark = self._known.get(leaves)
         if mark is not None:
             return mark
+        mark = self._known[leaves] = self._older.get(leaves) or self._make(leaves)
+        self._budget.spend(MARK_BYTES + 60 * len(leaves))
+        return mark
+
+    def _make(self, leaves: frozenset[int]) -> Mark:
         first = second = 0
         of_leaf = self._of_leaf
         for leaf in leaves:
@@ -94,13 +106,12 @@ class Marks:
             if rules is not None:
                 first |= rules[0]
                 second |= rules[1]
-        self._budget.spend(MARK_BYTES + 60 * len(leaves))
-        mark = self._known[leaves] = Mark(leaves, first, second)
-        return mark
+        return Mark(leaves, first, second)
 
     def forget(self) -> None:
-        """Drop all marks."""
-        self._known.clear()
+        """Drop the marks that were not asked for since the last time; the others stay what they are."""
+        self._older = self._known
+        self._known = {}
 
 
 class Table:
@@ -159,18 +170,27 @@ class Table:
 
     def mark(self, value: Scalar) -> Mark:
         """Return the mark of one value, and remember it."""
-        if value.__class__ is bool:  # True would share its place with 1
-            return self._judge(value)
-        mark = self.answers.get(value) or self._older.get(value) or self._judge(value)
-        size = len(value) if isinstance(value, str) else 0
+        if not isinstance(value, str):
+            return self._mark_of_number(value)
+        text = str(value)
+        mark = self._older.get(text) or self._judge(text, text)
+        size = len(text)
         if size <= MAX_REMEMBERED:
             self._budget.spend(size)
+            self.answers[text] = mark
+        return mark
+
+    def _mark_of_number(self, value: float) -> Mark:
+        """Return the mark of what is no text; numbers that equal another value, of another text, aren't remembered."""
+        mark = self._judge(value, text_of(value))
+        if 1 < abs(value) < 2**53:
+            self._budget.spend(0)
             self.answers[value] = mark
         return mark
 
-    def _judge(self, value: Scalar) -> Mark:
-        """Return the mark of a value that is not remembered."""
-        text = fold(text_of(value), cased=False)
+    def _judge(self, value: Scalar, text: str) -> Mark:
+        """Return the mark of a value that is not remembered, and its text."""
+        text = text.lower() if text.isascii() else fold(text, cased=False)
         hits = self._present.copy()
         self._literals.find(text, hits)
         if text in self._equal:
@@ -193,7 +213,8 @@ class Table:
 class TextTable:
     """Answer the questions about any text of an event (keywords), in one pass over all its texts together.
 
-    Nothing is remembered: most events hold some text never seen before, such as their id.
+    Nothing is remembered: most events hold some text never seen before, such as their id. Most hold no keyword either,
+    which is told by a first pass over all that they hold, whether it is looked at or not.
     """
 
     __slots__ = ("_confirm", "_literals", "_marks", "_present", "_tests")
@@ -228,6 +249,8 @@ class TextTable:
 
     def mark(self, event: Event) -> Mark:
         """Return the mark of all texts of an event."""
+        if not (self._present or self._tests or self._literals.may_stand_in(_BETWEEN.join(_texts_in(event)))):
+            return NO_MARK
         texts = all_text(event)
         hits = self._present.copy() if texts else []
         self._literals.find(fold(_BETWEEN.join(texts), cased=False), hits)
@@ -243,6 +266,18 @@ class TextTable:
 
 _BETWEEN: Final = "\0"
 """Stands between the texts of an event, so that no literal is found across two."""
+
+
+def _texts_in(event: Event) -> list[str]:
+    """Return every text in an event, also those that nobody looks for words in."""
+    values = event.values()
+    texts: list[str] = [value for value in values if value.__class__ is str]
+    for value in [value for value in values if value.__class__ is not str]:
+        if isinstance(value, list):
+            texts += [item for item in value if isinstance(item, str)]
+        elif isinstance(value, str):
+            texts.append(value)
+    return texts
 
 
 class Remembering:

@@ -140,6 +140,46 @@ def test_short_texts_of_whole_alphabets_are_found() -> None:
     assert matcher.match({"message": "plain"}) == []
 
 
+@pytest.mark.parametrize(
+    "text", ["MIMI\u212aATZ", "M\u0130M\u0130KATZ", "课件 MimiKatz", "\u03a3 straSSE \u0416\u0416"]
+)
+def test_keywords_are_found_in_letters_of_any_case(text: str) -> None:
+    rules = [
+        make_rule(n, Everything(), Text("", "contains", word))
+        for n, word in enumerate(("mimikatz", "\u0436\u0436"))
+    ]
+    matcher = Matcher(rules)
+    events: list[Event] = [
+        {"message": text},
+        {"related.user": ["a", text]},
+        {"event.id": text},
+        {"message": "plain"},
+    ]
+    for event in events:
+        slow = [rule for rule in rules if compile_query(to_query(rule))(event)]
+        assert matcher.match(event) == slow
+        assert bool(slow) == (text in str(event) and "event.id" not in event)
+
+
+def test_values_that_are_equal_but_read_differently_are_told_apart() -> None:
+    rules = [
+        make_rule(n, Everything(), equal("process.pid", word)) for n, word in enumerate(("1", "true", "0"))
+    ]
+    matcher = Matcher(rules)
+    for value, wanted in ((1, "0"), (True, "1"), (1.0, "0"), (0, "2"), (False, ""), (True, "1"), (1, "0")):
+        assert "".join(rule.id for rule in matcher.match({"process.pid": value})) == wanted
+
+
+def test_a_rule_that_looks_at_the_event_is_asked_again_for_each() -> None:
+    rules = [
+        make_rule(0, Everything(), And((Text("user.name", "contains", "abc"), Regex("message", "^a.c$")))),
+        make_rule(1, Everything(), Text("user.name", "contains", "abc")),
+    ]
+    matcher = Matcher(rules)
+    for message, wanted in (("abc", ["0", "1"]), ("axd", ["1"]), ("axc", ["0", "1"])):
+        assert [rule.id for rule in matcher.match({"user.name": "abc", "message": message})] == wanted
+
+
 def test_groups_and_routes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("detectors.sigma.matcher.MAX_GROUPS", 10)
     monkeypatch.setattr("detectors.sigma.matcher.MAX_ROUTES", 10)
