@@ -117,9 +117,9 @@ class Literals:
         if self._automaton is not None:
             data = text.encode("utf-8", _ERRORS)
             if len(data) <= PART:
-                self._note(
-                    self._automaton.find_matches_as_indexes(data, overlapping=True), text, len(data), hits
-                )
+                places = self._automaton.find_matches_as_indexes(data, overlapping=True)
+                if places:
+                    self._note(places, text, len(data), hits)
             else:
                 self._find_in_parts(self._automaton, data, text, hits)
         for wanted, row in self._short:
@@ -141,8 +141,14 @@ class Literals:
             row = rows[number]
             if isinstance(row, int):
                 hits.append(row)
-            else:
+            elif row.tests:
                 row.find(text, hits, begins=start == 0, ends=end == size)
+            else:  # the same without a call: most texts hold several literals
+                hits += row.inside
+                if start == 0:
+                    hits += row.begins
+                if end == size:
+                    hits += row.ends
 
     def _find_in_parts(self, automaton: BytesAhoCorasick, data: bytes, text: str, hits: list[int]) -> None:
         """Take a long text in parts, since every place of each literal is told; keep each leaf once."""

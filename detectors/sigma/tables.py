@@ -172,12 +172,11 @@ class Table:
         """Return the mark of one value, and remember it."""
         if not isinstance(value, str):
             return self._mark_of_number(value)
-        text = str(value)
-        mark = self._older.get(text) or self._judge(text, text)
-        size = len(text)
+        mark = self._older.get(value) or self._judge(value, value)
+        size = len(value)
         if size <= MAX_REMEMBERED:
             self._budget.spend(size)
-            self.answers[text] = mark
+            self.answers[value] = mark
         return mark
 
     def _mark_of_number(self, value: float) -> Mark:
