@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import orjson
 
 from edusoc.commands.indicators_import import add as add_import
-from edusoc.commands.rules_common import actor, opened
 from edusoc.options import add_settings, said, say
 from edusoc.parser import add_actions, add_command
 from edusoc.progress import StagesBar
+from edusoc.rule_asking import actor, opened
 from soc_core.errors import UsageError
 from soc_core.printing import printable
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from edusoc.commands.rules_common import actor, opened
 from edusoc.options import add_settings, said, say
 from edusoc.parser import NumberBetween, add_command
 from edusoc.progress import StagesBar
+from edusoc.rule_asking import actor, opened
 from soc_core.errors import InputError, UsageError
 from soc_core.printing import printable
 

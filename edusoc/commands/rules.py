@@ -128,8 +128,8 @@ def list_(arguments: argparse.Namespace) -> int:
 
 def _standings(arguments: argparse.Namespace) -> Standings:
     """Return how the installation's rules stand; without operational state as they start."""
-    from edusoc.commands.rules_common import tree_of
     from edusoc.composition import open_database
+    from edusoc.rule_asking import tree_of
     from intake.rules.library import RuleLibrary
     from intake.rules.repository import list_settings
     from intake.rules.standings import Standings

@@ -95,8 +95,8 @@ def _unseen(rules: RuleSet, settings: Settings, organisation: str | None) -> fro
 
 
 def _scope(settings: Settings, organisation: str | None) -> Scope:
-    from edusoc.commands.rules_common import tree_of
     from edusoc.composition import open_database
+    from edusoc.rule_asking import tree_of
     from soc_core.clock import utc_now
     from soc_core.store.interface import SYSTEM_SCOPE, Scope
 

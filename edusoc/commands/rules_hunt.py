@@ -15,11 +15,11 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from edusoc.cli_language import language_of
-from edusoc.commands.rules_common import place_name, rule_of, tree_of
 from edusoc.commands.search import time_of
 from edusoc.options import add_settings, explained, say, settings_of
 from edusoc.parser import NumberBetween, add_command
 from edusoc.progress import StagesBar
+from edusoc.rule_asking import place_name, rule_of, tree_of
 from soc_core.errors import UsageError
 from soc_core.printing import printable
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from edusoc.commands.rules_common import actor, add_action, opened
 from edusoc.options import explained, say
+from edusoc.rule_asking import actor, add_action, opened
 from soc_core.printing import printable
 
 if TYPE_CHECKING:

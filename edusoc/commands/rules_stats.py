@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from edusoc.cli_language import language_of
-from edusoc.commands.rules_common import add_action, opened, tree_of, unit_of
 from edusoc.options import said, say
 from edusoc.parser import NumberBetween
+from edusoc.rule_asking import add_action, opened, tree_of, unit_of
 from soc_core.printing import printable
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from edusoc.commands.rules_common import actor, add_action, need_rule_id, opened, place_name, tree_of, unit_of
 from edusoc.options import instant_of, say
 from edusoc.parser import NumberBetween
+from edusoc.rule_asking import actor, add_action, need_rule_id, opened, place_name, tree_of, unit_of
 from soc_core.printing import printable
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edusoc.commands import serve
-from edusoc.commands.collect import CONFIG
 from edusoc.options import say
 from edusoc.parser import add_command
 from soc_core.errors import UsageError
+from soc_core.system import CONFIG
 
 if TYPE_CHECKING:
     from collectors.agent.configuration import Configuration

@@ -71,7 +71,7 @@ class HuntOut(BaseModel):
 
 
 @router.post(
-    "/{rule_id}/hunt", responses=answers(404, 429, 503, s404=NOT_FOUND), dependencies=[QUESTION_TURN]
+    "/{rule_id}/hunt", responses=answers(400, 404, 429, 503, s404=NOT_FOUND), dependencies=[QUESTION_TURN]
 )
 def hunt_(
     asked: Annotated[Named, Depends(named)],

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from cases.alerts.tables import alerts
+from detectors.sigma.judging import SAMPLED
 from edusoc.composition import Writer, open_writer
 from intake.health import Findings
 from intake.rules.archives import collect
@@ -181,11 +182,11 @@ def test_a_rule_that_is_off_everywhere_is_not_evaluated(site: Site) -> None:
 
 def test_what_rules_cost_is_added_up(site: Site) -> None:
     for _ in range(3):
-        site.happen(*["one"] * 64)
+        site.happen(*["one"] * SAMPLED)
         site.writer.watch.note_costs()
     with site.writer.database.read() as connection:
         found = costs_of(connection)
-    assert found[FIRST][1] >= 64
+    assert found[FIRST][1] >= SAMPLED
     assert found[FIRST][0] > 0
     site.writer.watch.note_costs()
     with site.writer.database.read() as connection:

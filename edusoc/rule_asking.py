@@ -1,4 +1,4 @@
-"""Share what the actions of ``edusoc rules`` need: who acts, at which unit, in which transaction."""
+"""Share what the actions of ``edusoc rules`` and ``indicators`` need: who acts, at which unit, in which transaction."""
 
 from __future__ import annotations
 
