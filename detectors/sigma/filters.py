@@ -1,8 +1,8 @@
 """Narrow rules by filters (Sigma's ``filter`` documents): a rule fires only where its filters' conditions hold too.
 
 A filter belongs to rules by id or name, or to ``any`` rule of its log source. Ours may hold for units only
-(``edusoc: {organisations: [code or id]}``): that unit and all below it. Filters of an imported set stay inside of it: else
-a stranger's set could silence our rules.
+(``edusoc: {organisations: [code or id]}``): that unit and all below it. Filters of an imported set stay inside of
+it: else a stranger's set could silence our rules.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from detectors.indicators.checking import Checked, check
 from detectors.indicators.model import Head, Indicator, Tlp
 from detectors.indicators.table import Table
 from intake.indicators import repository
-from intake.indicators.shelf import Shelf
+from intake.indicators.shelf import OWN, Shelf
 from soc_api.indicators.schemas import CheckOut, EntryOut, HitOut, HitsOut, ListOut, ListsOut
 from soc_api.problems import answers
 from soc_api.security import Caller, CallerDependency
@@ -28,9 +28,12 @@ MOST_ASKED: Final = 2_048
 
 def sees_red(caller: Caller) -> bool:
     """Tell whether a caller may know of TLP:RED lists."""
+    return _sees_all(caller) and caller.user.role is not Role.CONTACT
+
+
+def _sees_all(caller: Caller) -> bool:
     ids = caller.scope.ids
-    whole = ids is None or ids >= caller.tree.units.keys()
-    return whole and caller.user.role is not Role.CONTACT
+    return ids is None or ids >= caller.tree.units.keys()
 
 
 @router.get("/lists")
@@ -58,7 +61,10 @@ def check_(
     result = check(table, value)
     red = sees_red(caller)
     listed = [_entry(*item) for item in result.listed if item[1].tlp is not Tlp.RED or red]
-    return _checked(result, listed)
+    allowed = [_entry(*item) for item in result.allowed if item[1].tlp is not Tlp.RED or red]
+    if not _sees_all(caller):
+        allowed = [_unsaid(entry, result.value) for entry in allowed]
+    return _checked(result, listed, allowed)
 
 
 @router.get("/hits")
@@ -77,14 +83,19 @@ def hits(
     return HitsOut(items=[HitOut(**{name: row[name] for name in plain}, list=row["name"]) for row in rows])
 
 
-def _checked(result: Checked, listed: list[EntryOut]) -> CheckOut:
+def _unsaid(entry: EntryOut, asked: str) -> EntryOut:
+    """Return an entry without saying how far the network of a unit reaches that may not be the caller's."""
+    return entry.model_copy(update={"value": asked}) if entry.list_id == OWN.id else entry
+
+
+def _checked(result: Checked, listed: list[EntryOut], allowed: list[EntryOut]) -> CheckOut:
     return CheckOut(
         text=result.text,
         kind=result.kind.value if result.kind else "",
         value=result.value,
         matches=result.matches and bool(listed),
         listed=listed,
-        allowed=[_entry(*item) for item in result.allowed],
+        allowed=allowed,
     )
 
 

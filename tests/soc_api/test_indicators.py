@@ -17,7 +17,8 @@ from intake.indicators.shelf import Shelf
 from intake.indicators.tables import hits
 from soc_api.services import Services
 from soc_core.config import Settings
-from soc_core.organisations.repository import load_tree
+from soc_core.model.organisation import Attribute
+from soc_core.organisations.repository import load_tree, put_unit
 from tests.conftest import NOW
 from tests.soc_api.conftest import LogIn, School
 
@@ -64,6 +65,22 @@ def test_lists_for_named_people_are_not_told_to_schools(log_in: LogIn) -> None:
     assert (listed["kind"], listed["matches"], listed["listed"][0]["list"]) == ("url", True, "open")
     assert client.get(f"{PATH}/check", params={"value": "?"}).json()["kind"] == ""
     assert client.get(f"{PATH}/check").status_code == 422
+
+
+@pytest.mark.usefixtures("lists")
+def test_the_networks_of_other_units_are_not_told(log_in: LogIn, services: Services, app: FastAPI) -> None:
+    address = "203.0.114.9"
+    with services.database.write() as connection:
+        put_unit(
+            connection,
+            [Attribute("code", "S8"), Attribute("name", "S8")],
+            {"default": ["203.0.114.0/24"]},
+            now=NOW,
+        )
+    state = app.state.services.settings.state_directory
+    ListKeeper(Shelf(state), services.database).build(NOW)
+    told = log_in("school1").get(f"{PATH}/check", params={"value": address}).json()
+    assert [(item["list_id"], item["value"]) for item in told["allowed"]] == [("own", address)]
 
 
 @pytest.mark.usefixtures("lists")
