@@ -13,7 +13,8 @@ on everyday events made anew (``_sigma_events``: none of their values was there 
 steady state and, with ``--peers`` (a folder to build in), that of ``rsigma`` and ``sigma-rust`` from crates.io and of
 pySigma's queries to SQLite, one a rule, as Zircolite does it. Verdicts are compared with the plain reference's on a
 sample and with the peers', differences are listed by reason. Audit records of Linux and Zeek logs are judged by us
-alone. Reading is not counted; memory and loading are measured by ``benchmarks.sigma_memory``. Processor time within one run, so ratios hold on a busy machine too.
+alone. Reading is not counted. Processor time within one run, so ratios hold on a busy machine too. Memory and loading
+are measured by ``benchmarks.sigma_memory``.
 """
 
 from __future__ import annotations

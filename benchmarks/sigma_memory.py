@@ -73,7 +73,8 @@ def main() -> None:
     parser.add_argument("--child", nargs=3, type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        child(*arguments.child, arguments.events)
+        rules, cache, samples = arguments.child
+        child(rules, cache, samples, arguments.events)
         return
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)

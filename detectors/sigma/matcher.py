@@ -50,7 +50,7 @@ class Matcher(Generic[Asked]):
         return [rules[number] for number in group.match(event)]
 
     def costs(self) -> Mapping[int, Cost]:
-        """Return what judging took by the place of each rule in the order given, as estimated from one in 64 events.
+        """Return what judging took by the place of each rule in the order given, as estimated from one in 256 events.
 
         Rules never judged whole in the sample are missing: they cost next to nothing.
         """
