@@ -22,7 +22,10 @@ TOGETHER: Final[Sequence[Sequence[str]]] = (
     # One demo for both.
     ("tests/e2e/test_demo.py", "tests/soc_core/store/elasticsearch/kibana/test_on_demo.py"),
     ("tests/e2e/test_agents.py",),
+    ("tests/conformance/test_sigma_paths.py",),
     ("tests/rules/test_stores.py",),
+    ("tests/conformance/test_sigma_conversion.py",),
+    ("tests/e2e/test_sigma_latency.py",),
     # One cluster with users, whose settings some change.
     (
         "tests/soc_core/store/elasticsearch/test_health.py",
@@ -33,8 +36,8 @@ TOGETHER: Final[Sequence[Sequence[str]]] = (
 )
 """The files that run for long, longest first; those named together run in one process, for what they share."""
 MOST: Final = 4
-HEAP_MB: Final = 1_536
-"""What thousands of questions to the shared Elasticsearch need."""
+HEAP_MB: Final = 2_560
+"""What thousands of questions to the shared Elasticsearch need, and the expressions of a thousand rules."""
 _NUMBER: Final = {name: number for number, names in enumerate(TOGETHER) for name in names}
 _SHARES: Final = pytest.StashKey[bool]()
 _SERVERS: Final = pytest.StashKey["Servers"]()

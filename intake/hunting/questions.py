@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from detectors.sigma.detector import make_detection
+from detectors.sigma.folding import leaves
 from detectors.sigma.matcher import Matcher
 from detectors.sigma.model import DEFAULT_ENTITY, SigmaRule
 from soc_core.fields import FIELDS
@@ -23,6 +24,8 @@ from soc_core.query.tree import And, Not, OneOf, Or, Query, Text
 
 TOGETHER: Final = 40
 """Rules in one question: more make a condition that a store plans and refuses rather than answers."""
+MOST_VALUES: Final = 150
+"""Values in one question: Elasticsearch makes an automaton of 0.2 MB of each text, in each index, several at once."""
 ALWAYS: Final = (TIMESTAMP, EVENT_ID, ORGANIZATION_ID, ZONE, DATASET)
 
 
@@ -55,8 +58,17 @@ def rule_questions(rules: Sequence[SigmaRule], datasets: Collection[str]) -> lis
 
 
 def _parts(rules: Sequence[SigmaRule]) -> Iterator[tuple[SigmaRule, ...]]:
-    for at in range(0, len(rules), TOGETHER):
-        yield tuple(rules[at : at + TOGETHER])
+    part: list[SigmaRule] = []
+    values = 0
+    for rule in rules:
+        more = sum(len(leaf.values) if isinstance(leaf, OneOf) else 1 for leaf in leaves(rule.detection))
+        if part and (len(part) == TOGETHER or values + more > MOST_VALUES):
+            yield tuple(part)
+            part, values = [], 0
+        part.append(rule)
+        values += more
+    if part:
+        yield tuple(part)
 
 
 def _question(rules: tuple[SigmaRule, ...]) -> RuleQuestion:
