@@ -181,6 +181,11 @@ def test_a_rule_that_is_off_everywhere_is_not_evaluated(site: Site) -> None:
 
 
 def test_what_rules_cost_is_added_up(site: Site) -> None:
+    # A rule that compares fields is judged for each event; verdicts of others are remembered and cost nothing.
+    text = (site.rules / "first.yml").read_text()
+    compared = text.replace("event.action: one", "event.action: one\n    event.action|fieldref: event.action")
+    (site.rules / "first.yml").write_text(compared)
+    assert site.writer.watch.look()
     for _ in range(3):
         site.happen(*["one"] * SAMPLED)
         site.writer.watch.note_costs()

@@ -215,7 +215,9 @@ def test_the_search_for_leaks_finds_what_is_there(
         return
     assert status in {200, 404}
     if key == ("GET", "/api/v1/rules"):
-        assert '"state":"silent"' in text  # set there by the school; the list names nothing but the unit asked for
+        assert (
+            '"state":"silent"' in text
+        )  # set there by the school; the list names nothing but the unit asked for
         return
     if status == 200 and not key[1].endswith(("/count", "/packets")):
         assert any(secret in text for secret in schools["S3"].secrets)

@@ -123,7 +123,9 @@ def test_translated_regex_finds_the_same(pattern: str, text: str, flags: str) ->
     if translated is not None:
         answer = duckdb.execute("SELECT regexp_matches(?, ?)", [text, translated]).fetchall()[0][0]
         assert answer == (compiled.search(text) is not None)
-    assert compile_query(Regex("message", pattern, flags))({"message": text}) == (compiled.search(text) is not None)
+    assert compile_query(Regex("message", pattern, flags))({"message": text}) == (
+        compiled.search(text) is not None
+    )
 
 
 @pytest.mark.parametrize(
