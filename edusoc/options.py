@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from edusoc.cli_language import language_of
 from soc_core import i18n
-from soc_core.clock import parse_instant
+from soc_core.clock import LOCAL_ZONE, local_time, parse_instant
 from soc_core.config import Settings, load_settings
 from soc_core.errors import UsageError
 from soc_core.model.detection import Reason
@@ -53,6 +53,14 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     )
     settings = load_settings(config)
     return replace(settings, state=arguments.state) if arguments.state else settings
+
+
+def shown_time(text: str, *, seconds: bool = False) -> str:
+    """Return a stored time (canonical UTC text) as clocks on the wall here show it, to the minute; a dash for none."""
+    if not text:
+        return "–"
+    form = "%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M"
+    return local_time(parse_instant(text), LOCAL_ZONE).strftime(form)
 
 
 def instant_of(text: str, settings: Settings) -> datetime:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from edusoc.commands.agent_packets import add as add_packets
-from edusoc.options import add_settings, said, say, settings_of
+from edusoc.options import add_settings, said, say, settings_of, shown_time
 from edusoc.parser import NumberBetween, add_actions, add_command
 from soc_core.errors import UsageError
 from soc_core.printing import printable
@@ -183,7 +183,7 @@ def list_(arguments: argparse.Namespace) -> int:
             "id": agent.id,
             "unit": unit.name if unit else agent.organization_id,
             "state": say(f"edusoc.agents.state_{row['condition']}"),
-            "seen": _shown_time(agent.last_seen_at),
+            "seen": shown_time(agent.last_seen_at),
             "accepted": agent.accepted,
         }
         print(printable(say("edusoc.agents.list.row", **values)))
@@ -215,10 +215,10 @@ def show(arguments: argparse.Namespace) -> int:
         for source in sources:
             state = say(f"edusoc.agents.source_{source.state}")
             values = {"name": source.name, "kind": source.kind, "state": state, "fault": said(source.fault)}
-            last = _shown_time(source.last_at)
+            last = shown_time(source.last_at)
             print(printable(say("edusoc.agents.show.source", **values, last=last).rstrip()))
         for gap in gaps:
-            print(say("edusoc.agents.show.gap", count=gap.end - gap.start, at=_shown_time(gap.at)))
+            print(say("edusoc.agents.show.gap", count=gap.end - gap.start, at=shown_time(gap.at)))
 
     _with_agent(arguments, shown)
     return 0
@@ -234,18 +234,11 @@ def _print_agent(connection: Connection, row: dict[str, object], now: datetime) 
     } | {
         "unit": unit.name if unit else str(row["organisation_id"]),
         "condition": say(f"edusoc.agents.state_{row['condition']}"),
-        "seen": _shown_time(str(row["last_seen_at"])),
+        "seen": shown_time(str(row["last_seen_at"])),
         "offset": int(str(row["clock_offset_ms"])) // 1_000,
     }
     for line in say("edusoc.agents.show.head", **values).splitlines():
         print(printable(line))
-
-
-def _shown_time(text: str) -> str:
-    """Return a canonical time as local time to the minute, a dash for never."""
-    from soc_core.clock import LOCAL_ZONE, local_time, parse_instant
-
-    return local_time(parse_instant(text), LOCAL_ZONE).strftime("%Y-%m-%d %H:%M") if text else "–"
 
 
 def revoke_(arguments: argparse.Namespace) -> int:
@@ -295,7 +288,8 @@ def senders(arguments: argparse.Namespace) -> int:
             row = {name: getattr(sender, name) for name in sender.__slots__}
             print(orjson.dumps(row).decode())
         else:
-            text = f"{sender.address}  {sender.zone}  {names[sender.agent_id]}  {sender.events}  {sender.last_at[:19]}"
+            last = shown_time(sender.last_at, seconds=True)
+            text = f"{sender.address}  {sender.zone}  {names[sender.agent_id]}  {sender.events}  {last}"
             print(printable(text))
     if not found and not arguments.json:
         print(say("edusoc.agents.senders.none"))
@@ -347,7 +341,8 @@ def orders(arguments: argparse.Namespace) -> int:
                 print(orjson.dumps(fields).decode())
             else:
                 result = f"  {row.result}" if row.result else ""
-                print(printable(f"{row.number}  {row.kind}  {row.state}  {row.issued_at[:19]}{result}"))
+                issued = shown_time(row.issued_at, seconds=True)
+                print(printable(f"{row.number}  {row.kind}  {row.state}  {issued}{result}"))
 
     _with_agent(arguments, shown)
     return 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from edusoc.commands.indicators_import import add as add_import
-from edusoc.options import add_settings, said, say
+from edusoc.options import add_settings, said, say, shown_time
 from edusoc.parser import add_actions, add_command
 from edusoc.progress import StagesBar
 from edusoc.rule_asking import actor, opened
@@ -88,7 +88,7 @@ def list_(arguments: argparse.Namespace) -> int:
         }
         state = "allow" if item.allow and item.enabled else "on" if item.enabled else "off"
         values["state"] = say(f"edusoc.indicators.state_{state}")
-        values["last"] = item.last_hit_at[:16].replace("T", " ") or "–"
+        values["last"] = shown_time(item.last_hit_at)
         print(printable(say("edusoc.indicators.list.row", **values)))
     if not found and not arguments.json:
         print(say("edusoc.indicators.list.none"))
@@ -323,7 +323,7 @@ def allowed(arguments: argparse.Namespace) -> int:
         if arguments.json:
             print(orjson.dumps(row).decode())
         else:
-            row["until"] = item.until[:16].replace("T", " ") or "–"
+            row["until"] = shown_time(item.until)
             print(printable(say("edusoc.indicators.allowed.row", **row)))
     if not found and not arguments.json:
         print(say("edusoc.indicators.allowed.none"))

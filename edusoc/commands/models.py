@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from edusoc.options import add_settings, say, settings_of
+from edusoc.options import add_settings, say, settings_of, shown_time
 from edusoc.parser import add_actions, add_command
 from soc_core.printing import printable
 
@@ -146,7 +146,7 @@ def _described(card: ModelCard) -> str:
     return say(
         "edusoc.models.described",
         version=card.version,
-        created=card.created_at[:19],
+        created=shown_time(card.created_at, seconds=True),
         flows=card.fitted,
         held_out=card.held_out,
         days=f"{card.days:.2g}",

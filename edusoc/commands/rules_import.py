@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from edusoc.options import explained, say
+from edusoc.options import explained, say, shown_time
 from edusoc.rule_asking import actor, add_action, opened
 from soc_core.printing import printable
 
@@ -173,7 +173,7 @@ def _words(info: RuleSetInfo) -> dict[str, str | int]:
         "name": info.name,
         "origin": info.origin,
         "commit": f" @ {info.commit[:12]}" if info.commit else "",
-        "at": info.imported_at[:16].replace("T", " "),
+        "at": shown_time(info.imported_at),
         "files": info.files,
         "digest": info.digest[:12],
         "earlier": say("edusoc.rules.set_earlier") if info.previous else "",

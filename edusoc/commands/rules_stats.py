@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from edusoc.cli_language import language_of
-from edusoc.options import said, say
+from edusoc.options import said, say, shown_time
 from edusoc.parser import NumberBetween
 from edusoc.rule_asking import add_action, opened, tree_of, unit_of
 from soc_core.printing import printable
@@ -92,7 +92,7 @@ def _print(item: RuleStatistics, title: str, arguments: argparse.Namespace) -> N
         "suppressed": item.suppressed,
         "over": item.over_budget,
         "false": "–" if rate is None else f"{rate:.0%} ({item.judged_alerts})",
-        "last": item.last_at[:16].replace("T", " ") or "–",
+        "last": shown_time(item.last_at),
         "cost": f"{item.cpu_us / 1e6:.2f} s" if item.judged else "–",
     }
     print(printable(say("edusoc.rules.stats_line", **values)))
@@ -117,7 +117,7 @@ def status(arguments: argparse.Namespace) -> int:
             row = {name: getattr(run, name) for name in type(run).__slots__}
             print(orjson.dumps({**row, "stale": stale}).decode())
             continue
-        at = run.loaded_at[:19].replace("T", " ")
+        at = shown_time(run.loaded_at, seconds=True)
         print(say("edusoc.rules.status_line", name=run.name, rules=run.rules, problems=run.problems, at=at))
         if run.fault:
             print(printable(say("edusoc.rules.status_fault", fault=said(run.fault))))

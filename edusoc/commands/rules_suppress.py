@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from edusoc.options import instant_of, say
+from edusoc.options import instant_of, say, shown_time
 from edusoc.parser import NumberBetween
 from edusoc.rule_asking import actor, add_action, need_rule_id, opened, place_name, tree_of, unit_of
 from soc_core.printing import printable
@@ -96,14 +96,14 @@ def _print(item: Suppression, tree: OrganisationTree, arguments: argparse.Namesp
         print(orjson.dumps(item).decode())
         return
     about = " ".join(part for part in (item.entity_kind, item.entity_value, item.query) if part)
-    ended = say("edusoc.rules.suppression_ended", at=item.ended_at[:16]) if item.ended_at else ""
+    ended = say("edusoc.rules.suppression_ended", at=shown_time(item.ended_at)) if item.ended_at else ""
     line = say(
         "edusoc.rules.suppression_line",
         id=item.id,
         rule=item.rule_id,
         place=place_name(tree, item.organization_id),
         about=about or say("edusoc.rules.anything"),
-        until=item.expires_at[:16].replace("T", " "),
+        until=shown_time(item.expires_at),
         hits=item.hits,
         owner=item.owner,
         reason=item.reason,

@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, insert, or_, select, update
 
-from intake.rules.model import ALL_RULES, EVERYWHERE, STREAM, RuleState, Setting, Suppression
+from intake.rules.model import ALL_RULES, STREAM, RuleState, Setting, Suppression
 from intake.rules.standings import test_of
 from intake.rules.tables import settings, suppressions
 from soc_core.audit.chain import Plain
@@ -284,9 +284,3 @@ def _active(at: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
 def is_active(suppression: Suppression, now: datetime) -> bool:
     """Tell whether a suppression still holds."""
     return not suppression.ended_at and parse_instant(suppression.expires_at) > now
-
-
-def require_everywhere(scope: Scope) -> str:
-    """Return the place of the whole installation; raise ``NotAllowedError`` for who may see units only."""
-    _require_unit(scope, EVERYWHERE)
-    return EVERYWHERE

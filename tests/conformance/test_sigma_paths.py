@@ -22,7 +22,7 @@ from tests.shared_data import SHARED, needs
 
 pytestmark = [pytest.mark.slow, *needs(SHARED / "sigma")]
 RULES: Final = 500
-ALONE: Final = 25
+ALONE: Final = 8
 YEAR: Final = "2026-11-20"
 """All events happen on one day here: Elasticsearch makes an index of each month."""
 STORES: Final = ("log", "sealed", "elasticsearch")
