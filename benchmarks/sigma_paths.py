@@ -28,9 +28,9 @@ from soc_core.config import Settings
 from soc_core.model.event import Event
 from soc_core.store.elasticsearch.client import connect
 from soc_core.store.elasticsearch.store import ElasticsearchStore
-from soc_core.store.elasticsearch.templates import component_name
 from soc_core.store.embedded import EmbeddedStore
 from soc_core.store.interface import EventStore
+from tests.contract.elasticsearch_places import clean
 
 
 @contextlib.contextmanager
@@ -45,13 +45,7 @@ def elasticsearch(url: str) -> Iterator[EventStore]:
     finally:
         store.close()
         client = connect(settings)
-        prefix = settings.elasticsearch_prefix
-        names = list(client.indices.get(index=f"{prefix}-*", filter_path="*.settings.index.uuid").body)
-        if names:
-            client.indices.delete(index=names)
-        name = component_name(prefix)
-        client.options(ignore_status=404).indices.delete_index_template(name=name)
-        client.options(ignore_status=404).cluster.delete_component_template(name=name)
+        clean(client, settings.elasticsearch_prefix)
         client.close()
 
 

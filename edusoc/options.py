@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -55,12 +55,15 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     return replace(settings, state=arguments.state) if arguments.state else settings
 
 
-def shown_time(text: str, *, seconds: bool = False) -> str:
-    """Return a stored time (canonical UTC text) as clocks on the wall here show it, to the minute; a dash for none."""
-    if not text:
+def shown_time(at: str | datetime, zone: tzinfo = LOCAL_ZONE, *, seconds: bool = False) -> str:
+    """Return a time (stored ones are canonical UTC text) as clocks in ``zone`` show it, to the minute.
+
+    An empty text, which stands for never, gives a dash.
+    """
+    if not at:
         return "–"
     form = "%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M"
-    return local_time(parse_instant(text), LOCAL_ZONE).strftime(form)
+    return local_time(parse_instant(at) if isinstance(at, str) else at, zone).strftime(form)
 
 
 def instant_of(text: str, settings: Settings) -> datetime:

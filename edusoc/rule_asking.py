@@ -25,18 +25,19 @@ LONGEST_ACTOR: Final = 64
 
 def add_action(
     actions: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
+    key: str,
     job: Callable[[argparse.Namespace], int],
     *,
     organisation: bool = False,
     reason: bool = False,
 ) -> argparse.ArgumentParser:
-    """Add an action that reports in words or JSON."""
-    parser = add_command(actions, name, f"edusoc.rules.{name}")
+    """Add an action that reports in words or JSON: ``edusoc.rules.on`` is the action ``on``, its sentences' place."""
+    command, _, name = key.rpartition(".")
+    parser = add_command(actions, name, key)
     if organisation:
-        parser.add_argument("--organisation", metavar="CODE", help=say("edusoc.rules.organisation"))
+        parser.add_argument("--organisation", metavar="CODE", help=say(f"{command}.organisation"))
     if reason:
-        parser.add_argument("--reason", required=True, metavar="TEXT", help=say("edusoc.rules.reason"))
+        parser.add_argument("--reason", required=True, metavar="TEXT", help=say(f"{command}.reason"))
     parser.add_argument("--json", action="store_true", help=say("edusoc.cli.json"))
     add_settings(parser)
     parser.set_defaults(run=job)

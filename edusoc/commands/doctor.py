@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from edusoc.commands.collect import add_agent_config
-from edusoc.options import said, say
+from edusoc.options import said, say, shown_time
 from edusoc.parser import add_command
-from soc_core.clock import LOCAL_ZONE, parse_instant
 from soc_core.model.event import Scalar
 from soc_core.printing import printable
 
@@ -90,7 +89,7 @@ def _word(name: str, value: Scalar) -> Scalar:
     if name in _REASONS:
         return said(str(value))
     if name in _TIMES and len(str(value)) == _TIME_LETTERS:
-        return format(parse_instant(str(value)).astimezone(LOCAL_ZONE), "%Y-%m-%d %H:%M:%S")
+        return shown_time(str(value), seconds=True)
     return value
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import orjson
 
 from edusoc.commands.indicators_import import add as add_import
-from edusoc.options import add_settings, said, say, shown_time
+from edusoc.options import said, say, shown_time
 from edusoc.parser import add_actions, add_command
 from edusoc.progress import StagesBar
-from edusoc.rule_asking import actor, opened
+from edusoc.rule_asking import actor, add_action, opened
 from soc_core.errors import UsageError
 from soc_core.printing import printable
 
@@ -55,14 +55,9 @@ def _add(
     name: bool = False,
     reason: bool = False,
 ) -> argparse.ArgumentParser:
-    parser = add_command(actions, action, f"edusoc.indicators.{action}")
+    parser = add_action(actions, f"edusoc.indicators.{action}", job, reason=reason)
     if name:
         parser.add_argument("name", metavar="LIST", help=say("edusoc.indicators.name"))
-    if reason:
-        parser.add_argument("--reason", required=True, metavar="TEXT", help=say("edusoc.indicators.reason"))
-    parser.add_argument("--json", action="store_true", help=say("edusoc.cli.json"))
-    add_settings(parser)
-    parser.set_defaults(run=job)
     return parser
 
 

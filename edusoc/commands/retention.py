@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from edusoc.options import add_settings, instant_of, said, say, settings_of
+from edusoc.options import add_settings, instant_of, said, say, settings_of, shown_time
 from edusoc.parser import add_command
 from soc_core.printing import printable
 
@@ -120,14 +120,17 @@ def _source_lines(source: SourceCoverage, zone: ZoneInfo) -> Iterable[str]:
         dataset=source.dataset or "-",
         kind=say(f"edusoc.retention.{source.how.kind}"),
         events=source.events,
-        first=_local(source.first, zone),
-        last=_local(source.last, zone),
+        first=shown_time(source.first, zone),
+        last=shown_time(source.last, zone),
         required=source.required_from.isoformat(),
         days=source.days,
     )
     for gap in source.gaps:
         yield say(
-            "edusoc.retention.gap", start=_local(gap.start, zone), end=_local(gap.end, zone), days=gap.days
+            "edusoc.retention.gap",
+            start=shown_time(gap.start, zone),
+            end=shown_time(gap.end, zone),
+            days=gap.days,
         )
     if source.short:
         yield say("edusoc.retention.short", required=source.required_from.isoformat())
@@ -141,12 +144,6 @@ def _plan_lines(item: DatasetPlan, applied: bool) -> Iterable[str]:
         yield say(key, dataset=item.dataset or "-", first=item.first_kept.isoformat(), events=item.events)
     if item.held:
         yield say("edusoc.retention.held", dataset=item.dataset or "-", day=item.held)
-
-
-def _local(text: str, zone: ZoneInfo) -> str:
-    from soc_core.clock import local_time, parse_instant
-
-    return local_time(parse_instant(text), zone).strftime("%Y-%m-%d %H:%M")
 
 
 def _as_json(

@@ -16,7 +16,7 @@ import orjson
 
 from edusoc.cli_language import language_of
 from edusoc.commands.search import time_of
-from edusoc.options import add_settings, explained, say, settings_of
+from edusoc.options import add_settings, explained, say, settings_of, shown_time
 from edusoc.parser import NumberBetween, add_command
 from edusoc.progress import StagesBar
 from edusoc.rule_asking import place_name, rule_of, tree_of
@@ -212,7 +212,7 @@ def _print(hunt: Hunt, rules: RuleSet, tree: OrganisationTree, arguments: argpar
     for found in sorted(shown, key=lambda one: (-one.detections, one.rule_id)):
         for line in _lines(found, titles.get(found.rule_id, found.rule_id), tree):
             print(printable(line))
-    silent = len(hunt.found) - len(shown)
+    silent, zone = len(hunt.found) - len(shown), ZoneInfo(settings_of(arguments).time_zone)
     if silent:
         print(say("edusoc.rules.hunt.silent", count=silent))
     print(
@@ -220,13 +220,13 @@ def _print(hunt: Hunt, rules: RuleSet, tree: OrganisationTree, arguments: argpar
             "edusoc.rules.hunt.summary",
             examined=hunt.examined,
             stored=hunt.stored,
-            start=_local(hunt.asked.start, arguments),
-            end=_local(hunt.asked.end, arguments),
+            start=shown_time(hunt.asked.start, zone),
+            end=shown_time(hunt.asked.end, zone),
             seconds=f"{hunt.seconds:.1f}",
         )
     )
     if hunt.partial is not None:
-        since = _local(hunt.whole_since, arguments)
+        since = shown_time(hunt.whole_since, zone)
         print(say("edusoc.rules.hunt.partial", reason=_said(hunt.partial), since=since))
 
 
@@ -257,11 +257,6 @@ def _lines(found: Found, title: str, tree: OrganisationTree) -> Iterator[str]:
             why=why,
             id=one.evidence[0],
         )
-
-
-def _local(instant: datetime, arguments: argparse.Namespace) -> str:
-    zone = ZoneInfo(settings_of(arguments).time_zone)
-    return instant.astimezone(zone).strftime("%Y-%m-%d %H:%M")
 
 
 def _said(reason: object) -> str:

@@ -26,11 +26,11 @@ SHOWN: Final = 20
 
 def add(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the actions."""
-    parser = add_action(actions, "import", import_)
+    parser = add_action(actions, "edusoc.rules.import", import_)
     parser.add_argument("path", type=Path, metavar="PATH", help=say("edusoc.rules.import_path"))
     parser.add_argument("--name", default="", metavar="NAME", help=say("edusoc.rules.set_name"))
     parser.add_argument("--reason", default="", metavar="TEXT", help=say("edusoc.rules.reason"))
-    listing = add_action(actions, "sets", sets)
+    listing = add_action(actions, "edusoc.rules.sets", sets)
     what = listing.add_mutually_exclusive_group()
     what.add_argument("--remove", metavar="NAME", help=say("edusoc.rules.set_remove"))
     what.add_argument("--back", metavar="NAME", help=say("edusoc.rules.set_back"))

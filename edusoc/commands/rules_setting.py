@@ -21,15 +21,15 @@ INHERIT = "inherit"
 def add(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the actions."""
     for name in ("on", "silent", "off", INHERIT):
-        parser = add_action(actions, name, run, organisation=True, reason=True)
+        parser = add_action(actions, f"edusoc.rules.{name}", run, organisation=True, reason=True)
         parser.add_argument("rule", metavar="RULE", help=say("edusoc.rules.rule"))
         parser.set_defaults(part="state", wanted=name)
-    severity = add_action(actions, "severity", run, organisation=True, reason=True)
+    severity = add_action(actions, "edusoc.rules.severity", run, organisation=True, reason=True)
     severity.add_argument("rule", metavar="RULE", help=say("edusoc.rules.rule"))
     levels = ("informational", "low", "medium", "high", "critical", INHERIT)
     severity.add_argument("wanted", choices=levels, metavar="LEVEL", help=say("edusoc.rules.level"))
     severity.set_defaults(part="severity")
-    budget = add_action(actions, "budget", run, organisation=True, reason=True)
+    budget = add_action(actions, "edusoc.rules.budget", run, organisation=True, reason=True)
     budget.add_argument("rule", metavar="RULE", help=say("edusoc.rules.rule_or_all"))
     budget.add_argument("wanted", type=budget_of, metavar="NUMBER", help=say("edusoc.rules.alerts_a_day"))
     budget.set_defaults(part="budget")

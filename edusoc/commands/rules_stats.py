@@ -28,10 +28,10 @@ DAYS: Final = 7
 
 def add(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the actions."""
-    stats_ = add_action(actions, "stats", stats, organisation=True)
+    stats_ = add_action(actions, "edusoc.rules.stats", stats, organisation=True)
     stats_.add_argument("--days", type=NumberBetween(1, 400), default=DAYS, help=say("edusoc.rules.days"))
-    add_action(actions, "status", status)
-    covering = add_action(actions, "coverage", coverage, organisation=True)
+    add_action(actions, "edusoc.rules.status", status)
+    covering = add_action(actions, "edusoc.rules.coverage", coverage, organisation=True)
     covering.add_argument("--navigator", type=Path, metavar="FILE", help=say("edusoc.rules.navigator"))
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def add(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the actions."""
-    parser = add_action(actions, "suppress", suppress, organisation=True, reason=True)
+    parser = add_action(actions, "edusoc.rules.suppress", suppress, organisation=True, reason=True)
     parser.add_argument("rule", metavar="RULE", help=say("edusoc.rules.rule_or_all"))
     parser.add_argument("--entity", default="", metavar="VALUE", help=say("edusoc.rules.entity"))
     parser.add_argument(
@@ -34,7 +34,7 @@ def add(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     until = parser.add_mutually_exclusive_group(required=True)
     until.add_argument("--days", type=NumberBetween(1, 366), help=say("edusoc.rules.days_valid"))
     until.add_argument("--until", metavar="TIME", help=say("edusoc.rules.until"))
-    listing = add_action(actions, "suppressions", suppressions, organisation=True)
+    listing = add_action(actions, "edusoc.rules.suppressions", suppressions, organisation=True)
     listing.add_argument("--all", action="store_true", help=say("edusoc.rules.suppressions_all"))
     listing.add_argument("--end", metavar="ID", help=say("edusoc.rules.suppressions_end"))
     listing.add_argument("--reason", default="", metavar="TEXT", help=say("edusoc.rules.reason"))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 import orjson
 
 from edusoc.cli_language import language_of
-from edusoc.options import add_settings, say, settings_of
+from edusoc.options import add_settings, say, settings_of, shown_time
 from edusoc.parser import NumberBetween, add_command
 from soc_core.printing import printable
 
@@ -82,7 +81,11 @@ def _print(answer: Answer, tree: OrganisationTree, zone: ZoneInfo) -> None:
     print(printable(say("edusoc.whois_was.answer", unit=name, zone=answer.zone or "-", certainty=certainty)))
     for session in answer.translations[:SHOWN_SESSIONS]:
         values = {"device": session.device, "inside": session.inside, "port": session.port or "-"}
-        print(printable(say("edusoc.whois_was.translated", **values, time=_local(session.at, zone))))
+        print(
+            printable(
+                say("edusoc.whois_was.translated", **values, time=shown_time(session.at, zone, seconds=True))
+            )
+        )
     for number, candidate in enumerate(answer.candidates, start=1):
         _print_candidate(number, candidate, zone)
     for hint in answer.hints:
@@ -106,14 +109,18 @@ def _print_candidate(number: int, candidate: Candidate, zone: ZoneInfo) -> None:
     )
     print(printable(head))
     for item in candidate.evidence[:SHOWN_EVIDENCE]:
-        until = say("edusoc.whois_was.until", time=_local(item.until, zone)) if item.until else ""
+        until = (
+            say("edusoc.whois_was.until", time=shown_time(item.until, zone, seconds=True))
+            if item.until
+            else ""
+        )
         values = {
             "kind": told(f"kind.{item.kind.value}", language_of()),
             "until": until,
             "event": item.event_id,
         }
-        print(printable(say("edusoc.whois_was.evidence", **values, time=_local(item.at, zone))))
-
-
-def _local(at: datetime, zone: ZoneInfo) -> str:
-    return at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+        print(
+            printable(
+                say("edusoc.whois_was.evidence", **values, time=shown_time(item.at, zone, seconds=True))
+            )
+        )
