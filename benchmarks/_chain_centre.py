@@ -19,7 +19,7 @@ from soc_core.config import load_settings
 def main(detecting: str) -> None:
     """Serve, then settle and seal."""
     if detecting != "rules":
-        edusoc.composition.build_detectors = lambda *_: Detectors()
+        edusoc.composition.build_detectors = lambda *_, **__: Detectors()
     settings = load_settings()
     listener = bind(settings.intake_host, settings.intake_port)
     run_pipeline(settings, listener, lambda: print("ready", time.process_time(), flush=True))
