@@ -7,6 +7,7 @@ fails the run. Times are CPU seconds of one process.
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
 import subprocess
@@ -181,4 +182,8 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--match"]:
         match(sys.argv[2])
     else:
-        sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else COUNT))
+        parser = argparse.ArgumentParser(
+            description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        parser.add_argument("count", nargs="?", type=int, default=COUNT, metavar="COUNT")
+        sys.exit(main(parser.parse_args().count))
