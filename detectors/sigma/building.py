@@ -46,6 +46,11 @@ class Source(Protocol):
         ...
 
 
+def name_of(parsed: Parsed | SigmaCorrelationRule) -> str:
+    """Return the name by which others refer to a rule; empty where it is no text, which the parser only notes."""
+    return parsed.name if isinstance(parsed.name, str) else ""
+
+
 def build_head(document: Source, parsed: Parsed | SigmaCorrelationRule, complain: Complain) -> Head:
     """Return what rules and correlations have in common."""
     given = document.tree.get("falsepositives")
@@ -57,7 +62,7 @@ def build_head(document: Source, parsed: Parsed | SigmaCorrelationRule, complain
     identity = str(parsed.id)
     return Head(
         id=identity,
-        name=parsed.name or "",
+        name=name_of(parsed),
         file=document.file,
         line=document.line,
         severity=Severity(parsed.level.name.lower())

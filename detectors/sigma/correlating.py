@@ -18,7 +18,7 @@ from sigma.correlations import (
 )
 from sigma.exceptions import SigmaError
 
-from detectors.sigma.building import Complain, Source, build_head
+from detectors.sigma.building import Complain, Source, build_head, name_of
 from detectors.sigma.hits import MAX_COUNT, most_wanted
 from detectors.sigma.mapping import Mappings
 from detectors.sigma.model import CorrelationRule, CorrelationType, SigmaRule, Threshold
@@ -49,7 +49,7 @@ class Draft:
     @property
     def names(self) -> tuple[str, ...]:
         """Return what others may call it, ids in small letters."""
-        return tuple(filter(None, (str(self.parsed.id).lower(), self.parsed.name)))
+        return tuple(filter(None, (str(self.parsed.id).lower(), name_of(self.parsed))))
 
     @property
     def references(self) -> list[str]:

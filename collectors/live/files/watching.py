@@ -81,6 +81,9 @@ class Watcher:
         self._gauge("files", len(self._tails))
         self._gauge("files_open", len(self._handles))
         self._gauge("files_left_out", self._finder.left_out)
+        self._tell_unreadable()
+
+    def _tell_unreadable(self) -> None:
         troubled = sum(bool(tail.trouble) for tail in self._restless.values())
         self._gauge("files_unreadable", self._unreachable + troubled)
 
@@ -269,6 +272,7 @@ class Watcher:
                 _LOGGER.warning("%s can't be read: %s", tail.path, fault.strerror or fault)
             tail.trouble, tail.retry = fault.strerror or str(fault), now + _RETRY_SECONDS
             self._restless[tail.identity] = tail
+            self._tell_unreadable()
         return False
 
     def _read(self, tail: Tail, content: Content, now: float) -> bool:

@@ -104,6 +104,21 @@ def test_a_long_list_of_values_loads(tmp_path: Path) -> None:
     assert matcher.match({"event.dataset": "test", "user.name": "50000"}) == []
 
 
+@pytest.mark.parametrize("name", ["[null]", "{a: b}", "5", "''"])
+def test_a_name_that_is_no_text_names_nothing(tmp_path: Path, name: str) -> None:
+    correlation = (
+        f"title: Many\nid: {GOOD}\nname: {name}\ncorrelation:\n  type: event_count\n  rules: [11111111-2222-4333-8444-555555555555]\n"
+        "  timespan: 5m\n  group-by: [user.name]\n  condition: {gte: 3}\n"
+    )
+    (tmp_path / "a.yml").write_text(
+        rule("s: {user.name: a}\ncondition: s") + f"name: {name}\n", encoding="utf-8"
+    )
+    (tmp_path / "b.yml").write_text(correlation, encoding="utf-8")
+    rules = load_rules([tmp_path])
+    assert [one.head.name for one in rules.everything] == [""]
+    assert [("name" in text) for text in texts(rules)] == [True, True]
+
+
 def test_a_bad_document_leaves_the_others_of_its_file(tmp_path: Path) -> None:
     good = rule("s: {user.name: a}\ncondition: s")
     bad = "title: b\ntitle: c"

@@ -156,6 +156,7 @@ def wait_until(reached: Callable[[], bool]) -> None:
     pytest.fail("it never came about")
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may mount")
 def test_a_disk_without_one_free_byte_is_read(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 8) as disk:
         store = EmbeddedStore(disk / "events", writer=True, limits=SMALL)
