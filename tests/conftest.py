@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from edusoc.migrating import upgrade
 from soc_core.clock import Clock
@@ -21,6 +22,10 @@ from tests.elasticsearch_server import log_sections
 from tests.postgresql_server import fill, new_database, settings_of
 
 pytest_plugins = ["tests.workers"]
+# The suite says the same today and tomorrow; new examples are looked for by hand, with --hypothesis-profile=explore.
+settings.register_profile("suite", derandomize=True)
+settings.register_profile("explore", max_examples=1_000)
+settings.load_profile("suite")
 NOW = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 STATES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.slow))
 """The kinds of operational database that tests run on."""

@@ -16,7 +16,7 @@ from soc_core.query.regex import TOKEN, split_flags
 
 MIN_NEEDED: Final = 3
 MAX_NEEDED: Final = 40
-_SELDOM: Final = frozenset("`^~{}|$")
+SELDOM: Final = frozenset("`^~{}|$")
 """Letters that tell something by themselves: they stand in few texts."""
 UNLIKE: Final = frozenset("ſıİ\u212a")
 """Letters that an expression without regard to case may take for ASCII ones, though they aren't when compared."""
@@ -34,8 +34,7 @@ class _UnreadableError(Exception):
 def needed_texts(pattern: str, flags: str = "") -> Texts | None:
     """Return folded texts one of which stands in the folded form of any text in which the pattern is found.
 
-    A text with one of ``UNLIKE`` is an exception. Each has at least ``MIN_NEEDED`` letters, or one that stands in few
-    texts.
+    A text with one of ``UNLIKE`` is an exception. Each has at least ``MIN_NEEDED`` letters, or one of ``SELDOM``.
     """
     pattern, flags = split_flags(pattern, flags)
     if not set(flags) <= {"i", "m", "s"}:
@@ -138,7 +137,7 @@ def _letter(part: str) -> str:
 
 
 def _is_telling(texts: Iterable[str]) -> bool:
-    return all(len(text) >= MIN_NEEDED or not _SELDOM.isdisjoint(text) for text in texts)
+    return all(len(text) >= MIN_NEEDED or not SELDOM.isdisjoint(text) for text in texts)
 
 
 def _worth(texts: Texts) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from soc_core.query.evaluate import fold, value_test
-from soc_core.query.needed import MIN_NEEDED, UNLIKE, needed_texts
+from soc_core.query.needed import MIN_NEEDED, SELDOM, UNLIKE, needed_texts
 from soc_core.query.tree import Regex
 
 ATOMS = st.sampled_from(
@@ -39,13 +39,14 @@ TEXTS = st.lists(
 
 @given(PATTERNS, st.sampled_from(["", "i", "s", "m", "im"]), TEXTS)
 @example("{a|b}abc", "", "b}abc")
+@example("{", "", "{")
 @example("abc|xyz", "i", "XYZ")
 @example("a{,2}bcd", "", "a{,2}bcd")
 def test_what_is_found_holds_a_needed_text(pattern: str, flags: str, text: str) -> None:
     needed = needed_texts(pattern, flags)
     if needed is None:
         return
-    assert all(len(one) >= MIN_NEEDED for one in needed)
+    assert all(len(one) >= MIN_NEEDED or not SELDOM.isdisjoint(one) for one in needed)
     try:
         found = value_test(Regex("message", pattern, flags))(text)
     except re.error:
