@@ -118,3 +118,8 @@ def lines(*numbers: int) -> bytes:
 def add(path: Path, data: bytes) -> None:
     with path.open("ab") as file:
         file.write(data)
+
+
+def numbers(store: Store) -> list[int]:
+    """Return the numbers of the lines that came, in their order."""
+    return [int(str(event["process.pid"])) for event in store.events]
