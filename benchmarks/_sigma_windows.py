@@ -17,7 +17,8 @@ from typing import Final, cast
 import yaml
 
 from soc_core.model.event import Event
-from tests.detectors.sigma.reference import Plain, PlainEvent, Rule
+from tests.detectors.sigma.reference import Rule
+from tests.detectors.sigma.reference_values import Plain, PlainEvent
 
 Flat = dict[str, Plain | list[Plain]]
 SYSMON: Final = "Microsoft-Windows-Sysmon/Operational"

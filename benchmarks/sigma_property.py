@@ -33,7 +33,8 @@ from tests.detectors.sigma.generated import (
     stored,
     texts_of,
 )
-from tests.detectors.sigma.reference import PlainEvent, Rule
+from tests.detectors.sigma.reference import Rule
+from tests.detectors.sigma.reference_values import PlainEvent
 
 BUDGETS = (0, 3_000, 10**6)
 SHOWN = 10

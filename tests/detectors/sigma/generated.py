@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from detectors.sigma import SigmaRule
 from soc_core.model.event import Event
-from tests.detectors.sigma.reference import Fields, Plain, PlainEvent, Rule, text_of
+from tests.detectors.sigma.reference import Rule
+from tests.detectors.sigma.reference_values import Fields, Plain, PlainEvent, text_of
 
 Tree = dict[str, object]
 
@@ -154,7 +155,8 @@ def encoded_items(draw: st.DrawFn) -> tuple[str, object]:
 def other_items(draw: st.DrawFn) -> tuple[str, object]:
     """Draw a field with anything but texts."""
     kind = draw(st.sampled_from(["re", "cidr", "compare", "part", "exists", "fieldref", "null", "code"]))
-    field, modifiers, values = draw(st.sampled_from(ALL_FIELDS)), [kind], EXPRESSIONS
+    field, modifiers = draw(st.sampled_from(ALL_FIELDS)), [kind]
+    values: st.SearchStrategy[object] = EXPRESSIONS
     match kind:
         case "re":
             modifiers += draw(st.lists(st.sampled_from(["i", "m", "s"]), unique=True, max_size=2))

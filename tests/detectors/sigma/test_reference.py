@@ -22,7 +22,7 @@ from tests.detectors.sigma.generated import (
     rule_documents,
     stored,
 )
-from tests.detectors.sigma.reference import PlainEvent
+from tests.detectors.sigma.reference_values import PlainEvent
 
 
 @settings(
