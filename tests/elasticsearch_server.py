@@ -181,6 +181,8 @@ class Node:
             "path.logs": str(self.directory / "logs"),
             "path.repo": [str(self.directory / "repository")],
             "xpack.security.enabled": False,
+            # The serial collector clears up only when it must, and requests would be refused for garbage until then.
+            "indices.breaker.total.use_real_memory": False,
             "cluster.routing.allocation.disk.threshold_enabled": False,
             "ingest.geoip.downloader.enabled": None,
             **self.settings,

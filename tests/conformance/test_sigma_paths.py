@@ -23,8 +23,8 @@ from tests.shared_data import SHARED, needs
 pytestmark = [pytest.mark.slow, *needs(SHARED / "sigma")]
 RULES: Final = 500
 ALONE: Final = 8
-YEAR: Final = "2026-11-20"
-"""All events happen on one day here: Elasticsearch makes an index of each month."""
+DAY: Final = "2026-11-20"
+"""All events happen on one day here: Elasticsearch makes an index of each month, told by the ids of events."""
 STORES: Final = ("log", "sealed", "elasticsearch")
 
 
@@ -40,7 +40,14 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> list[SigmaRule]:
 def events(tmp_path_factory: pytest.TempPathFactory) -> list[Event]:
     """Return the regression events as of one day."""
     found = paths.read_events(paths.unpacked("regression", tmp_path_factory.mktemp("regression")))
-    return [{**event, "@timestamp": YEAR + str(event["@timestamp"])[10:]} for event in found]
+    return [
+        {
+            **event,
+            "@timestamp": DAY + str(event["@timestamp"])[10:],
+            "event.id": DAY.replace("-", "") + str(event["event.id"])[8:],
+        }
+        for event in found
+    ]
 
 
 @pytest.fixture(scope="module")
